@@ -1,0 +1,1 @@
+//! The Kubernetes API: discovery, watch, apply, delete, leases.

@@ -1,0 +1,1 @@
+//! Git repositories: resolve, fetch, read trees, watch.

@@ -1,0 +1,1 @@
+//! What an Application asks for, and what its status answers.

@@ -1,0 +1,1 @@
+//! Desired and live to drift, per field, with who did it.

@@ -1,0 +1,1 @@
+//! The managedFields algebra: paths, sets, ownership.

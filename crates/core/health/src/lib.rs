@@ -1,0 +1,1 @@
+//! A live object to its health; one file per kind.

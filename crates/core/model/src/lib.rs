@@ -1,0 +1,40 @@
+//! The nouns that every other crate speaks of; no decisions live here.
+//!
+//! ```text
+//! App ──source──▶ Revision ──render──▶ [Object] + DesiredHash ──compare──▶ Comparison
+//!                                                   ▲ live, as LiveDigest
+//! ```
+//!
+//! Wire types (CRDs, HTTP, settings) are converted at the edges and do not appear here.
+
+mod app;
+mod comparison;
+mod failure;
+mod hash;
+mod health;
+mod live;
+pub mod names;
+mod object;
+pub mod pointer;
+mod problem;
+mod reason;
+mod revision;
+mod sync;
+mod timestamp;
+pub mod tracking;
+
+pub use app::{
+    AddedFields, App, AppKey, Automated, Backoff, Cascade, Deletion, Destination, Directory, Follow,
+    IgnoreRule, NotYet, Operation, Refresh, ResourceSelector, Retry, Source,
+};
+pub use comparison::{Comparison, ObjectStatus, SyncStatus};
+pub use failure::{CallError, ErrorClass};
+pub use hash::{Digest, digest};
+pub use health::{Health, HealthStatus};
+pub use live::{LiveDigest, Match};
+pub use object::{GroupKind, GroupVersionKind, NotAnObject, Object, ObjectKey};
+pub use problem::{Place, Problem};
+pub use reason::Reason;
+pub use revision::{DesiredHash, Revision};
+pub use sync::{ObjectOutcome, ObjectResult, OperationPhase, SyncId};
+pub use timestamp::{Seconds, Timestamp};

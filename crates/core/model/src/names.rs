@@ -1,0 +1,57 @@
+//! Names that clusters remember: annotations, labels, finalizers, field managers. Changing one breaks installed state.
+
+/// Field manager of everything we apply. Load-bearing: a change orphans the fields of every managed object.
+pub const FIELD_MANAGER: &str = "tautline";
+/// Field manager that adds our labels to objects taken over from Argo CD.
+pub const TRACK_MANAGER: &str = "tautline-track";
+/// Field manager that holds `spec.replicas` when Git stops saying it.
+pub const SCALE_MANAGER: &str = "tautline-scale";
+
+/// Label on every managed object: which agent's.
+pub const INSTANCE_LABEL: &str = "tautline.dev/instance";
+/// Label on every managed object: which app's.
+pub const PART_OF_LABEL: &str = "tautline.dev/part-of";
+/// Annotation on an Application: our own state, as JSON.
+pub const STATE_ANNOTATION: &str = "tautline.dev/state";
+/// Annotation on a live object that permits pruning it although its kind holds data: `allow`.
+pub const DELETE_ANNOTATION: &str = "tautline.dev/delete";
+/// Annotation on an Application: `remove` or `keep` fields that people added by hand.
+pub const ADDED_FIELDS_ANNOTATION: &str = "tautline.dev/added-fields";
+/// Annotation on an Application: the longest time without progress that a sync may take, such as `5m`.
+pub const DEADLINE_ANNOTATION: &str = "tautline.dev/sync-deadline";
+
+/// Argo CD's tracking annotation on managed objects.
+pub const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
+/// Argo CD's installation annotation on managed objects.
+pub const INSTALLATION_ID: &str = "argocd.argoproj.io/installation-id";
+/// Argo CD's request to look again: `normal` or `hard`.
+pub const REFRESH: &str = "argocd.argoproj.io/refresh";
+/// When the refresh was asked for.
+pub const REFRESH_TIMESTAMP: &str = "argocd.argoproj.io/refresh-timestamp";
+/// Argo CD's request to leave an Application alone.
+pub const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
+/// A person's consent to deletions that ask for it, as RFC 3339.
+pub const DELETION_APPROVED: &str = "argocd.argoproj.io/deletion-approved";
+/// Options per object, comma separated.
+pub const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// Options of the comparison per object, comma separated.
+pub const COMPARE_OPTIONS: &str = "argocd.argoproj.io/compare-options";
+/// Order inside a sync.
+pub const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
+/// Marks an object as a hook.
+pub const HOOK: &str = "argocd.argoproj.io/hook";
+/// Leaves an object out of the app's health.
+pub const IGNORE_HEALTHCHECK: &str = "argocd.argoproj.io/ignore-healthcheck";
+/// Helm's hook annotation.
+pub const HELM_HOOK: &str = "helm.sh/hook";
+/// Helm's annotation that keeps objects: `keep`.
+pub const HELM_RESOURCE_POLICY: &str = "helm.sh/resource-policy";
+/// What kubectl's client-side apply leaves behind.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Finalizers that make the deletion of an Application delete its objects.
+pub const RESOURCES_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
+/// The same, in the background.
+pub const RESOURCES_FINALIZER_BACKGROUND: &str = "resources-finalizer.argocd.argoproj.io/background";
+/// The same, in the foreground, spelled out.
+pub const RESOURCES_FINALIZER_FOREGROUND: &str = "resources-finalizer.argocd.argoproj.io/foreground";

@@ -1,0 +1,74 @@
+//! Why did something happen? One bounded word, the same in log, metric, event, condition and fixture.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One bounded word for why something happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, in the order of their names here.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Returns the word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A commit with other content was seen.
+    NewRevision,
+    /// The spec changed.
+    SpecChanged,
+    /// Live objects differ and self-heal is on.
+    SelfHeal,
+    /// A person or a machine asked.
+    Requested,
+    /// A failed sync is repeated.
+    Retry,
+    /// The sync did what it should.
+    Synced,
+    /// An object was refused for its content.
+    Refused,
+    /// Applying failed in a way that may pass.
+    ApplyHeld,
+    /// Objects did not become healthy before the deadline.
+    HealthTimeout,
+    /// An object turned out broken.
+    Degraded,
+    /// A newer commit or request took over.
+    Superseded,
+    /// Somebody asked to end the sync.
+    Terminated,
+    /// The repository could not be read.
+    SourceUnavailable,
+    /// The revision, path or manifests are wrong.
+    SourceInvalid,
+    /// The set of manifests is empty and that is not allowed.
+    WouldWipe,
+    /// The app uses something that is not supported yet.
+    NotYet,
+    /// The project forbids something.
+    NotPermitted,
+    /// Another app owns the object.
+    Shared,
+    /// Somebody else keeps changing the object back.
+    Fight,
+    /// The object was changed by somebody else.
+    Drift,
+    /// The Application is being deleted.
+    Deleted,
+    /// Something waits for a person's consent.
+    NeedsConfirmation,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,1 @@
+//! What a reviewer should not have to check by hand.
