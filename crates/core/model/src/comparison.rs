@@ -1,6 +1,6 @@
 //! How does an app as a whole compare with its cluster?
 
-use crate::{DesiredHash, Health, ObjectKey};
+use crate::{DesiredHash, Digest, Health, ObjectKey};
 use std::fmt;
 
 /// Sync status in Argo CD's words.
@@ -67,6 +67,8 @@ pub struct Comparison {
     pub is_complete: bool,
     /// Whether some object still waits for its dry-run.
     pub is_settled: bool,
+    /// Changes whenever some object gets on with what it does; what a sync's deadline is counted from.
+    pub progress: Digest,
     /// Another app owns objects of this one: sentences for conditions, sorted.
     pub shared: Vec<String>,
     /// Images of the live objects, sorted and unique.

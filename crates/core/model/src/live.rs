@@ -1,6 +1,6 @@
 //! What do we remember of a live object? A digest, never the object.
 
-use crate::{GroupVersionKind, Health, ObjectKey, tracking::TrackingId};
+use crate::{Digest, GroupVersionKind, Health, ObjectKey, tracking::TrackingId};
 
 /// How a live object relates to what Git wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,8 @@ pub struct LiveDigest {
     pub matching: Match,
     /// Its health; `None` for kinds without an opinion.
     pub health: Option<Health>,
+    /// Changes whenever the object gets on: counts of replicas and pods, conditions; not messages or restarts.
+    pub progress: Digest,
     /// Whether its health does not count (`argocd.argoproj.io/ignore-healthcheck`).
     pub health_ignored: bool,
     /// Whether an annotation on it forbids pruning (`Prune=false`, `helm.sh/resource-policy: keep`).

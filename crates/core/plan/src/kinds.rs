@@ -1,0 +1,79 @@
+//! In which order do kinds go? Argo CD's order (its sync-waves documentation), cut into stages.
+
+use model::GroupKind;
+
+/// Argo CD's kind order with the stage of each kind: between kinds of one stage order does not matter.
+/// A ServiceAccount precedes Secrets because token Secrets of unknown accounts are deleted by the control plane.
+const ORDER: &[(&str, usize)] = &[
+    ("Namespace", 0),
+    ("NetworkPolicy", 1),
+    ("ResourceQuota", 1),
+    ("LimitRange", 1),
+    ("PodSecurityPolicy", 1),
+    ("PodDisruptionBudget", 1),
+    ("ServiceAccount", 1),
+    ("Secret", 2),
+    ("SecretList", 2),
+    ("ConfigMap", 2),
+    ("StorageClass", 2),
+    ("PersistentVolume", 2),
+    ("PersistentVolumeClaim", 2),
+    ("CustomResourceDefinition", 2),
+    ("ClusterRole", 3),
+    ("ClusterRoleList", 3),
+    ("ClusterRoleBinding", 4),
+    ("ClusterRoleBindingList", 4),
+    ("Role", 3),
+    ("RoleList", 3),
+    ("RoleBinding", 4),
+    ("RoleBindingList", 4),
+    ("Service", 5),
+    ("DaemonSet", 6),
+    ("Pod", 6),
+    ("ReplicationController", 6),
+    ("ReplicaSet", 6),
+    ("Deployment", 6),
+    ("HorizontalPodAutoscaler", 6),
+    ("StatefulSet", 6),
+    ("Job", 6),
+    ("CronJob", 6),
+    ("IngressClass", 7),
+    ("Ingress", 7),
+    ("APIService", 7),
+];
+
+/// The stage of kinds that the order does not list: custom resources, after everything that may serve them.
+const LAST_STAGE: usize = 8;
+
+/// Returns the place of a kind in Argo CD's order; unlisted kinds come last. Argo CD looks at the kind alone.
+pub fn rank(kind: &GroupKind) -> usize {
+    ORDER.iter().position(|(name, _)| *name == kind.kind).unwrap_or(ORDER.len())
+}
+
+/// Returns the stage of a kind: stages are applied one after the other.
+pub fn stage(kind: &GroupKind) -> usize {
+    ORDER.iter().find(|(name, _)| *name == kind.kind).map_or(LAST_STAGE, |(_, stage)| *stage)
+}
+
+/// Returns whether deleting an object of this kind loses data or takes other objects along.
+pub fn holds_data(kind: &GroupKind) -> bool {
+    kind.is("", "Namespace")
+        || kind.is("", "PersistentVolume")
+        || kind.is("", "PersistentVolumeClaim")
+        || is_crd(kind)
+}
+
+/// Returns whether this is the kind that defines kinds.
+pub fn is_crd(kind: &GroupKind) -> bool {
+    kind.is("apiextensions.k8s.io", "CustomResourceDefinition")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unlisted_kinds_come_after_api_services() {
+        assert!(rank(&GroupKind::new("example.com", "Widget")) > rank(&GroupKind::new("apiregistration.k8s.io", "APIService")));
+    }
+}

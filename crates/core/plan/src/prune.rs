@@ -1,0 +1,97 @@
+//! What may be deleted? Three witnesses before any deletion: the inventory lists it, the live object proves it, the
+//! project permits it.
+
+use crate::{Plan, kinds, skipped, staged};
+use model::{App, Comparison, LiveDigest, ObjectKey, Timestamp};
+use std::collections::BTreeMap;
+
+/// Who wants the pruning, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prune {
+    /// Nobody: what Git no longer has stays.
+    No,
+    /// Auto-sync with `prune`, since the start of its sync.
+    Automated(Timestamp),
+    /// A person's `operation` with `prune`, since the start of its sync.
+    Person(Timestamp),
+}
+
+/// What becomes of one object that Git no longer has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Decision {
+    Delete,
+    Skip(&'static str),
+    Wait,
+}
+
+/// Sorts what Git no longer has into deletions, skipped and unconfirmed ones, and adds them to `plan`.
+///
+/// `permits` is the project's word on each object.
+pub fn add(
+    plan: &mut Plan,
+    app: &App,
+    comparison: &Comparison,
+    live: &BTreeMap<ObjectKey, LiveDigest>,
+    prune: Prune,
+    permits: impl Fn(&ObjectKey) -> bool,
+) {
+    let mut deletions = Vec::new();
+    for key in comparison.to_prune() {
+        let Some(digest) = live.get(key) else { continue };
+        match decide(app, digest, prune, permits(key), comparison.is_complete) {
+            Decision::Delete => deletions.push(key.clone()),
+            Decision::Skip(why) => plan.skipped.push(skipped(key, &digest.version, why)),
+            Decision::Wait => plan.unconfirmed.push(key.clone()),
+        }
+    }
+    plan.prunes = staged(deletions.into_iter());
+    plan.prunes.reverse();
+}
+
+fn decide(app: &App, live: &LiveDigest, prune: Prune, permitted: bool, is_complete: bool) -> Decision {
+    if app.is_read_only() {
+        return Decision::Skip("ignored (the app is read-only)");
+    }
+    if !is_complete {
+        return Decision::Skip("ignored (the cluster could not be seen whole)");
+    }
+    if !permitted {
+        return Decision::Skip("ignored (the project does not permit it)");
+    }
+    if app.prune_disabled || live.keep_on_prune {
+        return Decision::Skip("ignored (no prune)");
+    }
+    let since = match prune {
+        Prune::No => return Decision::Skip("ignored (requires pruning)"),
+        Prune::Automated(_) if kinds::holds_data(&live.key.group_kind()) && !live.delete_allowed => {
+            return Decision::Skip(
+                "ignored (its deletion loses data: sync with prune by hand, or set tautline.dev/delete: allow on it)",
+            );
+        }
+        Prune::Automated(since) | Prune::Person(since) => since,
+    };
+    let confirmed = app.deletion_approved.is_some_and(|at| at.as_millis() / 1000 >= since.as_millis() / 1000);
+    if live.prune_needs_confirmation && !confirmed { Decision::Wait } else { Decision::Delete }
+}
+
+/// Returns what the deletion of an Application deletes: everything that proves to be its own, save what says to be
+/// kept, CRDs and the Application itself (Argo CD app deletion documentation).
+pub fn cascade<'a>(
+    app: &App,
+    live: impl Iterator<Item = &'a LiveDigest>,
+    owner: (&str, &str),
+    own_key: &ObjectKey,
+) -> Vec<&'a LiveDigest> {
+    let (instance, part_of) = owner;
+    if app.is_read_only() || app.delete_disabled {
+        return Vec::new();
+    }
+    live.filter(|live| {
+        !live.is_owned
+            && live.is_proven(instance, part_of)
+            && !live.keep_on_delete
+            && live.key != *own_key
+            && !kinds::is_crd(&live.key.group_kind())
+    })
+    .collect()
+}
