@@ -66,6 +66,7 @@ impl Seconds {
     }
 
     /// Returns the length times `factor`, at most `cap`.
+    #[must_use]
     pub fn scaled(self, factor: f64, cap: Self) -> Self {
         #[expect(
             clippy::cast_precision_loss,

@@ -1,6 +1,8 @@
 //! How does an app compare with its cluster? The roll-up is Argo CD's (its sync status documentation).
 
-use model::{Comparison, DesiredHash, Digest, Health, LiveDigest, Match, ObjectKey, ObjectStatus, SyncStatus, digest};
+use model::{
+    Comparison, DesiredHash, Digest, Health, LiveDigest, Match, ObjectKey, ObjectStatus, SyncStatus, digest,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One desired object, as far as comparing whole apps needs it.
@@ -43,7 +45,10 @@ pub fn compare(side: &Side<'_>, aggregate: impl Fn(&[ObjectStatus]) -> Health) -
     objects.extend(extras.filter_map(|live| extra_status(side, live)));
     objects.sort_by(|a, b| a.key.cmp(&b.key));
     let undecided = |o: &ObjectStatus| {
-        o.sync == Some(SyncStatus::Unknown) && o.is_live && o.refused.is_empty() && !side.blind.contains(&o.key)
+        o.sync == Some(SyncStatus::Unknown)
+            && o.is_live
+            && o.refused.is_empty()
+            && !side.blind.contains(&o.key)
     };
     let images: BTreeSet<String> = side.live.values().flat_map(|live| live.images.iter().cloned()).collect();
     Comparison {
@@ -76,7 +81,9 @@ fn desired_status(side: &Side<'_>, desired: &DesiredObject) -> ObjectStatus {
         key: desired.key.clone(),
         version: desired.version.clone(),
         sync: Some(sync),
-        health: live.filter(|live| !live.health_ignored && live.key != *side.own_key).and_then(|live| live.health.clone()),
+        health: live
+            .filter(|live| !live.health_ignored && live.key != *side.own_key)
+            .and_then(|live| live.health.clone()),
         is_live: live.is_some(),
         requires_pruning: false,
         requires_confirmation: live.is_some_and(|live| live.delete_needs_confirmation),
@@ -103,7 +110,9 @@ fn extra_status(side: &Side<'_>, live: &LiveDigest) -> Option<ObjectStatus> {
 }
 
 fn roll_up(side: &Side<'_>, objects: &[ObjectStatus]) -> SyncStatus {
-    let counts = |o: &&ObjectStatus| !(o.requires_pruning && side.live.get(&o.key).is_some_and(|l| l.ignore_extraneous));
+    let counts = |o: &&ObjectStatus| {
+        !(o.requires_pruning && side.live.get(&o.key).is_some_and(|l| l.ignore_extraneous))
+    };
     let statuses: BTreeSet<SyncStatus> = objects.iter().filter(counts).filter_map(|o| o.sync).collect();
     if statuses.contains(&SyncStatus::OutOfSync) {
         SyncStatus::OutOfSync

@@ -74,6 +74,9 @@ mod tests {
 
     #[test]
     fn unlisted_kinds_come_after_api_services() {
-        assert!(rank(&GroupKind::new("example.com", "Widget")) > rank(&GroupKind::new("apiregistration.k8s.io", "APIService")));
+        assert!(
+            rank(&GroupKind::new("example.com", "Widget"))
+                > rank(&GroupKind::new("apiregistration.k8s.io", "APIService"))
+        );
     }
 }

@@ -41,7 +41,10 @@ pub struct Plan {
 impl Plan {
     /// Returns whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.stages.is_empty() && self.prunes.is_empty() && self.skipped.is_empty() && self.unconfirmed.is_empty()
+        self.stages.is_empty()
+            && self.prunes.is_empty()
+            && self.skipped.is_empty()
+            && self.unconfirmed.is_empty()
     }
 }
 
@@ -120,7 +123,8 @@ mod tests {
         let lines: Vec<String> = staged(keys)
             .iter()
             .map(|stage| {
-                let names: Vec<String> = stage.keys.iter().map(|k| format!("{} {}", k.kind, k.name)).collect();
+                let names: Vec<String> =
+                    stage.keys.iter().map(|k| format!("{} {}", k.kind, k.name)).collect();
                 names.join(", ")
             })
             .collect();
@@ -172,8 +176,12 @@ mod tests {
         assert_eq!(count(Selection::OutOfSync), 1);
         assert_eq!(count(Selection::All), 2);
         assert_eq!(count(Selection::Keys(BTreeSet::from([key("same")]))), 1);
-        let selector =
-            ResourceSelector { group: String::new(), kind: "ConfigMap".into(), namespace: String::new(), name: "other".into() };
+        let selector = ResourceSelector {
+            group: String::new(),
+            kind: "ConfigMap".into(),
+            namespace: String::new(),
+            name: "other".into(),
+        };
         assert_eq!(count(Selection::Named(vec![selector])), 1);
     }
 }

@@ -1,0 +1,88 @@
+//! Which app owns an object that several want? A pure registry from keys to apps.
+
+use model::{AppKey, ObjectKey};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who wants which objects.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    by_key: BTreeMap<ObjectKey, BTreeSet<AppKey>>,
+    by_app: BTreeMap<AppKey, BTreeSet<ObjectKey>>,
+}
+
+impl Claims {
+    /// Replaces what `app` wants; returns the other apps whose ownership may have changed.
+    pub fn set(&mut self, app: &AppKey, keys: BTreeSet<ObjectKey>) -> BTreeSet<AppKey> {
+        let before = self.by_app.remove(app).unwrap_or_default();
+        let mut affected = BTreeSet::new();
+        for key in before.difference(&keys) {
+            if let Some(apps) = self.by_key.get_mut(key) {
+                apps.remove(app);
+                affected.extend(apps.iter().cloned());
+                if apps.is_empty() {
+                    self.by_key.remove(key);
+                }
+            }
+        }
+        for key in keys.difference(&before) {
+            let apps = self.by_key.entry(key.clone()).or_default();
+            affected.extend(apps.iter().cloned());
+            apps.insert(app.clone());
+        }
+        if !keys.is_empty() {
+            self.by_app.insert(app.clone(), keys);
+        }
+        affected
+    }
+
+    /// Returns who owns `key` instead of `app`: whoever's label the live object carries as long as that app still
+    /// wants it, else the first by name. `None` if `app` owns it.
+    pub fn owner_instead_of(
+        &self,
+        app: &AppKey,
+        key: &ObjectKey,
+        holder: Option<&AppKey>,
+    ) -> Option<&AppKey> {
+        let apps = self.by_key.get(key)?;
+        let owner = holder.and_then(|holder| apps.get(holder)).or_else(|| apps.first())?;
+        (owner != app).then_some(owner)
+    }
+
+    /// Returns the other apps that want `key`.
+    pub fn others<'a>(&'a self, app: &'a AppKey, key: &ObjectKey) -> impl Iterator<Item = &'a AppKey> {
+        self.by_key.get(key).into_iter().flatten().filter(move |other| *other != app)
+    }
+
+    /// Returns what `app` wants that others want, too.
+    pub fn shared(&self, app: &AppKey) -> impl Iterator<Item = &ObjectKey> {
+        self.by_app
+            .get(app)
+            .into_iter()
+            .flatten()
+            .filter(|key| self.by_key.get(*key).is_some_and(|apps| apps.len() > 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new("", "ConfigMap", "ns", name)
+    }
+
+    #[test]
+    fn the_holder_keeps_what_both_want_until_it_lets_go() {
+        let (a, b) = (AppKey::new("ns", "a"), AppKey::new("ns", "b"));
+        let mut claims = Claims::default();
+        assert!(claims.set(&b, BTreeSet::from([key("x")])).is_empty());
+        assert_eq!(claims.set(&a, BTreeSet::from([key("x"), key("y")])), BTreeSet::from([b.clone()]));
+        assert_eq!(claims.owner_instead_of(&a, &key("x"), Some(&b)), Some(&b));
+        assert_eq!(claims.owner_instead_of(&b, &key("x"), Some(&b)), None);
+        assert_eq!(claims.owner_instead_of(&b, &key("x"), None), Some(&a));
+        assert_eq!(claims.shared(&a).collect::<Vec<_>>(), [&key("x")]);
+        assert_eq!(claims.set(&b, BTreeSet::new()), BTreeSet::from([a.clone()]));
+        assert_eq!(claims.owner_instead_of(&a, &key("x"), Some(&b)), None);
+        assert_eq!(claims.shared(&a).count(), 0);
+    }
+}

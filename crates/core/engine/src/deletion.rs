@@ -1,0 +1,135 @@
+//! How does a deleted Application take its objects along?
+
+use crate::effect::Effect;
+use crate::event::CascadePass;
+use crate::state::{Activity, Deleting, State};
+use crate::{report, trigger};
+use model::{App, Cascade, Seconds, Timestamp};
+
+/// First wait after a pass that failed.
+const FIRST_WAIT: Seconds = Seconds::new(1);
+/// Longest wait after a pass that failed.
+const LONGEST_WAIT: Seconds = Seconds::new(60);
+
+impl Deleting {
+    fn new() -> Self {
+        Self {
+            is_passing: true,
+            is_dirty: false,
+            n_failed: 0,
+            retry_at: None,
+            waits_for: String::new(),
+            is_done: false,
+        }
+    }
+}
+
+/// Returns whether the Application's deletion is ours to carry out, and how.
+fn wanted(state: &State, app: &App) -> Option<Cascade> {
+    let cascade = match app.deletion?.cascade {
+        Cascade::Orphan => return None,
+        cascade @ (Cascade::Foreground | Cascade::Background) => cascade,
+    };
+    let permitted = state.may_write && state.refused.is_empty() && trigger::read_only(state, app).is_empty();
+    permitted.then_some(cascade)
+}
+
+/// Begins the deletion if it is due, or another pass.
+pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    let Some(cascade) = wanted(state, app) else {
+        if let Activity::Deleting(_) = state.activity {
+            state.activity = Activity::Idle;
+        }
+        return;
+    };
+    let Activity::Deleting(deleting) = &mut state.activity else {
+        state.activity = Activity::Deleting(Deleting::new());
+        out.push(Effect::Cascade(cascade));
+        return;
+    };
+    let is_due = deleting.is_dirty || deleting.retry_at.is_some_and(|at| at <= now);
+    if is_due && !deleting.is_passing && !deleting.is_done {
+        deleting.is_passing = true;
+        deleting.is_dirty = false;
+        deleting.retry_at = None;
+        out.push(Effect::Cascade(cascade));
+    }
+}
+
+/// Takes in that something changed in the cluster.
+pub(crate) fn live_changed(state: &mut State) {
+    if let Activity::Deleting(deleting) = &mut state.activity {
+        deleting.is_dirty = true;
+    }
+}
+
+/// Takes in what a pass found.
+pub(crate) fn passed(state: &mut State, pass: &CascadePass, now: Timestamp, out: &mut Vec<Effect>) {
+    let Activity::Deleting(deleting) = &mut state.activity else { return };
+    deleting.is_passing = false;
+    let is_gone = pass.remaining.is_empty() && pass.unconfirmed.is_empty() && pass.failed.is_empty();
+    if is_gone && pass.is_complete {
+        deleting.is_done = true;
+        deleting.waits_for.clear();
+        out.push(Effect::Finalize);
+        return;
+    }
+    let needs_retry = !pass.failed.is_empty() || !pass.is_complete;
+    deleting.n_failed = if needs_retry { deleting.n_failed + 1 } else { 0 };
+    let exponent = i32::try_from(deleting.n_failed).unwrap_or(i32::MAX);
+    deleting.retry_at =
+        needs_retry.then(|| now + FIRST_WAIT.scaled(2.0_f64.powi(exponent - 1), LONGEST_WAIT));
+    deleting.waits_for = waits_for(pass);
+}
+
+fn waits_for(pass: &CascadePass) -> String {
+    let named = |what: &str, items: &[String]| {
+        let more = items.len().saturating_sub(3);
+        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{what}{}{tail}", items.iter().take(3).cloned().collect::<Vec<_>>().join("; "))
+    };
+    if !pass.failed.is_empty() {
+        named("", &pass.failed)
+    } else if !pass.unconfirmed.is_empty() {
+        named(
+            "Deletion waits for consent (annotate the Application with argocd.argoproj.io/deletion-approved) to delete ",
+            &pass.unconfirmed,
+        )
+    } else if !pass.is_complete {
+        "Deletion waits until the cluster can be seen whole".into()
+    } else {
+        String::new()
+    }
+}
+
+/// Returns when the next pass is due although nothing happens.
+pub(crate) fn wake(state: &State) -> Option<Timestamp> {
+    match &state.activity {
+        Activity::Deleting(deleting) => deleting.retry_at,
+        Activity::Idle
+        | Activity::Preparing(_)
+        | Activity::Planning(_)
+        | Activity::Applying(_)
+        | Activity::Settling(_)
+        | Activity::Waiting(..) => None,
+    }
+}
+
+/// Returns why a deletion does not go on.
+pub(crate) fn obstacles(state: &State, app: &App) -> Vec<String> {
+    let Some(deletion) = app.deletion else { return Vec::new() };
+    if deletion.cascade == Cascade::Orphan {
+        return Vec::new();
+    }
+    let fields = trigger::read_only(state, app);
+    let mut obstacles = Vec::new();
+    if !fields.is_empty() {
+        obstacles.push(report::read_only_sentence(&fields));
+    }
+    if let Activity::Deleting(deleting) = &state.activity
+        && !deleting.waits_for.is_empty()
+    {
+        obstacles.push(deleting.waits_for.clone());
+    }
+    obstacles
+}

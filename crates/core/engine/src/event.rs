@@ -1,0 +1,110 @@
+//! What can happen to an app?
+
+use model::{Comparison, DesiredHash, NotYet, ObjectResult, Problem, Revision, Seconds, SyncId};
+use plan::Plan;
+use std::sync::Arc;
+
+/// Something happened; every outcome of an effect comes back as one of these.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The Application was read for the first time, or something in it changed.
+    AppChanged,
+    /// The Application or its project rules it out: nothing may be done for it.
+    Refused(Vec<Problem>),
+    /// The tracked revision was looked up.
+    Resolved(Revision),
+    /// The repository could not be read.
+    SourceFailed(SourceFailure),
+    /// A revision was rendered.
+    Rendered(Arc<Desired>),
+    /// A revision cannot be rendered: its content is wrong.
+    RenderFailed {
+        /// The revision.
+        revision: Revision,
+        /// Everything that is wrong with it.
+        problems: Vec<Problem>,
+    },
+    /// Desired was compared with live.
+    Compared(Arc<Comparison>),
+    /// The revision that an operation names was rendered.
+    Prepared {
+        /// For which sync.
+        sync: SyncId,
+        /// What to deploy, or why that is not known.
+        desired: Result<Arc<Desired>, String>,
+    },
+    /// The plan of a sync is made.
+    Planned {
+        /// For which sync.
+        sync: SyncId,
+        /// What to do.
+        plan: Plan,
+    },
+    /// A stage was carried out, well or not.
+    StageDone {
+        /// Of which sync.
+        sync: SyncId,
+        /// One per object.
+        results: Vec<ObjectResult>,
+    },
+    /// A pass of the cascade deletion is done.
+    Cascaded(CascadePass),
+    /// Something of an app that is being deleted changed in the cluster.
+    LiveChanged,
+    /// The ground changed in a way that may let what was held succeed: a kind appeared, the API server came back.
+    GroundChanged,
+    /// The time came that was asked for with [`Effect::WakeAt`](crate::Effect::WakeAt).
+    Woke,
+    /// Whether we are the one writer.
+    Writes(Writes),
+}
+
+/// Whether we may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// We hold the lease.
+    Allowed,
+    /// Somebody else does, or nobody knows.
+    Forbidden,
+}
+
+/// Why a repository could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFailure {
+    /// The sentence, without secrets.
+    pub message: String,
+    /// Whether it may pass by itself: the network, a timeout. A wrong URL, branch or password does not.
+    pub is_transient: bool,
+}
+
+/// A rendered revision as the engine sees it: hashes and counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// The revision.
+    pub revision: Revision,
+    /// Hash of the objects.
+    pub hash: DesiredHash,
+    /// How many objects.
+    pub n_objects: usize,
+    /// Argo CD's word for the kind of source.
+    pub source_type: String,
+    /// Longest `progressDeadlineSeconds` that an object sets.
+    pub progress_deadline: Seconds,
+    /// What the objects use that we do not act on yet.
+    pub not_yet: Vec<NotYet>,
+    /// Objects that stand twice in the manifests: sentences.
+    pub repeated: Vec<String>,
+}
+
+/// What a pass of the cascade deletion found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CascadePass {
+    /// Objects that are still there, with what holds them up.
+    pub remaining: Vec<String>,
+    /// Objects whose deletion waits for a person.
+    pub unconfirmed: Vec<String>,
+    /// Calls that failed: sentences.
+    pub failed: Vec<String>,
+    /// Whether every kind in the inventory has been listed whole. Without it nothing is finished.
+    pub is_complete: bool,
+}

@@ -1,0 +1,305 @@
+//! What is one sync, from its wish to its verdict?
+
+use crate::effect::{Effect, Mode};
+use crate::event::Desired;
+use model::{
+    App, Comparison, Digest, HealthStatus, ObjectKey, ObjectResult, Operation, Reason, Seconds, SyncId,
+    Timestamp,
+};
+use plan::{Plan, Selection, prune::Prune};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Longest time without progress (README, "How long a sync may take").
+const DEADLINE: Seconds = Seconds::new(300);
+/// Longest time of a sync in all.
+const DEADLINE_IN_ALL: Seconds = Seconds::new(3600);
+/// How long an object may be Degraded before it counts: a pod may restart once while its database comes up.
+const GRACE: Seconds = Seconds::new(15);
+
+/// Why a sync is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// Git wants something that was not tried yet.
+    NewDesired,
+    /// Live drifted from what was synced; the objects concerned, and how often that happened in a row.
+    SelfHeal(BTreeSet<ObjectKey>, u32),
+    /// Somebody asked.
+    Operation(Operation),
+}
+
+/// One sync.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its number; answers with another one are of superseded syncs.
+    pub id: SyncId,
+    /// Why it is wanted.
+    pub cause: Cause,
+    /// What it deploys; `None` until prepared.
+    pub desired: Option<Arc<Desired>>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Repeats so far.
+    pub retries: u32,
+    /// What is still to do, in order.
+    pub steps: VecDeque<Step>,
+    /// One per object, in the order in which they were first recorded.
+    pub results: Vec<ObjectResult>,
+    /// Objects that must be healthy in the end.
+    pub watched: BTreeSet<ObjectKey>,
+    /// Objects that must be gone in the end.
+    pub leaving: BTreeSet<ObjectKey>,
+    /// Objects whose deletion waits for a person.
+    pub unconfirmed: Vec<ObjectKey>,
+    /// Whether something could not be pruned because the cluster was not seen whole.
+    pub was_blind: bool,
+    /// What progress is measured by.
+    pub progress: Option<Digest>,
+    /// When something last got on.
+    pub progress_at: Timestamp,
+    /// Since when some watched object is Degraded.
+    pub degraded_since: Option<Timestamp>,
+    /// What the sync waits for, as the operation's message says it.
+    pub waits_for: String,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Apply these in parallel.
+    Apply(Vec<ObjectKey>),
+    /// Delete these in parallel.
+    Prune(Vec<ObjectKey>),
+}
+
+/// Where a sync stands once everything is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Everything that it changed is healthy.
+    Settled,
+    /// Not yet; the text says what it waits for.
+    Waits(String),
+    /// It will not; why.
+    Failed(Reason, String),
+}
+
+impl Run {
+    /// Starts a sync.
+    pub fn new(id: SyncId, cause: Cause, now: Timestamp) -> Self {
+        Self {
+            id,
+            cause,
+            desired: None,
+            started_at: now,
+            retries: 0,
+            steps: VecDeque::new(),
+            results: Vec::new(),
+            watched: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            unconfirmed: Vec::new(),
+            was_blind: false,
+            progress: None,
+            progress_at: now,
+            degraded_since: None,
+            waits_for: String::new(),
+        }
+    }
+
+    /// Returns the operation that asked for this sync.
+    pub fn operation(&self) -> Option<&Operation> {
+        match &self.cause {
+            Cause::Operation(operation) => Some(operation),
+            Cause::NewDesired | Cause::SelfHeal(..) => None,
+        }
+    }
+
+    /// Returns whether the sync deploys a revision that somebody chose, which newer commits do not replace.
+    pub fn is_pinned(&self) -> bool {
+        self.operation().is_some_and(|operation| !operation.revision.is_empty())
+    }
+
+    /// Returns whether the sync is about all objects of the app.
+    pub fn is_full(&self) -> bool {
+        match &self.cause {
+            Cause::NewDesired => true,
+            Cause::SelfHeal(..) => false,
+            Cause::Operation(operation) => operation.resources.is_empty(),
+        }
+    }
+
+    /// Returns whether the sync changes anything.
+    pub fn mode(&self) -> Mode {
+        if self.operation().is_some_and(|operation| operation.dry_run) { Mode::DryRun } else { Mode::Real }
+    }
+
+    /// Returns which objects the plan is about.
+    pub fn selection(&self) -> Selection {
+        match &self.cause {
+            Cause::NewDesired => Selection::OutOfSync,
+            Cause::SelfHeal(keys, _) => Selection::Keys(keys.clone()),
+            Cause::Operation(_) if self.retries > 0 => Selection::OutOfSync,
+            Cause::Operation(operation) if operation.resources.is_empty() => Selection::All,
+            Cause::Operation(operation) => Selection::Named(operation.resources.clone()),
+        }
+    }
+
+    /// Returns whether and in whose name the sync prunes.
+    pub fn prune(&self, app: &App) -> Prune {
+        match &self.cause {
+            Cause::Operation(operation) if operation.prune && self.is_full() => {
+                Prune::Person(self.started_at)
+            }
+            Cause::Operation(_) | Cause::SelfHeal(..) => Prune::No,
+            Cause::NewDesired if app.automated.is_some_and(|automated| automated.prune) => {
+                Prune::Automated(self.started_at)
+            }
+            Cause::NewDesired => Prune::No,
+        }
+    }
+
+    /// Takes a plan; `before` is how the app compared when it was made.
+    pub fn take_plan(&mut self, plan: Plan, before: Option<&Comparison>) {
+        self.steps = plan.stages.into_iter().map(|stage| Step::Apply(stage.keys)).collect();
+        self.steps.extend(plan.prunes.into_iter().map(|stage| Step::Prune(stage.keys)));
+        // A selective sync says nothing about what it was not asked for.
+        if self.is_full() {
+            self.record(plan.skipped);
+        }
+        self.unconfirmed = plan.unconfirmed;
+        self.was_blind = before.is_some_and(|comparison| !comparison.is_complete);
+        self.watched.clear();
+        for step in &self.steps {
+            match step {
+                Step::Apply(keys) => self.watched.extend(keys.iter().cloned()),
+                Step::Prune(keys) => self.leaving.extend(keys.iter().cloned()),
+            }
+        }
+        let healthy =
+            |o: &&model::ObjectStatus| o.health.as_ref().is_some_and(|h| h.status == HealthStatus::Healthy);
+        let healthy_before = before.into_iter().flat_map(|c| c.objects.iter()).filter(healthy);
+        self.watched.extend(healthy_before.filter(|o| !o.requires_pruning).map(|o| o.key.clone()));
+    }
+
+    /// Returns the effect of the step that is next.
+    pub fn next_effect(&self) -> Option<Effect> {
+        let (sync, mode) = (self.id, self.mode());
+        match self.steps.front()? {
+            Step::Apply(keys) => {
+                let hash = self.desired.as_ref().expect("a plan is made of something desired").hash;
+                Some(Effect::Apply { sync, hash, keys: keys.clone(), mode })
+            }
+            Step::Prune(keys) => Some(Effect::Prune { sync, keys: keys.clone(), mode }),
+        }
+    }
+
+    /// Records results, newer ones in the place of older ones.
+    pub fn record(&mut self, results: Vec<ObjectResult>) {
+        for result in results {
+            match self.results.iter_mut().find(|known| known.key == result.key) {
+                Some(known) => *known = result,
+                None => self.results.push(result),
+            }
+        }
+    }
+
+    /// Returns the objects that could not be brought to what Git wants.
+    pub fn failures(&self) -> impl Iterator<Item = &ObjectResult> {
+        self.results.iter().filter(|result| result.outcome.is_failure())
+    }
+
+    /// Judges where the sync stands, given how the app compares now.
+    pub fn standing(&mut self, comparison: &Comparison, app: &App, now: Timestamp) -> Standing {
+        if self.progress != Some(comparison.progress) {
+            self.progress = Some(comparison.progress);
+            self.progress_at = now;
+        }
+        let Some(obstacle) = self.obstacle(comparison, now) else { return Standing::Settled };
+        if let Obstacle::Degraded(text) = &obstacle
+            && self.degraded_since.is_some_and(|since| now >= since + GRACE)
+        {
+            return Standing::Failed(Reason::Degraded, text.clone());
+        }
+        let waits_for_person = matches!(obstacle, Obstacle::Unconfirmed(_));
+        let text = obstacle.into_text();
+        if !waits_for_person && now >= self.deadline(app) {
+            return Standing::Failed(
+                Reason::HealthTimeout,
+                format!("{text}, with no progress before the deadline"),
+            );
+        }
+        Standing::Waits(text)
+    }
+
+    /// Returns when the sync fails unless something gets on.
+    pub fn deadline(&self, app: &App) -> Timestamp {
+        let rollout = self.desired.as_ref().map_or(Seconds::ZERO, |desired| desired.progress_deadline);
+        let quiet = app.sync_deadline.unwrap_or(DEADLINE).max(rollout);
+        (self.progress_at + quiet).min(self.started_at + DEADLINE_IN_ALL.max(quiet))
+    }
+
+    /// Returns when the standing has to be judged again although nothing happens.
+    pub fn next_judgement(&self, app: &App) -> Timestamp {
+        self.degraded_since
+            .map_or_else(|| self.deadline(app), |since| (since + GRACE).min(self.deadline(app)))
+    }
+
+    fn obstacle(&mut self, comparison: &Comparison, now: Timestamp) -> Option<Obstacle> {
+        let mut degraded = None;
+        let mut waiting = None;
+        for object in &comparison.objects {
+            if object.requires_pruning {
+                if self.leaving.contains(&object.key) {
+                    waiting.get_or_insert_with(|| format!("waiting for deletion of {}", object.key));
+                }
+                continue;
+            }
+            if !self.watched.contains(&object.key) {
+                continue;
+            }
+            let Some(health) = &object.health else { continue };
+            let text = || match health.message.as_str() {
+                "" => format!("{} is {}", object.key, health.status),
+                message => format!("{} is {}: {message}", object.key, health.status),
+            };
+            match health.status {
+                HealthStatus::Healthy | HealthStatus::Suspended => {}
+                HealthStatus::Degraded => {
+                    degraded.get_or_insert_with(text);
+                }
+                HealthStatus::Progressing | HealthStatus::Missing | HealthStatus::Unknown => {
+                    waiting.get_or_insert_with(|| format!("waiting for healthy state of {}", text()));
+                }
+            }
+        }
+        if !comparison.is_settled {
+            waiting.get_or_insert_with(|| "waiting for the comparison with the cluster".into());
+        }
+        if degraded.is_some() {
+            self.degraded_since.get_or_insert(now);
+        } else {
+            self.degraded_since = None;
+        }
+        let unconfirmed = self.unconfirmed.first().map(|key| {
+            format!("waiting for pruning confirmation of {key}: annotate the Application with argocd.argoproj.io/deletion-approved")
+        });
+        degraded
+            .map(Obstacle::Degraded)
+            .or(waiting.map(Obstacle::Waiting))
+            .or(unconfirmed.map(Obstacle::Unconfirmed))
+    }
+}
+
+/// What keeps a sync from being settled.
+enum Obstacle {
+    Degraded(String),
+    Waiting(String),
+    Unconfirmed(String),
+}
+
+impl Obstacle {
+    fn into_text(self) -> String {
+        match self {
+            Self::Degraded(text) | Self::Waiting(text) | Self::Unconfirmed(text) => text,
+        }
+    }
+}

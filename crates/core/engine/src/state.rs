@@ -1,0 +1,180 @@
+//! What do we know of an app, and what is under way for it?
+
+use crate::event::{Desired, SourceFailure};
+use crate::report::Report;
+use crate::run::Run;
+use model::{
+    Comparison, DesiredHash, Destination, ObjectResult, Operation, OperationPhase, Problem, Reason, Refresh,
+    ResourceSelector, Revision, Source, SyncId, Timestamp,
+};
+use std::sync::Arc;
+
+/// Everything that the engine remembers of one app.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// What is under way.
+    pub activity: Activity,
+    /// What was last heard of the repository.
+    pub source: SourceView,
+    /// The revision being rendered.
+    pub rendering: Option<Revision>,
+    /// What Git wants: the last rendering that went well stays in force.
+    pub desired: Option<Arc<Desired>>,
+    /// How that compares.
+    pub comparison: Option<Arc<Comparison>>,
+    /// The last sync that ended.
+    pub last: Option<Attempt>,
+    /// Why nothing may be done at all; empty if something may.
+    pub refused: Vec<Problem>,
+    /// Whether we are the one writer.
+    pub may_write: bool,
+    /// Number of the newest sync.
+    pub newest: SyncId,
+    /// An operation that was carried out and whose removal from the Application has not been seen yet.
+    pub handled: Option<Operation>,
+    /// A refresh that is being carried out, or was and whose removal has not been seen yet.
+    pub refresh: RefreshView,
+    /// Source and destination that all of this is about.
+    pub spec: Option<(Source, Destination)>,
+    /// What was last reported.
+    pub reported: Option<Box<Report>>,
+    /// When we asked to be woken.
+    pub wake: Option<Timestamp>,
+}
+
+/// What is under way for an app.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Activity {
+    /// Nothing. Next: `Preparing` or `Planning` when a sync is wanted, `Deleting` when the Application goes.
+    Idle,
+    /// The revision that an operation names is being rendered. Next: `Planning`, or `Idle` if it cannot be.
+    Preparing(Run),
+    /// The plan is being made. Next: `Applying`.
+    Planning(Run),
+    /// The stage that `Run::stage` points at is being carried out. Next: the next stage, then `Settling`.
+    Applying(Run),
+    /// Everything is applied; objects are becoming healthy. Next: `Idle`.
+    Settling(Run),
+    /// The sync failed in a way that may pass. Next: `Planning` at the time given.
+    Waiting(Run, Timestamp),
+    /// The objects of a deleted Application are going. Next: nothing, the Application goes.
+    Deleting(Deleting),
+}
+
+/// How far the deletion of an Application's objects has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleting {
+    /// Whether a pass is under way.
+    pub is_passing: bool,
+    /// Whether something changed during the pass, so that another one is due.
+    pub is_dirty: bool,
+    /// Passes that failed in a row.
+    pub n_failed: u32,
+    /// When to try again after a failure.
+    pub retry_at: Option<Timestamp>,
+    /// What to tell: what the deletion waits for.
+    pub waits_for: String,
+    /// Whether everything is gone and our finalizers may go.
+    pub is_done: bool,
+}
+
+/// What was last heard of the repository.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceView {
+    /// Nothing yet.
+    Unknown,
+    /// The tracked revision.
+    At(Revision),
+    /// It fails, since a time.
+    Failing(SourceFailure, Timestamp),
+    /// This revision's content is wrong.
+    Invalid(Revision, Vec<Problem>),
+}
+
+/// Where a refresh stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshView {
+    /// Nobody asks.
+    None,
+    /// Being carried out.
+    Running(Refresh),
+    /// Done; the annotation is to go.
+    Done,
+}
+
+/// A sync that ended, or one that an earlier life of the agent left behind in the status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// What was to be deployed; `None` where only the revision is known.
+    pub hash: Option<DesiredHash>,
+    /// The revision.
+    pub revision: Revision,
+    /// How it ended.
+    pub phase: OperationPhase,
+    /// Why, in one word.
+    pub reason: Reason,
+    /// The sentence of the operation state.
+    pub message: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// Repeats that it took.
+    pub retries: u32,
+    /// One per object.
+    pub results: Vec<ObjectResult>,
+    /// Who asked: `None` for the agent itself.
+    pub operation: Option<Operation>,
+    /// The objects that it was about; empty for all.
+    pub selective: Vec<ResourceSelector>,
+    /// Self-heals of the same desired state in a row.
+    pub heals: u32,
+    /// Whether the content was at fault: no repeat before there is other content.
+    pub is_condemned: bool,
+    /// Whether the ground changed since, so that a repeat makes sense although the limit is reached.
+    pub may_repeat: bool,
+    /// Whether something could not be pruned because the cluster was not seen whole.
+    pub was_blind: bool,
+    /// Whether this was reported already, by an earlier life of the agent.
+    pub is_old: bool,
+}
+
+impl State {
+    /// Returns the state of an app that was just seen; `last` is what its status remembers.
+    pub fn new(last: Option<Attempt>, may_write: bool) -> Self {
+        Self {
+            activity: Activity::Idle,
+            source: SourceView::Unknown,
+            rendering: None,
+            desired: None,
+            comparison: None,
+            last,
+            refused: Vec::new(),
+            may_write,
+            newest: SyncId::default(),
+            handled: None,
+            refresh: RefreshView::None,
+            spec: None,
+            reported: None,
+            wake: None,
+        }
+    }
+
+    /// Returns the comparison if it is of what Git wants now.
+    pub fn current(&self) -> Option<(&Desired, &Comparison)> {
+        let (desired, comparison) = (self.desired.as_deref()?, self.comparison.as_deref()?);
+        (desired.hash == comparison.hash).then_some((desired, comparison))
+    }
+
+    /// Returns the sync under way.
+    pub fn run(&self) -> Option<&Run> {
+        match &self.activity {
+            Activity::Idle | Activity::Deleting(_) => None,
+            Activity::Preparing(run)
+            | Activity::Planning(run)
+            | Activity::Applying(run)
+            | Activity::Settling(run)
+            | Activity::Waiting(run, _) => Some(run),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Why does a sync start? Argo CD's auto-sync rules, once per desired state (its automated sync documentation).
+
+use crate::retry;
+use crate::run::Cause;
+use crate::state::{Attempt, State};
+use model::{App, Automated, Comparison, OperationPhase, SyncStatus, Timestamp};
+use std::collections::BTreeSet;
+
+/// What an app wants now.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Wish {
+    /// Nothing.
+    Nothing,
+    /// A sync.
+    Sync(Cause),
+    /// A sync, at this time unless something changes.
+    Later(Timestamp),
+}
+
+/// Returns what the app wants now; nothing is under way for it.
+pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Wish {
+    let silent =
+        !state.may_write || !state.refused.is_empty() || app.deletion.is_some() || app.skip_reconcile;
+    if silent {
+        return Wish::Nothing;
+    }
+    if let Some(operation) = &app.operation
+        && state.handled.as_ref() != Some(operation)
+    {
+        return Wish::Sync(Cause::Operation(operation.clone()));
+    }
+    match app.automated {
+        Some(automated) if read_only(state, app).is_empty() => automated_wish(state, automated, app, now),
+        Some(_) | None => Wish::Nothing,
+    }
+}
+
+/// Returns what the app uses that we do not act on yet, in its spec or in its objects.
+pub fn read_only(state: &State, app: &App) -> Vec<String> {
+    let rendered = state.desired.iter().flat_map(|desired| desired.not_yet.iter());
+    app.not_yet.iter().chain(rendered).map(|not_yet| not_yet.field.clone()).collect()
+}
+
+/// Returns whether an automated sync would delete everything, which `allowEmpty` must permit.
+pub(crate) fn would_wipe(automated: Automated, comparison: &Comparison) -> bool {
+    automated.prune
+        && !automated.allow_empty
+        && !comparison.objects.is_empty()
+        && comparison.objects.iter().all(|object| object.requires_pruning)
+}
+
+fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp) -> Wish {
+    let Some((desired, comparison)) = state.current() else { return Wish::Nothing };
+    if !comparison.is_settled || would_wipe(automated, comparison) {
+        return Wish::Nothing;
+    }
+    let interrupted = state.last.as_ref().is_some_and(|last| !last.phase.is_completed());
+    if interrupted {
+        return Wish::Sync(Cause::NewDesired);
+    }
+    let applies = comparison.to_apply().next().is_some();
+    let prunes = automated.prune && comparison.to_prune().next().is_some();
+    if comparison.sync != SyncStatus::OutOfSync || !(applies || prunes) {
+        return Wish::Nothing;
+    }
+    let tried = state.last.as_ref().filter(|last| match last.hash {
+        Some(hash) => hash == desired.hash,
+        None => last.revision == desired.revision,
+    });
+    match tried {
+        None => Wish::Sync(Cause::NewDesired),
+        Some(last) => after_attempt(last, automated, comparison, app, now),
+    }
+}
+
+fn after_attempt(
+    last: &Attempt,
+    automated: Automated,
+    comparison: &Comparison,
+    app: &App,
+    now: Timestamp,
+) -> Wish {
+    match last.phase {
+        OperationPhase::Succeeded => {
+            let unseen_prunes =
+                last.was_blind && comparison.is_complete && comparison.to_prune().next().is_some();
+            if unseen_prunes && automated.prune {
+                return Wish::Sync(Cause::NewDesired);
+            }
+            let drifted: BTreeSet<_> = comparison.to_apply().cloned().collect();
+            if !automated.self_heal || drifted.is_empty() {
+                return Wish::Nothing;
+            }
+            let heals =
+                if retry::heals_forgotten(last.heals, last.finished_at, now) { 0 } else { last.heals };
+            let at = retry::next_heal(heals, last.finished_at);
+            if at <= now { Wish::Sync(Cause::SelfHeal(drifted, heals + 1)) } else { Wish::Later(at) }
+        }
+        OperationPhase::Failed | OperationPhase::Error if last.is_condemned => Wish::Nothing,
+        OperationPhase::Failed | OperationPhase::Error => {
+            // Attempts of an earlier life and exhausted hour-long ones: what holds passes, so it is tried again.
+            match retry::next_attempt(app, last.operation.as_ref(), last.retries, last.finished_at) {
+                Some(at) if at <= now => Wish::Sync(Cause::NewDesired),
+                Some(at) => Wish::Later(at),
+                None if last.may_repeat => Wish::Sync(Cause::NewDesired),
+                None => Wish::Nothing,
+            }
+        }
+        OperationPhase::Running | OperationPhase::Terminating => Wish::Sync(Cause::NewDesired),
+    }
+}
