@@ -1,0 +1,79 @@
+//! Does a failure speak against the commit, or only hold it up?
+//!
+//! What condemns is the content's own fault and comes back with it; what holds may pass, and whatever is in neither
+//! column of the table holds.
+//!
+//! | Condemns | Holds |
+//! |---|---|
+//! | invalid image name, image or manifest not found | pull refused, throttled, timed out, unauthorised |
+//! | new pods exit, crash-loop, or start and never become ready | unschedulable, mounts, claims, load balancers, Ingress addresses |
+//! | a Job that failed by its pods | a Job that ran out of time; evicted or lost pods |
+//! | a pod template that the API server finds invalid or a webhook denies | quota, rights, anything else |
+
+use crate::read::condition;
+use crate::{Cause, assess, cause};
+use model::{HealthStatus, Object};
+use std::fmt;
+
+/// What a failure says about the commit that brought it; ordered by weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Evidence {
+    /// Nothing: the object is well, or has no opinion.
+    None,
+    /// It may pass: retried with back-off, never held against the commit.
+    Holds,
+    /// It will not pass: the content is wrong.
+    Condemns,
+}
+
+impl Evidence {
+    /// Returns the word that logs and fixtures use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Holds => "Holds",
+            Self::Condemns => "Condemns",
+        }
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Weighs the state of an object at the end of its time: a pod that runs and is not ready yet is proof only once the
+/// deadline has passed, so ask no earlier (or only for what is `Degraded`).
+///
+/// `cause` is what [`crate::cause`] found for the object; a Pod needs none.
+pub fn evidence(object: &Object, cause: Option<&Cause>) -> Evidence {
+    let Some(health) = assess(object) else { return Evidence::None };
+    match health.status {
+        HealthStatus::Healthy | HealthStatus::Suspended | HealthStatus::Missing => return Evidence::None,
+        HealthStatus::Unknown => return Evidence::Holds,
+        HealthStatus::Progressing | HealthStatus::Degraded => {}
+    }
+    if object.is_deleting() {
+        return Evidence::Holds;
+    }
+    if let Some(cause) = cause {
+        return cause.evidence.max(Evidence::Holds);
+    }
+    let key = object.key();
+    if key.is_kind("", "Pod") {
+        return cause::cause(object, &[], &[]).map_or(Evidence::Holds, |cause| cause.evidence);
+    }
+    if key.is_kind("batch", "Job") && condition(object, "Failed").is_some_and(|c| is_by_pods(c.reason)) {
+        return Evidence::Condemns;
+    }
+    Evidence::Holds
+}
+
+/// Returns whether a Job failed because its pods did (batch/v1 Job documentation); `DeadlineExceeded` tells of time only.
+fn is_by_pods(reason: &str) -> bool {
+    matches!(
+        reason,
+        "BackoffLimitExceeded" | "PodFailurePolicy" | "FailedIndexes" | "MaxFailedIndexesExceeded"
+    )
+}
