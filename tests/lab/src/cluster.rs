@@ -1,0 +1,321 @@
+//! What is a lab to its user, and in which order does it boot?
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::boot::{Options, Plan};
+use crate::folder::Folder;
+use crate::http::Http;
+use crate::ports::Port;
+use crate::programs::cache_folder;
+use crate::server::Server;
+use crate::{certificates, programs, stages};
+
+/// How long one program may take to answer, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running control plane; dropping it ends its servers and removes its folder.
+pub struct Lab {
+    // Fields drop in this order: the servers end before their folder goes.
+    pub(crate) own: Option<Own>,
+    pub(crate) programs: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
+    url: String,
+    ca_file: PathBuf,
+    admin_token: Option<String>,
+    pub(crate) has_controllers: bool,
+    pub(crate) folder: Folder,
+}
+
+/// What a lab has that it started itself.
+pub(crate) struct Own {
+    servers: Mutex<Vec<Server>>,
+    pub(crate) http: Http,
+    etcd: Port,
+    _etcd_peer: Port,
+    _api: Port,
+}
+
+/// Returns the lab that all tests of this process share, started on first use with [`Options::default`], or
+/// the cluster of the kubeconfig that `TAUTLINE_LAB_KUBECONFIG` names.
+///
+/// # Panics
+/// When the lab cannot be started: no test could say anything then.
+pub fn shared() -> &'static Lab {
+    static SHARED: OnceLock<Lab> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let elsewhere = std::env::var_os("TAUTLINE_LAB_KUBECONFIG").filter(|path| !path.is_empty());
+        let lab = match elsewhere {
+            Some(kubeconfig) => Lab::at(Path::new(&kubeconfig)),
+            None => Lab::start(&Options::default()),
+        };
+        lab.unwrap_or_else(|error| panic!("failed to start the lab: {error:#}"))
+    })
+}
+
+impl Lab {
+    /// Starts servers of one's own and returns when all of them do their work.
+    ///
+    /// # Errors
+    /// A program cannot be built or started, or does not answer in time; the error has the end of its log.
+    pub fn start(options: &Options) -> Result<Self> {
+        let programs = programs()?;
+        let cache = cache_folder()?;
+        let folder = Folder::create()?;
+        let [etcd, etcd_peer, api] = [Port::reserve(&cache)?, Port::reserve(&cache)?, Port::reserve(&cache)?];
+        let authority = certificates::write(folder.path())?;
+        let plan =
+            Plan { folder: &folder, programs: &programs, etcd: &etcd, etcd_peer: &etcd_peer, api: &api };
+        let (admin_token, kubeconfig) = plan.write_clients()?;
+        fs::write(folder.path().join("stages.yaml"), stages::text()).context("write the stages")?;
+
+        let mut servers = vec![plan.etcd(), plan.api_server()];
+        if options.controller_manager {
+            servers.push(plan.controller_manager(options.fast));
+        }
+        if options.scheduler {
+            servers.push(plan.scheduler(options.fast));
+        }
+        if options.nodes > 0 {
+            servers.push(plan.kwok());
+        }
+        let url = plan.url();
+        let http = Http::new(api.number, &admin_token, authority)?;
+        let own = Own { servers: Mutex::new(servers), http, etcd, _etcd_peer: etcd_peer, _api: api };
+        let lab = Self {
+            own: Some(own),
+            programs,
+            kubeconfig,
+            url,
+            ca_file: folder.path().join("ca.crt"),
+            admin_token: Some(admin_token),
+            has_controllers: options.controller_manager,
+            folder,
+        };
+        lab.boot(options)?;
+        Ok(lab)
+    }
+
+    /// Uses the cluster that a kubeconfig points at; it is never stopped, and [`Lab::pid_of`] and the faults fail.
+    ///
+    /// # Errors
+    /// kubectl cannot read the file.
+    pub fn at(kubeconfig: &Path) -> Result<Self> {
+        let mut lab = Self {
+            own: None,
+            programs: programs()?,
+            kubeconfig: kubeconfig.to_owned(),
+            url: String::new(),
+            ca_file: PathBuf::new(),
+            admin_token: None,
+            has_controllers: true,
+            folder: Folder::create()?,
+        };
+        let config = lab.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
+        let config: Value = serde_json::from_str(&config).context("parse the kubeconfig")?;
+        config["clusters"][0]["cluster"]["server"]
+            .as_str()
+            .context("find the server's address in the kubeconfig")?
+            .clone_into(&mut lab.url);
+        lab.admin_token = config["users"][0]["user"]["token"].as_str().map(String::from);
+        lab.ca_file = lab.folder.path().join("ca.crt");
+        let authority = lab.kubectl(&[
+            "config",
+            "view",
+            "--raw",
+            "--minify",
+            "--flatten",
+            "-o",
+            r#"go-template={{range .clusters}}{{index .cluster "certificate-authority-data" | base64decode}}{{end}}"#,
+        ])?;
+        fs::write(&lab.ca_file, authority).context("write ca.crt")?;
+        Ok(lab)
+    }
+
+    /// Returns the kubeconfig of the cluster's administrator.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Returns the address of the API server, such as `https://127.0.0.1:20002`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the certificate (PEM) that the API server's certificate is signed with.
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// Returns the bearer token of the administrator; none where another cluster's kubeconfig has no token.
+    pub fn admin_token(&self) -> Option<&str> {
+        self.admin_token.as_deref()
+    }
+
+    /// Returns the lab's temporary folder: logs (`<program>.log`), keys, data. It goes when the lab goes.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns the process id of a program, by its file name, such as `kube-apiserver`.
+    ///
+    /// # Errors
+    /// It does not run, or the lab is somebody else's cluster.
+    pub fn pid_of(&self, program: &str) -> Result<u32> {
+        self.with_server(program, |server| server.pid())
+    }
+
+    /// Kills the API server as a crash would. Only for a lab of one's own: others share [`shared`].
+    pub fn stop_api_server(&self) -> Result<()> {
+        self.with_server("kube-apiserver", Server::stop)
+    }
+
+    /// Starts the API server again, on the same port, and returns when it is ready. etcd must run.
+    pub fn start_api_server(&self) -> Result<()> {
+        self.start_server("kube-apiserver")?;
+        self.wait_for_api_server()
+    }
+
+    /// Kills etcd as a crash would; the API server stays and fails its requests. Only for a lab of one's own.
+    pub fn stop_etcd(&self) -> Result<()> {
+        self.with_server("etcd", Server::stop)
+    }
+
+    /// Starts etcd again with the data it had, and returns when it answers and the API server, if it runs,
+    /// is ready again.
+    pub fn start_etcd(&self) -> Result<()> {
+        self.start_server("etcd")?;
+        self.wait_for_etcd()?;
+        if self.pid_of("kube-apiserver").is_ok() { self.wait_for_api_server() } else { Ok(()) }
+    }
+
+    fn boot(&self, options: &Options) -> Result<()> {
+        self.start_server("etcd")?;
+        self.wait_for_etcd()?;
+        self.start_server("kube-apiserver")?;
+        self.wait_for_api_server()?;
+        for number in 0..options.nodes {
+            self.own()?.http.create("/api/v1/nodes", &node(number))?;
+        }
+        if options.controller_manager {
+            self.start_server("kube-controller-manager")?;
+        }
+        if options.scheduler {
+            self.start_server("kube-scheduler")?;
+        }
+        if options.nodes > 0 {
+            self.start_server("kwok")?;
+        }
+        self.wait_for_work(options)
+    }
+
+    /// Waits until the controllers and the nodes show, by what they do, that they are up.
+    fn wait_for_work(&self, options: &Options) -> Result<()> {
+        let http = &self.own()?.http;
+        if options.controller_manager {
+            let default =
+                "/api/v1/namespaces/default/serviceaccounts?watch=true&fieldSelector=metadata.name%3Ddefault";
+            http.wait(default, |_| true)
+                .with_context(|| self.last_words("kube-controller-manager"))
+                .context("wait for the service account of namespace default")?;
+        }
+        for number in 0..options.nodes {
+            let path = format!("/api/v1/nodes?watch=true&fieldSelector=metadata.name%3Dnode-{number}");
+            // Without controllers nobody takes the taint of a new node away.
+            http.wait(&path, |node| {
+                is_ready(node) && (!options.controller_manager || node["spec"]["taints"].is_null())
+            })
+            .with_context(|| self.last_words("kwok"))
+            .with_context(|| format!("wait for node-{number} to be ready"))?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_etcd(&self) -> Result<()> {
+        let own = self.own()?;
+        self.poll("etcd", || crate::http::is_healthy(own.etcd.number))
+    }
+
+    fn wait_for_api_server(&self) -> Result<()> {
+        let http = &self.own()?.http;
+        self.poll("kube-apiserver", || http.get("/readyz").is_ok_and(|answer| answer.status == 200))
+    }
+
+    /// Asks again and again, in short steps: a server that boots has no event to offer that says when it is ready.
+    fn poll(&self, program: &str, is_ready: impl Fn() -> bool) -> Result<()> {
+        let begin = Instant::now();
+        while !is_ready() {
+            self.with_server(program, Server::check)?;
+            if begin.elapsed() > PATIENCE {
+                bail!("{program} is not ready after {PATIENCE:?}; {}", self.last_words(program));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn last_words(&self, program: &str) -> String {
+        self.with_server(program, |server| Ok(format!("{program} said last:\n{}", server.last_words())))
+            .unwrap_or_default()
+    }
+
+    fn start_server(&self, program: &str) -> Result<()> {
+        self.with_server(program, |server| server.start(&self.folder))
+    }
+
+    fn with_server<T>(&self, program: &str, act: impl FnOnce(&mut Server) -> Result<T>) -> Result<T> {
+        let mut servers = self.own()?.servers();
+        let server = servers.iter_mut().find(|server| server.name() == program);
+        act(server.with_context(|| format!("find {program} among this lab's programs"))?)
+    }
+
+    fn own(&self) -> Result<&Own> {
+        self.own
+            .as_ref()
+            .context("reach into a cluster that this lab did not start (TAUTLINE_LAB_KUBECONFIG)")
+    }
+}
+
+impl Own {
+    fn servers(&self) -> MutexGuard<'_, Vec<Server>> {
+        // A panic while the lock was held leaves a list that is as good as before.
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // All at once: ending them one after the other would make each wait for the one before.
+        self.servers().iter_mut().for_each(Server::let_go);
+    }
+}
+
+fn node(number: u16) -> Value {
+    let name = format!("node-{number}");
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+            },
+        },
+    })
+}
+
+fn is_ready(node: &Value) -> bool {
+    let conditions = node["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
