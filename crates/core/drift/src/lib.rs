@@ -1,1 +1,32 @@
 //! Desired and live to drift, per field, with who did it.
+//!
+//! ```text
+//!                    level 1            level 2            level 3
+//! live, each event ─▶ fingerprint ─≠──▶ compare ──unsure──▶ compare_dry_run
+//!                      = in sync         InSync/Drifted      in sync, later by values_at_desired
+//!
+//! before an apply:   adoption::adopt (others' entries become ours), replicas::hand_over (what Git stops saying)
+//! for people:        report, unified; everything through mask
+//! ```
+//!
+//! What a field manager owns is what is compared, so that defaults, webhooks and other owners' fields are no drift. No I/O
+//! and no schema: where only the API server knows, the answer is [`Outcome::NeedsDryRun`].
+
+pub mod adoption;
+mod compare;
+pub mod fight;
+mod fingerprint;
+mod gap;
+mod listing;
+mod ownership;
+mod quantity;
+pub mod replicas;
+mod rules;
+mod sides;
+mod subject;
+
+pub use adoption::HAND_TOOLS;
+pub use compare::{Options, Outcome, compare, compare_dry_run, values_at_desired};
+pub use fight::Heat;
+pub use fingerprint::{Fingerprint, fingerprint};
+pub use rules::{Rules, rules_for};

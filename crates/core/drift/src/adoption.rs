@@ -1,0 +1,259 @@
+//! Which fields that other tools own become ours, so that they go when Git drops them?
+//!
+//! A field goes with an apply only when nobody else owns it. Tools that deployed an object before us keep their entries, and
+//! with them every field that Git drops later. Their entries are therefore folded into ours, by a JSON patch of
+//! `metadata.managedFields`, and only where it changes the outcome. The same was done by client-go's `csaupgrade` for
+//! kubectl alone (kubernetes/enhancements 555).
+
+use crate::ownership::beyond;
+use crate::rules::is_like;
+use crate::sides::Sides;
+use crate::subject::subject;
+use crate::{Rules, replicas};
+use fields::{FieldSet, ManagerEntry, Operation, Path, Step};
+use model::{Object, names};
+use serde_json::{Map, Value, json};
+
+/// Field managers of people, as globs: what they add stays theirs unless an app says otherwise.
+pub const HAND_TOOLS: &[&str] = &["kubectl*", "k9s", "before-first-apply"];
+
+/// Managers of tools that deploy, with the operation by which they own.
+const TOOLS: [(&str, Operation); 12] = [
+    ("kubectl-client-side-apply", Operation::Update),
+    ("before-first-apply", Operation::Update),
+    ("kubectl", Operation::Apply),
+    ("argocd-controller", Operation::Apply),
+    ("argocd-controller", Operation::Update),
+    ("helm", Operation::Apply),
+    ("helm", Operation::Update),
+    ("helm-controller", Operation::Apply),
+    ("helm-controller", Operation::Update),
+    ("kustomize-controller", Operation::Apply),
+    ("kustomize-controller", Operation::Update),
+    ("flux", Operation::Apply),
+];
+
+/// Returns a JSON patch (RFC 6902) that takes over what other tools own, or `None` where that changes nothing. It replaces
+/// `metadata.resourceVersion` with the value read, so that a lost race is a conflict. Before the apply that drops a field of
+/// ours, what hand tools own of that field goes, too.
+pub fn adopt(desired: &Object, live: &Object) -> Option<Value> {
+    adopt_with(desired, live, &[])
+}
+
+/// Like [`adopt`], and takes over what people added by hand as well, so that the next apply removes it
+/// (`tautline.dev/added-fields: remove`). `hand_tools` are globs over managers.
+pub fn adopt_with(desired: &Object, live: &Object, hand_tools: &[&str]) -> Option<Value> {
+    let sides = Sides::of(desired, live, &Rules::default());
+    let is_needed = !leftovers(&sides).is_empty();
+    let folded = |entry: &ManagerEntry| if is_needed { foldable(&sides, entry) } else { FieldSet::default() };
+    let dropped = topmost(&dropped(&sides));
+    let added = additions(&sides, hand_tools);
+
+    let mut ours = FieldSet::default();
+    let mut changed: Vec<(usize, FieldSet)> = Vec::new();
+    for entry in &sides.ownership.entries {
+        let mut taken = folded(entry);
+        if !entry.subresource.is_empty() || entry.manager == names::FIELD_MANAGER {
+            continue;
+        }
+        for (_, path) in added.iter().filter(|(position, _)| *position == entry.position) {
+            taken.extend(&below(&entry.fields, path));
+        }
+        ours.extend(&taken);
+        if is_hand_tool(entry) || is_tool(entry) {
+            for path in &dropped {
+                taken.extend(&below(&entry.fields, path));
+            }
+        }
+        if !taken.is_empty() {
+            changed.push((entry.position, entry.fields.difference(&taken)));
+        }
+    }
+    (!changed.is_empty()).then(|| patch(&sides, &ours, &changed))
+}
+
+/// Returns what our next apply drops: fields of ours outside desired that are there. `spec.replicas` is handed over
+/// instead ([`replicas::hand_over`]).
+pub fn drops(desired: &Object, live: &Object) -> FieldSet {
+    dropped(&Sides::of(desired, live, &Rules::default()))
+}
+
+fn dropped(sides: &Sides<'_>) -> FieldSet {
+    let Some(own) = sides.own() else { return FieldSet::default() };
+    without_replicas(own.within(&sides.had).outside(&sides.wanted))
+}
+
+/// Returns what deploying tools own outside desired and what therefore would outlive Git: per entry the topmost paths.
+pub(crate) fn leftovers(sides: &Sides<'_>) -> Vec<(usize, Path)> {
+    let of_entry = |entry: &ManagerEntry| {
+        let owned = foldable(sides, entry).within(&sides.had);
+        let position = entry.position;
+        beyond(&owned, &sides.wanted).into_iter().map(move |path| (position, path)).collect::<Vec<_>>()
+    };
+    sides.ownership.entries.iter().flat_map(of_entry).collect()
+}
+
+/// Returns what people added by hand: per entry of a hand tool the topmost paths outside desired that are not deploying
+/// leftovers. An entry that holds a whole object (of whoever created it) also holds every default; of such an entry only
+/// list items and entries of free maps count.
+pub(crate) fn additions(sides: &Sides<'_>, hand_tools: &[&str]) -> Vec<(usize, Path)> {
+    let mut found = Vec::new();
+    for entry in &sides.ownership.entries {
+        let is_hand = hand_tools.iter().any(|glob| is_like(glob, &entry.manager));
+        if !is_hand || !entry.subresource.is_empty() || entry.api_version != sides.desired.api_version() {
+            continue;
+        }
+        let added = entry.fields.difference(&foldable(sides, entry)).within(&sides.had);
+        let is_whole = is_whole_object(entry, sides.live);
+        for path in beyond(&without_replicas(added), &sides.wanted) {
+            if is_removable(&path) && (!is_whole || is_unit(&path)) {
+                found.push((entry.position, path));
+            }
+        }
+    }
+    found
+}
+
+/// Returns what of an entry may become ours: paths in desired, in the last-applied annotation, or in the same tool's own
+/// Apply entry; in the version of our entry only.
+fn foldable(sides: &Sides<'_>, entry: &ManagerEntry) -> FieldSet {
+    let Sides { desired, ownership, .. } = sides;
+    let version = ownership.own_entry().map_or(desired.api_version(), |own| own.api_version.as_str());
+    if !is_tool(entry) || entry.api_version != version {
+        return FieldSet::default();
+    }
+    if entry.operation == Operation::Apply {
+        return without_replicas_unless(entry.fields.clone(), desired);
+    }
+    let mut taken = entry.fields.within(&sides.wanted);
+    if let Some(last) = last_applied(sides.live) {
+        taken.extend(&entry.fields.within(&subject(&last, &Rules::default())));
+    }
+    for other in ownership.entries.iter().filter(|other| other.is_apply_of(&entry.manager)) {
+        taken.extend(&entry.fields.intersection(&other.fields));
+    }
+    without_replicas_unless(taken, desired)
+}
+
+fn is_tool(entry: &ManagerEntry) -> bool {
+    entry.subresource.is_empty() && TOOLS.contains(&(entry.manager.as_str(), entry.operation))
+}
+
+fn is_hand_tool(entry: &ManagerEntry) -> bool {
+    entry.subresource.is_empty() && HAND_TOOLS.iter().any(|glob| is_like(glob, &entry.manager))
+}
+
+fn last_applied(live: &Object) -> Option<Object> {
+    let text = live.annotation(names::LAST_APPLIED)?;
+    Object::from_value(serde_json::from_str(text).ok()?).ok()
+}
+
+/// `spec.replicas` never falls to its default because Git stopped saying it: it stays with whoever has it.
+fn without_replicas(set: FieldSet) -> FieldSet {
+    if set.owns(&replicas::path()) { set.without(&replicas::path()) } else { set }
+}
+
+fn without_replicas_unless(set: FieldSet, desired: &Object) -> FieldSet {
+    if replicas::of(desired).is_some() { set } else { without_replicas(set) }
+}
+
+fn topmost(set: &FieldSet) -> Vec<Path> {
+    let mut paths: Vec<Path> = Vec::new();
+    for path in set.members() {
+        if !paths.last().is_some_and(|above| path.starts_with(above)) {
+            paths.push(path);
+        }
+    }
+    paths
+}
+
+fn below(set: &FieldSet, path: &Path) -> FieldSet {
+    FieldSet::of(set.members().into_iter().filter(|member| member.starts_with(path)))
+}
+
+/// Whether an entry was written by whoever created the object, or stands for all writes before the first apply.
+fn is_whole_object(entry: &ManagerEntry, live: &Object) -> bool {
+    let created = live.metadata().and_then(|m| m.get("creationTimestamp")).and_then(Value::as_str);
+    let created = created.and_then(|text| text.parse().ok());
+    entry.manager == "before-first-apply"
+        || entry.manager == "kubectl-client-side-apply"
+        || (created.is_some() && entry.time == created)
+}
+
+fn is_unit(path: &Path) -> bool {
+    match path.0.as_slice() {
+        [.., Step::Key(_) | Step::Value(_)] => true,
+        [.., Step::Field(map), Step::Field(_)] => {
+            matches!(map.as_str(), "labels" | "annotations" | "data" | "binaryData" | "matchLabels")
+        }
+        _ => false,
+    }
+}
+
+/// What the API server or a controller depends on is not taken away as a stray edit.
+fn is_removable(path: &Path) -> bool {
+    match path.0.as_slice() {
+        [Step::Field(top)] => top != "metadata" && top != "spec",
+        [Step::Field(top), Step::Field(field), ..] if top == "metadata" => {
+            field == "labels" || field == "annotations"
+        }
+        [Step::Field(top), Step::Field(field), ..] if top == "spec" => !matches!(
+            field.as_str(),
+            "clusterIP"
+                | "clusterIPs"
+                | "ipFamilies"
+                | "ipFamilyPolicy"
+                | "nodeName"
+                | "volumeName"
+                | "finalizers"
+        ),
+        _ => true,
+    }
+}
+
+fn patch(sides: &Sides<'_>, ours: &FieldSet, changed: &[(usize, FieldSet)]) -> Value {
+    let raw = sides.live.metadata().and_then(|m| m.get("managedFields")).and_then(Value::as_array);
+    let mut entries: Vec<Option<Value>> = raw.into_iter().flatten().cloned().map(Some).collect();
+    for (position, rest) in changed {
+        match entries.get_mut(*position) {
+            Some(entry) if rest.is_empty() => *entry = None,
+            Some(Some(Value::Object(entry))) => {
+                entry.insert("fieldsV1".into(), rest.to_fields_v1());
+            }
+            Some(_) | None => {}
+        }
+    }
+    let own = sides.ownership.own_entry();
+    match own.and_then(|own| entries.get_mut(own.position).map(|entry| (own, entry))) {
+        Some((own, Some(Value::Object(entry)))) => {
+            entry.insert("fieldsV1".into(), own.fields.union(ours).to_fields_v1());
+        }
+        Some(_) | None => entries.push(Some(new_entry(sides, ours, changed))),
+    }
+    let entries: Vec<Value> = entries.into_iter().flatten().collect();
+    json!([
+        {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": sides.live.resource_version()},
+    ])
+}
+
+/// Our first entry carries the newest time of those that went into it.
+fn new_entry(sides: &Sides<'_>, ours: &FieldSet, changed: &[(usize, FieldSet)]) -> Value {
+    let time = sides
+        .ownership
+        .entries
+        .iter()
+        .filter(|entry| changed.iter().any(|(position, _)| *position == entry.position))
+        .filter_map(|entry| entry.time)
+        .max();
+    let mut entry = Map::new();
+    entry.insert("manager".into(), names::FIELD_MANAGER.into());
+    entry.insert("operation".into(), "Apply".into());
+    entry.insert("apiVersion".into(), sides.desired.api_version().into());
+    entry.insert("fieldsType".into(), "FieldsV1".into());
+    entry.insert("fieldsV1".into(), ours.to_fields_v1());
+    if let Some(time) = time {
+        entry.insert("time".into(), time.to_string().into());
+    }
+    Value::Object(entry)
+}
