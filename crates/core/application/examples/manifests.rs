@@ -1,0 +1,12 @@
+//! Writes the generated files of `manifests/`: `cargo run -p application --example manifests`.
+
+use std::path::Path;
+
+fn main() -> std::io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../manifests");
+    std::fs::create_dir_all(root.join("crds"))?;
+    for (name, text) in application::crd::files() {
+        std::fs::write(root.join("crds").join(name), text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! What does an Application ask for, and what is wrong with it?
+//!
+//! ```text
+//! raw ──schema──▶ misfits told and taken out ──▶ wire types ──▶ App + problems + not-yets
+//! ```
+//!
+//! Where a setting of ours stands both as annotation `tautline.dev/...` and under `spec.syncPolicy.tautline`, the
+//! annotation wins: it is the form that works under Argo CD's CRDs too, and what a person adds in a hurry.
+
+mod metadata;
+mod operation;
+mod source;
+
+pub use metadata::{app_key, deletion, refresh, skips_reconcile};
+
+use crate::findings::Findings;
+use crate::options::{self, Meaning};
+use crate::{crd, duration, honoured, schema, wire};
+use model::{AddedFields, App, Automated, Backoff, Destination, IgnoreRule, NotYet, Problem, Retry, names};
+use serde_json::{Map, Value, json};
+
+/// URL of the cluster that the agent runs in (Argo CD cluster documentation).
+pub const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
+/// Name of the cluster that the agent runs in.
+pub const IN_CLUSTER_NAME: &str = "in-cluster";
+/// Entries of history to keep where the spec says nothing (Argo CD).
+pub(crate) const DEFAULT_HISTORY: usize = 10;
+
+/// Reads an Application as the API server gave it.
+///
+/// # Errors
+/// All problems of its spec and annotations, each with the field's name. A malformed `operation` is none of them: it
+/// makes the operation refused (`Operation::not_yet`), not the app invalid.
+pub fn read(raw: &Value) -> Result<App, Vec<Problem>> {
+    let mut findings = Findings::default();
+    let spec = clean_spec(raw, &mut findings);
+    honoured::others(&spec, "spec", honoured::SPEC, &mut findings);
+    let parsed: wire::ApplicationSpec = match serde_json::from_value(spec.clone()) {
+        Ok(parsed) => parsed,
+        Err(error) => return Err(vec![Problem::new(format!("spec: {error}"))]),
+    };
+    let app = app(raw, &spec, &parsed, &mut findings);
+    let (problems, not_yet) = findings.into_parts();
+    if problems.is_empty() { Ok(App { not_yet, ..app }) } else { Err(problems) }
+}
+
+/// Returns whether the app's objects can be rendered and compared: everything we do not support yet lies outside of its
+/// source and destination. Otherwise what we would render is not what the app means.
+pub fn can_compare(app: &App) -> bool {
+    !app.not_yet
+        .iter()
+        .any(|NotYet { field }| field.starts_with("spec.source") || field.starts_with("spec.destination"))
+}
+
+fn clean_spec(raw: &Value, findings: &mut Findings) -> Value {
+    let mut spec = raw.get("spec").cloned().unwrap_or_else(|| json!({}));
+    if schema::clean(&mut spec, &crd::APPLICATION_SCHEMA["properties"]["spec"], "spec", findings) {
+        spec
+    } else {
+        Value::Object(Map::new())
+    }
+}
+
+fn app(raw: &Value, spec: &Value, parsed: &wire::ApplicationSpec, findings: &mut Findings) -> App {
+    metadata::check(raw, findings);
+    let policy = parsed.sync_policy.clone().unwrap_or_default();
+    let flags = sync_options(policy.sync_options.as_deref().unwrap_or_default(), findings);
+    let retry = policy.retry.as_ref().map(|retry| read_retry(retry, "spec.syncPolicy.retry", findings));
+    let ours = policy.tautline.unwrap_or_default();
+    App {
+        key: app_key(raw),
+        uid: metadata::text(raw, "uid").to_owned(),
+        project: text(parsed.project.as_ref()).if_empty("default"),
+        source: source::read(parsed, spec, findings),
+        destination: read_destination(parsed.destination.as_ref(), findings),
+        automated: policy.automated.filter(|a| a.enabled != Some(false)).map(|automated| Automated {
+            prune: automated.prune == Some(true),
+            self_heal: automated.self_heal == Some(true),
+            allow_empty: automated.allow_empty == Some(true),
+        }),
+        create_namespace: flags.create_namespace,
+        prune_disabled: flags.no_prune,
+        delete_disabled: flags.no_delete,
+        operation: operation::read(raw, spec, flags, retry),
+        retry,
+        ignore_differences: ignore_rules(parsed, findings),
+        history_limit: history_limit(parsed.revision_history_limit),
+        added_fields: added_fields(raw, ours.added_fields.as_deref(), findings),
+        sync_deadline: sync_deadline(raw, ours.sync_deadline.as_deref(), findings),
+        not_yet: Vec::new(),
+        terminate: raw.pointer("/status/operationState/phase").is_some_and(|phase| phase == "Terminating"),
+        refresh: refresh(raw),
+        skip_reconcile: skips_reconcile(raw),
+        deletion: deletion(raw),
+        deletion_approved: metadata::annotation(raw, names::DELETION_APPROVED).and_then(|t| t.parse().ok()),
+    }
+}
+
+/// What the app's sync options switch on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Flags {
+    create_namespace: bool,
+    no_prune: bool,
+    no_delete: bool,
+}
+
+fn sync_options(list: &[String], findings: &mut Findings) -> Flags {
+    let mut flags = Flags::default();
+    for (index, option) in list.iter().enumerate() {
+        let path = format!("spec.syncPolicy.syncOptions[{index}]");
+        match options::meaning(option) {
+            Meaning::NoEffect => {}
+            Meaning::CreateNamespace => flags.create_namespace = true,
+            Meaning::NoPrune => flags.no_prune = true,
+            Meaning::NoDelete => flags.no_delete = true,
+            Meaning::NotYet | Meaning::ConfirmPrune | Meaning::ConfirmDelete => {
+                findings.not_yet(format!("spec.syncPolicy.syncOptions: {}", option.trim()));
+            }
+            Meaning::Unknown => {
+                let sentence = format!("there is no sync option `{option}`");
+                findings.problem_with_help(&path, sentence, options::help(option));
+            }
+        }
+    }
+    flags
+}
+
+fn read_retry(retry: &wire::Retry, path: &str, findings: &mut Findings) -> Retry {
+    let backoff = retry.backoff.clone().unwrap_or_default();
+    let standard = Backoff::default();
+    let mut length = |field: &str, text: Option<&str>| {
+        let text = text.filter(|text| !text.is_empty())?;
+        let read = duration::parse(text);
+        if read.is_none() {
+            bad_duration(&format!("{path}.backoff.{field}"), findings);
+        }
+        read
+    };
+    let first = length("duration", backoff.duration.as_deref()).unwrap_or(standard.duration);
+    let max = length("maxDuration", backoff.max_duration.as_deref()).unwrap_or(standard.max);
+    let factor = backoff.factor.unwrap_or(2);
+    if factor < 1 {
+        findings.problem(&format!("{path}.backoff.factor"), "must be at least 1");
+    }
+    let factor = f64::from(i32::try_from(factor).unwrap_or(i32::MAX));
+    Retry { limit: retry.limit.unwrap_or(0), backoff: Backoff { duration: first, factor, max } }
+}
+
+fn bad_duration(path: &str, findings: &mut Findings) {
+    findings.problem_with_help(path, "is not a length of time", "write it as 30s, 5m or 1h30m");
+}
+
+fn read_destination(wire: Option<&wire::Destination>, findings: &mut Findings) -> Destination {
+    let wire = wire.cloned().unwrap_or_default();
+    let destination = Destination {
+        server: text(wire.server.as_ref()),
+        name: text(wire.name.as_ref()),
+        namespace: text(wire.namespace.as_ref()),
+    };
+    let path = "spec.destination";
+    match (destination.server.as_str(), destination.name.as_str()) {
+        ("", "") => {
+            let help = format!("set `server: {IN_CLUSTER_SERVER}` for the cluster the agent runs in");
+            findings.problem_with_help(path, "neither server nor name is set", help);
+        }
+        ("", name) if name != IN_CLUSTER_NAME => findings.not_yet(format!("{path}.name (another cluster)")),
+        (server, "") if server.trim_end_matches('/') != IN_CLUSTER_SERVER => {
+            findings.not_yet(format!("{path}.server (another cluster)"));
+        }
+        ("", _) | (_, "") => {}
+        (_, _) => findings.problem_with_help(path, "both server and name are set", "keep one of them"),
+    }
+    destination
+}
+
+fn ignore_rules(parsed: &wire::ApplicationSpec, findings: &mut Findings) -> Vec<IgnoreRule> {
+    let mut rules = Vec::new();
+    for (index, rule) in parsed.ignore_differences.iter().flatten().enumerate() {
+        let json_pointers = rule.json_pointers.clone().unwrap_or_default();
+        for (at, pointer) in json_pointers.iter().enumerate() {
+            if !pointer.starts_with('/') {
+                let path = format!("spec.ignoreDifferences[{index}].jsonPointers[{at}]");
+                findings.problem_with_help(
+                    &path,
+                    "is not a JSON pointer",
+                    "begin it with /, such as /spec/replicas",
+                );
+            }
+        }
+        rules.push(IgnoreRule {
+            group: text(rule.group.as_ref()),
+            kind: text(rule.kind.as_ref()),
+            namespace: text(rule.namespace.as_ref()),
+            name: text(rule.name.as_ref()),
+            json_pointers,
+        });
+    }
+    rules
+}
+
+/// Returns how many entries of history to keep; negative counts as none (Argo CD).
+pub(crate) fn history_limit(limit: Option<i64>) -> usize {
+    limit.map_or(DEFAULT_HISTORY, |limit| usize::try_from(limit).unwrap_or(0))
+}
+
+fn added_fields(raw: &Value, spec: Option<&str>, findings: &mut Findings) -> AddedFields {
+    let annotation = metadata::annotation(raw, names::ADDED_FIELDS_ANNOTATION);
+    match annotation.or(spec) {
+        None | Some("keep" | "") => AddedFields::Keep,
+        Some("remove") => AddedFields::Remove,
+        Some(_) => {
+            findings.problem(&metadata::path(names::ADDED_FIELDS_ANNOTATION), "must be one of keep, remove");
+            AddedFields::Keep
+        }
+    }
+}
+
+fn sync_deadline(raw: &Value, spec: Option<&str>, findings: &mut Findings) -> Option<model::Seconds> {
+    let annotation = metadata::annotation(raw, names::DEADLINE_ANNOTATION)
+        .map(|text| (metadata::path(names::DEADLINE_ANNOTATION), text));
+    let setting = spec.filter(|text| !text.is_empty());
+    let (path, text) =
+        annotation.or(setting.map(|text| ("spec.syncPolicy.tautline.syncDeadline".into(), text)))?;
+    let length = duration::parse(text).filter(|length| *length > model::Seconds::ZERO);
+    if length.is_none() {
+        bad_duration(&path, findings);
+    }
+    length
+}
+
+fn text(field: Option<&String>) -> String {
+    field.cloned().unwrap_or_default()
+}
+
+/// Takes a default where a text is empty.
+trait IfEmpty {
+    fn if_empty(self, default: &str) -> String;
+}
+
+impl IfEmpty for String {
+    fn if_empty(self, default: &str) -> String {
+        if self.is_empty() { default.into() } else { self }
+    }
+}

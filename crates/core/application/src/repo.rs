@@ -1,0 +1,165 @@
+//! Where may a repository be, when are two URLs the same repository, and what is a range of versions?
+
+use crate::findings::Findings;
+
+/// Looks at a repository URL. What a tenant must never make Git do is a problem; what we do not speak yet is a not-yet.
+pub(crate) fn check_url(url: &str, path: &str, findings: &mut Findings) {
+    if url.is_empty() {
+        return findings.problem_with_help(path, "is empty", "give the repository's URL");
+    }
+    if url.starts_with('-') || url.chars().any(|c| c.is_control() || c == ' ') {
+        return findings.problem(path, "is not a URL: it begins like an option or holds blanks");
+    }
+    if is_transport_helper(url) {
+        let help = "use https://";
+        return findings.problem_with_help(path, "names a transport helper, which would run a program", help);
+    }
+    match url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
+        Some("https" | "http" | "file") => {}
+        Some(scheme @ ("ssh" | "git+ssh" | "git" | "oci")) => {
+            findings.not_yet(format!("{path} ({scheme}://)"));
+        }
+        Some(_) => {
+            findings.problem_with_help(path, "has an unknown scheme", "use https://, http:// or file://");
+        }
+        None if url.starts_with('/') => {}
+        None if is_scp_like(url) => findings.not_yet(format!("{path} (ssh)")),
+        None => findings.problem_with_help(
+            path,
+            "is neither a URL nor an absolute path",
+            "use https://, http://, file:// or a path that begins with /",
+        ),
+    }
+}
+
+fn is_transport_helper(url: &str) -> bool {
+    url.split_once("::").is_some_and(|(helper, _)| {
+        !helper.is_empty() && helper.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
+    })
+}
+
+fn is_scp_like(url: &str) -> bool {
+    url.split_once(':')
+        .is_some_and(|(host, path)| !host.is_empty() && !host.contains('/') && !path.is_empty())
+}
+
+/// Returns the form in which two spellings of one repository are equal (Argo CD: case, blanks, `.git`, ssh forms).
+pub fn normalise(url: &str) -> String {
+    let lower = url.trim().to_lowercase();
+    let spelled = match lower.split_once(':') {
+        Some((host, path)) if !lower.contains("://") && host.contains('@') => format!("{host}/{path}"),
+        Some(_) | None => lower,
+    };
+    let bare = spelled.strip_prefix("ssh://").unwrap_or(&spelled);
+    bare.strip_suffix(".git").unwrap_or(bare).to_owned()
+}
+
+/// Looks at a branch, tag, commit or version range.
+pub(crate) fn check_revision(revision: &str, path: &str, findings: &mut Findings) {
+    if revision.starts_with('-') || revision.chars().any(char::is_control) {
+        findings.problem(
+            path,
+            "is not a branch, tag or commit: it begins like an option or holds control characters",
+        );
+    } else if is_version_range(revision) {
+        findings.not_yet(format!("{path} (range of versions)"));
+    }
+}
+
+/// Returns whether Argo CD would look for the highest tag in a range rather than for this name: `1.x`, `>=1.2 <2`, `*`;
+/// a plain version such as `v1.2` is a name.
+pub(crate) fn is_version_range(text: &str) -> bool {
+    let tokens: Vec<&str> = text
+        .split("||")
+        .flat_map(|part| part.split([',', ' ']))
+        .filter(|token| !token.is_empty() && *token != "-")
+        .collect();
+    let bare: Vec<&str> =
+        tokens.iter().map(|token| token.trim_start_matches(['=', '!', '>', '<', '~', '^'])).collect();
+    let all_versions = bare.iter().all(|token| token.is_empty() || is_version_pattern(token));
+    let one_plain = tokens.len() == 1 && tokens[0] == bare[0] && !has_wildcard(bare[0]);
+    !tokens.is_empty() && all_versions && bare.iter().any(|token| !token.is_empty()) && !one_plain
+}
+
+fn core_of(version: &str) -> &str {
+    let version = version.strip_prefix('v').unwrap_or(version);
+    version.split(['-', '+']).next().unwrap_or_default()
+}
+
+fn is_version_pattern(version: &str) -> bool {
+    let parts: Vec<&str> = core_of(version).split('.').collect();
+    parts.len() <= 3
+        && parts.iter().all(|part| {
+            matches!(*part, "x" | "X" | "*") || (!part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
+        })
+}
+
+fn has_wildcard(version: &str) -> bool {
+    core_of(version).split('.').any(|part| matches!(part, "x" | "X" | "*"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(url: &str) -> &'static str {
+        let mut findings = Findings::default();
+        check_url(url, "u", &mut findings);
+        let (problems, not_yet) = findings.into_parts();
+        match (problems.len(), not_yet.len()) {
+            (0, 0) => "fine",
+            (0, 1) => "not yet",
+            (1, 0) => "wrong",
+            _ => "odd",
+        }
+    }
+
+    #[test]
+    fn urls_that_git_may_be_asked_for() {
+        for (url, expected) in [
+            ("https://git.example.com/r.git", "fine"),
+            ("http://127.0.0.1:3000/r", "fine"),
+            ("file:///srv/git/r.git", "fine"),
+            ("/srv/git/r.git", "fine"),
+            ("ssh://git@git.example.com/r", "not yet"),
+            ("git@git.example.com:team/r.git", "not yet"),
+            ("git://git.example.com/r", "not yet"),
+            ("oci://registry.example.com/r", "not yet"),
+            ("ext::sh -c id", "wrong"),
+            ("ext::sh", "wrong"),
+            ("fd::17", "wrong"),
+            ("--upload-pack=id", "wrong"),
+            ("ftp://example.com/r", "wrong"),
+            ("../other", "wrong"),
+            ("", "wrong"),
+            ("https://a/b\nc", "wrong"),
+        ] {
+            assert_eq!(verdict(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_repository() {
+        for (left, right) in [
+            ("https://Git.example.com/r.git", " https://git.example.com/r"),
+            ("git@git.example.com:team/r.git", "ssh://git@git.example.com/team/r"),
+        ] {
+            assert_eq!(normalise(left), normalise(right));
+        }
+        assert_ne!(normalise("https://git.example.com/r"), normalise("https://git.example.com/s"));
+    }
+
+    #[test]
+    fn ranges_of_versions_and_names() {
+        for range in
+            ["1.x", "1.2.*", "*", "x", ">=1.2", ">= 1.2, < 2", "^1", "~1.2.3", "1.2 - 2.3", "1 || 2", "v1.x"]
+        {
+            assert!(is_version_range(range), "{range}");
+        }
+        for name in
+            ["", "main", "HEAD", "1.2.3", "v1", "v1.2", "release-1.x", "feature/x", "0123456", "1.2.3.x"]
+        {
+            assert!(!is_version_range(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What an Application asks for, and what is wrong with it: tables in `fixtures/application/`.
+#![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
+use application::{can_compare, read};
+use model::{AddedFields, App, Cascade, NotYet, Refresh, Seconds};
+use serde_json::{Value, json};
+
+fn fixture(name: &str) -> Vec<Value> {
+    let path = format!("{}/../../../fixtures/application/{name}", env!("CARGO_MANIFEST_DIR"));
+    #[expect(clippy::disallowed_methods, reason = "tests read their fixtures")]
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_yaml::from_str(&text).unwrap()
+}
+
+fn plain() -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+        "metadata": {"name": "demo", "namespace": "argocd", "uid": "u-1"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": "https://git.example.com/r.git", "path": "app", "targetRevision": "main"},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": "web"},
+        },
+    })
+}
+
+/// RFC 7386, as the API server does it.
+fn merge(value: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = json!({});
+    }
+    for (key, patch) in patch {
+        if patch.is_null() {
+            value.as_object_mut().unwrap().remove(key);
+        } else {
+            merge(value.as_object_mut().unwrap().entry(key).or_insert(Value::Null), patch);
+        }
+    }
+}
+
+fn with(patch: &Value) -> Value {
+    let mut app = plain();
+    merge(&mut app, patch);
+    app
+}
+
+fn app(patch: &Value) -> App {
+    read(&with(patch)).unwrap()
+}
+
+fn fields(list: &[NotYet]) -> Vec<&str> {
+    list.iter().map(|n| n.field.as_str()).collect()
+}
+
+#[test]
+fn every_field_we_do_not_act_on_makes_the_app_read_only_and_is_named() {
+    for case in fixture("not_yet.yaml") {
+        let app = app(&case["merge"]);
+        assert!(app.is_read_only(), "{case}");
+        assert_eq!(fields(&app.not_yet), [case["field"].as_str().unwrap()], "{case}");
+        let about_source =
+            ["spec.source", "spec.destination"].iter().any(|p| app.not_yet[0].field.starts_with(p));
+        assert_eq!(can_compare(&app), !about_source, "{case}");
+    }
+}
+
+#[test]
+fn operations_that_ask_for_more_are_refused_and_the_app_stays_as_it_is() {
+    for case in fixture("operation_not_yet.yaml") {
+        let app = app(&json!({"operation": case["operation"]}));
+        assert!(!app.is_read_only(), "{case}");
+        assert_eq!(fields(&app.operation.unwrap().not_yet), [case["field"].as_str().unwrap()], "{case}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_each_with_its_field() {
+    for case in fixture("problems.yaml") {
+        let problems: Vec<String> =
+            read(&with(&case["merge"])).unwrap_err().iter().map(ToString::to_string).collect();
+        let mut expected: Vec<&str> =
+            case["problems"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
+        let mut found: Vec<&str> = problems.iter().map(String::as_str).collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{case}");
+    }
+}
+
+#[test]
+fn what_is_honoured_is_read() {
+    let app = app(&json!({
+        "metadata": {"annotations": {
+            "argocd.argoproj.io/refresh": "hard", "tautline.dev/added-fields": "remove",
+            "argocd.argoproj.io/deletion-approved": "2026-01-01T10:00:00Z",
+            "argocd.argoproj.io/manifest-generate-paths": ".", "notifications.argoproj.io/x": "y",
+        }},
+        "spec": {
+            "project": "",
+            "source": {"path": "./a//b/", "name": "n", "directory": {"recurse": true, "include": "*.yaml", "exclude": "x", "jsonnet": {}}, "helm": {}},
+            "syncPolicy": {
+                "automated": {"prune": true, "selfHeal": true, "allowEmpty": true},
+                "syncOptions": [
+                    "CreateNamespace=true", "Prune=false", "Delete=false", "ServerSideApply=true", "ServerSideApply=false",
+                    "ApplyOutOfSyncOnly=true", "SkipDryRunOnMissingResource=true", "Validate=true", "PruneLast=false",
+                    "PrunePropagationPolicy=foreground", "Replace=false", " Prune=true ",
+                ],
+                "retry": {"limit": -1, "backoff": {"duration": "10", "factor": 3, "maxDuration": "1h"}},
+                "tautline": {"addedFields": "keep", "syncDeadline": "7m"},
+            },
+            "ignoreDifferences": [{"group": "apps", "kind": "*", "name": "n", "namespace": "ns", "jsonPointers": ["/spec/replicas"]}],
+            "info": [{"name": "a", "value": "b"}],
+            "revisionHistoryLimit": -3,
+        },
+        "status": {"operationState": {"phase": "Terminating"}},
+    }));
+    assert_eq!(fields(&app.not_yet), [""; 0]);
+    assert_eq!(app.project, "default");
+    assert_eq!(app.source.path, "a/b");
+    assert!(app.source.directory.recurse);
+    assert_eq!(
+        (app.source.directory.include.as_str(), app.source.directory.exclude.as_str()),
+        ("*.yaml", "x")
+    );
+    let automated = app.automated.unwrap();
+    assert!(automated.prune && automated.self_heal && automated.allow_empty);
+    assert!(app.create_namespace && app.prune_disabled && app.delete_disabled && app.terminate);
+    let retry = app.retry.unwrap();
+    assert_eq!(
+        (retry.limit, retry.backoff.duration, retry.backoff.max),
+        (-1, Seconds::new(10), Seconds::new(3600))
+    );
+    assert_eq!(app.ignore_differences[0].json_pointers, ["/spec/replicas"]);
+    assert_eq!(app.history_limit, 0);
+    assert_eq!(app.added_fields, AddedFields::Remove, "the annotation wins over the spec");
+    assert_eq!(app.sync_deadline, Some(Seconds::new(420)));
+    assert_eq!(app.refresh, Some(Refresh::Hard));
+    assert_eq!(app.deletion_approved.unwrap().to_string(), "2026-01-01T10:00:00Z");
+}
+
+#[test]
+fn a_plain_app_asks_for_little() {
+    let app = app(&json!({}));
+    assert_eq!(app.automated, None);
+    assert_eq!(app.retry, None);
+    assert_eq!(app.history_limit, 10);
+    assert_eq!((app.operation, app.refresh, app.deletion), (None, None, None));
+    assert!(!app.skip_reconcile && !app.terminate && !app.create_namespace);
+    assert_eq!((app.key.to_string(), app.uid.as_str()), ("argocd/demo".to_owned(), "u-1"));
+}
+
+#[test]
+fn root_folder_and_head_are_the_same_however_they_are_written() {
+    for path in [".", "./", "./."] {
+        let app = app(&json!({"spec": {"source": {"path": path, "targetRevision": ""}}}));
+        assert_eq!((app.source.path.as_str(), app.source.target_revision.as_str()), ("", "HEAD"));
+    }
+}
+
+#[test]
+fn automated_is_off_only_when_it_says_so() {
+    for (automated, is_on) in [
+        (json!({}), true),
+        (json!({"enabled": true}), true),
+        (json!({"enabled": false, "prune": true}), false),
+    ] {
+        let app = app(&json!({"spec": {"syncPolicy": {"automated": automated}}}));
+        assert_eq!(app.automated.is_some(), is_on);
+    }
+}
+
+#[test]
+fn only_gos_true_skips_reconciliation() {
+    for (value, skips) in [
+        ("true", true),
+        ("1", true),
+        ("T", true),
+        ("yes", false),
+        ("", false),
+        ("false", false),
+        ("tRuE", false),
+    ] {
+        let app = app(&json!({"metadata": {"annotations": {"argocd.argoproj.io/skip-reconcile": value}}}));
+        assert_eq!(app.skip_reconcile, skips, "{value}");
+    }
+}
+
+#[test]
+fn finalizers_decide_what_a_deletion_does() {
+    for (finalizers, cascade) in [
+        (vec![], Cascade::Orphan),
+        (vec!["other"], Cascade::Orphan),
+        (vec!["resources-finalizer.argocd.argoproj.io"], Cascade::Foreground),
+        (vec!["resources-finalizer.argocd.argoproj.io/foreground"], Cascade::Foreground),
+        (vec!["resources-finalizer.argocd.argoproj.io/background"], Cascade::Background),
+    ] {
+        let app = app(
+            &json!({"metadata": {"deletionTimestamp": "2026-01-01T10:00:00Z", "finalizers": finalizers}}),
+        );
+        assert_eq!(app.deletion.unwrap().cascade, cascade);
+    }
+}
+
+#[test]
+fn operations_as_clients_write_them() {
+    let spec_source = plain()["spec"]["source"].clone();
+    for (operation, expected) in [
+        (
+            json!({"initiatedBy": {"username": "ci"}, "sync": {"revision": "main", "prune": true, "syncOptions": ["ServerSideApply=true"]}}),
+            "main prune ci",
+        ),
+        (json!({"sync": {"syncStrategy": {"hook": {}}, "source": spec_source}, "retry": {}}), ""),
+        (
+            json!({"sync": {"syncStrategy": {"apply": {"force": false}}, "dryRun": true}, "retry": {"limit": 5, "backoff": {"duration": "5s", "factor": 2, "maxDuration": "3m0s"}}}),
+            "dry 5",
+        ),
+        (
+            json!({"sync": {"resources": [{"kind": "Service", "name": "ui"}, {"group": "apps", "kind": "Deployment", "name": "ui", "namespace": "web"}]}}),
+            "/Service//ui apps/Deployment/web/ui",
+        ),
+    ] {
+        let read = app(&json!({"operation": operation})).operation.unwrap();
+        assert_eq!(fields(&read.not_yet), [""; 0], "{operation}");
+        let mut words = vec![read.revision.clone()];
+        words.extend(read.prune.then(|| "prune".into()));
+        words.extend(read.dry_run.then(|| "dry".into()));
+        words.extend(read.retry_limit.map(|n| n.to_string()));
+        words.extend(
+            read.resources.iter().map(|r| format!("{}/{}/{}/{}", r.group, r.kind, r.namespace, r.name)),
+        );
+        words.push(read.username.clone());
+        words.retain(|word| !word.is_empty());
+        assert_eq!(words.join(" "), expected);
+    }
+    assert_eq!(app(&json!({"operation": null})).operation, None);
+}
