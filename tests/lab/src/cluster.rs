@@ -158,7 +158,8 @@ impl Lab {
         self.admin_token.as_deref()
     }
 
-    /// Returns the lab's temporary folder: logs (`<program>.log`), keys, data. It goes when the lab goes.
+    /// Returns the lab's temporary folder, which goes when the lab goes: logs (`<program>.log`), data, and keys. A webhook
+    /// on 127.0.0.1 can serve with its `server.crt` and `server.key`, with `ca.crt` as the `caBundle`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

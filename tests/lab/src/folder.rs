@@ -40,7 +40,7 @@ impl Folder {
             .arg(&path)
             .stdin(end)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            // Standard error stays ours: whoever reads it to its end knows that everything is removed.
             .process_group(0)
             .spawn()
             .inspect_err(|_| drop(fs::remove_dir(&path)))

@@ -29,8 +29,9 @@ impl Lab {
         let mut child = Command::new(self.programs.join("kubectl"))
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
-            // What kubectl remembers of one cluster must not be believed of the next one on the same port.
-            .env("KUBECACHEDIR", self.folder().join("kubectl-cache"))
+            // The caller's preferences (kuberc) must not change what a command does, and what kubectl has cached
+            // of one cluster must not be believed of the next one on the same port.
+            .env("HOME", self.folder())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -72,7 +72,11 @@ fn bin() -> Result<()> {
 fn up(matches: &ArgMatches) -> Result<()> {
     // Before the first server starts, so that Ctrl-C cleans up from then on.
     let (sender, stop) = mpsc::channel();
-    ctrlc::set_handler(move || drop(sender.send(()))).context("listen for Ctrl-C")?;
+    let on_signal = move || {
+        // Nobody listens any more once the lab has begun to end.
+        let _ = sender.send(());
+    };
+    ctrlc::set_handler(on_signal).context("listen for Ctrl-C")?;
     let nodes = matches.get_one::<u16>("nodes").copied().unwrap_or_default();
     let programs = lab::programs()?;
     let begin = Instant::now();

@@ -53,6 +53,9 @@ impl Server {
             .args(["-c", SUPERVISE, "lab-server"])
             .args([&self.log, &self.pid_file, &self.program])
             .args(&self.arguments)
+            // Settings in the home folder of whoever runs the lab must not reach its servers.
+            .env("HOME", folder.path())
+            .current_dir(folder.path())
             .stdin(Stdio::piped())
             .stdout(folder.lifeline()?)
             .stderr(Stdio::null())
