@@ -27,7 +27,10 @@ pub(crate) fn trouble(pod: &Object, status: &Value, role: Role) -> Option<Cause>
     }
     let is_true = |field: &str| status.get(field).and_then(Value::as_bool) == Some(true);
     state("running")?;
+    let has_failed = within(status, "lastState/terminated").is_some_and(|last| exit_code(last) != Some(0));
     match role {
+        // A task need not be ready; what counts is how it ends.
+        Role::Main if !stays && !has_failed => None,
         Role::Init if !stays => {
             Some(told(status, "Initializing", "the init container has not ended yet", Evidence::Holds))
         }
@@ -53,9 +56,7 @@ fn waiting_for(status: &Value, waiting: &Value) -> Option<Cause> {
     let last = within(status, "lastState/terminated");
     match (reason, last) {
         ("CrashLoopBackOff", Some(last)) => Some(told(status, reason, &last_words(last), weight_of(last))),
-        ("CrashLoopBackOff", None) => {
-            Some(told(status, reason, "it ends again and again", Evidence::Condemns))
-        }
+        ("CrashLoopBackOff", None) => Some(told(status, reason, "", Evidence::Condemns)),
         // Each restart passes through these two for a moment; what it restarts from says more.
         ("ContainerCreating" | "PodInitializing" | "", Some(last)) => Some(ended(status, last)),
         // An init container of the same pod explains it.
@@ -76,7 +77,7 @@ fn ended(status: &Value, terminated: &Value) -> Cause {
 /// Says why a container that runs does not count as ready. Its earlier end, if any, says most.
 fn not_ready(pod: &Object, status: &Value, is_started: bool) -> Cause {
     if let Some(last) = within(status, "lastState/terminated") {
-        let message = format!("runs again and is not ready; it had ended: {}", last_words(last));
+        let message = plain::joined("runs again and is not ready yet; it had ended", &last_words(last));
         return told(status, "NotReady", &message, weight_of(last));
     }
     let has = |probe: &str| {
@@ -98,7 +99,7 @@ fn not_ready(pod: &Object, status: &Value, is_started: bool) -> Cause {
 /// What a container left behind, else the reason of its end.
 fn last_words(terminated: &Value) -> String {
     match (text_in(terminated, "reason"), text_in(terminated, "message")) {
-        ("" | "Error" | "Completed", "") => "it ends again and again".into(),
+        ("" | "Error" | "Completed", "") => String::new(),
         (reason, "") => reason.into(),
         ("" | "Error" | "Completed", message) => message.into(),
         (reason, message) => format!("{reason}: {message}"),

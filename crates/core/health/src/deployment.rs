@@ -26,7 +26,7 @@ pub(crate) fn assess(live: &Object) -> Health {
     }
     if all > updated {
         return progressing(format!(
-            "Waiting for rollout to finish: {} old replicas wait for their termination...",
+            "Waiting for rollout to finish: {} of {all} replicas are old and have to end...",
             all - updated
         ));
     }

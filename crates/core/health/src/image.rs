@@ -79,7 +79,7 @@ pub(crate) fn pull(image: &str, reason: &str, message: &str) -> Pull {
         return Pull { message, evidence: Evidence::Condemns };
     }
     // The back-off repeats the error that it backs off from; without that prefix both reasons read the same.
-    let cause = message.split_once("ErrImagePull: ").map_or(message, |(_, cause)| cause);
+    let cause = innermost(message.split_once("ErrImagePull: ").map_or(message, |(_, cause)| cause));
     let told = words(image, cause);
     let class = CLASSES.iter().find(|(.., words)| words.iter().any(|word| told.contains(word)));
     match class {
@@ -91,6 +91,26 @@ pub(crate) fn pull(image: &str, reason: &str, message: &str) -> Pull {
         }
         None => Pull { message: cause.into(), evidence: Evidence::Holds },
     }
+}
+
+/// Removes what the runtime wraps around the registry's answer, which would else be cut off with the end of the text.
+fn innermost(mut message: &str) -> &str {
+    const WRAPPERS: &[(&str, &str)] = &[
+        ("rpc error: code = ", " desc = "),
+        ("failed to pull and unpack image \"", "\": "),
+        ("failed to pull image \"", "\": "),
+        ("failed to resolve reference \"", "\": "),
+        ("failed to resolve image \"", "\": "),
+        ("failed to copy: httpReadSeeker: ", "failed open: "),
+    ];
+    let inside = |message: &str, (start, end): (&str, &str)| {
+        let at = message.strip_prefix(start)?.find(end)?;
+        Some(start.len() + at + end.len())
+    };
+    while let Some(at) = WRAPPERS.iter().find_map(|wrapper| inside(message, *wrapper)) {
+        message = &message[at..];
+    }
+    message
 }
 
 fn words(image: &str, message: &str) -> String {
@@ -151,6 +171,16 @@ mod tests {
         for (message, expected) in cases {
             assert_eq!(pull("x:1", "ErrImagePull", message).evidence, expected, "{message}");
         }
+    }
+
+    #[test]
+    fn the_registrys_answer_survives_the_cut() {
+        let error = "rpc error: code = Unknown desc = failed to pull and unpack image \"r/x:1\": failed to resolve \
+                     reference \"r/x:1\": failed to do request: dial tcp 192.0.2.7:443: i/o timeout";
+        assert_eq!(
+            pull("r/x:1", "ErrImagePull", error).message,
+            "cannot pull image \"r/x:1\" (registry not reachable): failed to do request: dial tcp 192.0.2.7:443: i/o timeout"
+        );
     }
 
     #[test]

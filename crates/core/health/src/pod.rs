@@ -2,8 +2,8 @@
 
 use crate::pod_trouble::{self, container_statuses};
 use crate::read::{condition, text, text_in, within};
-use crate::say::{degraded, progressing, unknown};
-use model::{Health, Object, names};
+use crate::say::{progressing, unknown};
+use model::{Health, HealthStatus, Object, names};
 use serde_json::Value;
 
 /// Argo CD's annotation that judges a pod that ends as one that stays.
@@ -13,17 +13,20 @@ const IGNORE_RESTART_POLICY: &str = "argocd.argoproj.io/ignore-restart-policy";
 pub(crate) fn assess(live: &Object) -> Health {
     let stays = is_long_running(live);
     if stays && container_statuses(live, "containerStatuses").any(is_stuck_waiting) {
-        return degraded(trouble(live));
+        return Health::new(HealthStatus::Degraded, trouble(live));
     }
     match text(live, "status/phase") {
         "Succeeded" => Health::healthy(),
-        "Failed" => degraded(trouble(live)),
-        "Running" if !stays => progressing("Waiting for the pod to end"),
+        "Failed" => Health::new(HealthStatus::Degraded, trouble(live)),
+        "Running" if !stays => match trouble(live) {
+            message if message.is_empty() => progressing("Waiting for the pod to end"),
+            message => Health::new(HealthStatus::Progressing, message),
+        },
         "Running" if condition(live, "Ready").is_some_and(|c| c.is_true()) => Health::healthy(),
         "Running" if container_statuses(live, "containerStatuses").any(has_ended_before) => {
-            degraded(trouble(live))
+            Health::new(HealthStatus::Degraded, trouble(live))
         }
-        "Pending" | "Running" => progressing(trouble(live)),
+        "Pending" | "Running" => Health::new(HealthStatus::Progressing, trouble(live)),
         phase => unknown(crate::text::joined(&format!("phase {phase}"), text(live, "status/message"))),
     }
 }
@@ -43,6 +46,8 @@ fn has_ended_before(status: &Value) -> bool {
     within(status, "lastState/terminated").is_some()
 }
 
+/// The words are clean and their longest part is cut, so that counts at the end stay.
 fn trouble(pod: &Object) -> String {
-    pod_trouble::find(pod).map_or_else(|| text(pod, "status/message").into(), |cause| cause.within_pod())
+    pod_trouble::find(pod)
+        .map_or_else(|| crate::text::clean(text(pod, "status/message")), |cause| cause.within_pod())
 }

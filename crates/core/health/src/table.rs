@@ -47,7 +47,7 @@ pub fn assess(live: &Object) -> Option<Health> {
     }
     Some(Health::new(
         HealthStatus::Unknown,
-        format!("unsupported version: {gvk} has no health rule, {} has", versions.join(" and ")),
+        format!("unsupported version {gvk}; health is known for {}", versions.join(" and ")),
     ))
 }
 
