@@ -10,6 +10,7 @@
 mod app;
 mod comparison;
 mod failure;
+pub mod glob;
 mod hash;
 mod health;
 mod live;

@@ -1,0 +1,263 @@
+//! Which objects does a file hold, and what is wrong with it?
+
+use crate::compose::{self, Budget, Chunk};
+use crate::files;
+use crate::lines::Lines;
+use crate::node::{Content, Entry, Node};
+use crate::split::{self, Document};
+use model::{Object, Place, Problem};
+use serde_json::Value;
+
+/// An object from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    /// The object.
+    pub object: Object,
+    /// Where it begins.
+    pub place: Place,
+    /// Where its fields stand.
+    pub lines: Lines,
+}
+
+impl Parsed {
+    /// Returns the line of the field that a JSON pointer names, from 1; `None` for what the file does not say.
+    pub fn line_of(&self, pointer: &str) -> Option<u32> {
+        self.lines.get(pointer)
+    }
+}
+
+/// Largest file, and largest sum of files of one app, in bytes (Argo CD `reposerver.max.combined.directory.manifests.size`).
+pub const MAX_BYTES: u64 = 10_000_000;
+/// Text in a file that keeps it from being read (Argo CD "skipping file rendering").
+pub const SKIP_MARKER: &str = "+argocd:skip-file-rendering";
+/// Most documents of one file.
+const MAX_DOCUMENTS: usize = 10_000;
+/// Most problems that one file reports.
+const MAX_PROBLEMS: usize = 50;
+/// Most values of one file, in units of [`Budget`].
+const MAX_VALUES: u32 = 500_000;
+
+/// Reads a manifest file, YAML or JSON, as kubectl does; one bad document does not hide the others.
+///
+/// A file without any object that does not look like a manifest either is passed over, as in Argo CD (compare its
+/// "directory" sources). Differs from kubectl where that loses data without a word: a key given twice and content after
+/// `...` are problems.
+pub fn parse(file: &str, bytes: &[u8]) -> (Vec<Parsed>, Vec<Problem>) {
+    if let Some(problem) = check_total_size(bytes.len() as u64) {
+        return (Vec::new(), vec![problem.at(file, 0, 0)]);
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => return (Vec::new(), vec![not_utf8(file, bytes, error.valid_up_to())]),
+    };
+    if text.contains(SKIP_MARKER) {
+        return (Vec::new(), Vec::new());
+    }
+    let documents = split::split(file, text);
+    if documents.len() > MAX_DOCUMENTS {
+        let problem = Problem::new(format!("the file holds more than {MAX_DOCUMENTS} documents"))
+            .at(file, 0, 0)
+            .help("split the file");
+        return (Vec::new(), vec![problem]);
+    }
+    let mut reader = Reader { file, budget: Budget(MAX_VALUES), ..Reader::default() };
+    for document in documents {
+        reader.document(document);
+        if reader.problems.len() > MAX_PROBLEMS {
+            reader.problems.truncate(MAX_PROBLEMS);
+            reader.problems.push(Problem::new("the file has more problems than are listed").at(file, 0, 0));
+            break;
+        }
+    }
+    let is_manifest = reader.is_manifest || files::is_json(file) || looks_like_manifest(text);
+    if is_manifest { (reader.parsed, reader.problems) } else { (Vec::new(), Vec::new()) }
+}
+
+/// Returns the problem of manifests that exceed [`MAX_BYTES`] together.
+pub fn check_total_size(bytes: u64) -> Option<Problem> {
+    (bytes > MAX_BYTES).then(|| {
+        Problem::new(format!("the manifests are larger than the limit of {} MB", MAX_BYTES / 1_000_000))
+            .help("move files that are no manifests out of the folder, or exclude them by spec.source.directory.exclude")
+    })
+}
+
+fn not_utf8(file: &str, bytes: &[u8], valid_up_to: usize) -> Problem {
+    let before = &bytes[..valid_up_to];
+    let line_begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let line = before.split(|byte| *byte == b'\n').count();
+    let column = String::from_utf8_lossy(&before[line_begin..]).chars().count() + 1;
+    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Problem::new("the file is not UTF-8 text").at(file, small(line), small(column)).help("save it as UTF-8")
+}
+
+fn looks_like_manifest(text: &str) -> bool {
+    ["apiVersion:", "kind:", "metadata:"].iter().all(|word| text.contains(word))
+}
+
+/// What every object has.
+const OBJECT_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
+
+/// Where an object stands.
+#[derive(Clone, Copy)]
+enum Within {
+    Document,
+    List,
+}
+
+impl Within {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Document => "the document",
+            Self::List => "the list's item",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reader<'a> {
+    file: &'a str,
+    budget: Budget,
+    parsed: Vec<Parsed>,
+    problems: Vec<Problem>,
+    /// Whether some document is meant as an object, so that the file is meant as a manifest.
+    is_manifest: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self, document: Document<'a>) {
+        let composed = document.and_then(|chunk| self.compose(chunk));
+        match composed {
+            Ok(Some(node)) => self.object(node, Within::Document),
+            Ok(None) => {}
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    fn compose(&mut self, chunk: Chunk<'a>) -> Result<Option<Node>, Problem> {
+        compose::compose(chunk, &mut self.budget, &mut self.problems)
+    }
+
+    /// Takes one object, or each object of a list. Null stands for nothing.
+    fn object(&mut self, node: Node, within: Within) {
+        if node.is_null() {
+            return;
+        }
+        if !matches!(node.content, Content::Map(_)) {
+            let sentence = format!("{} is {}, not an object", within.noun(), node.noun());
+            self.report(&node, sentence, "write apiVersion, kind and metadata");
+            return;
+        }
+        // Values files may say one of these for purposes of their own, but hardly two.
+        self.is_manifest |= OBJECT_FIELDS.iter().filter(|field| node.field(field).is_some()).count() > 1;
+        let has_kind = node.field("kind").is_some_and(|entry| entry.node.text().is_some());
+        if has_kind && is_null_list(&node) {
+            return;
+        }
+        if has_kind && node.field("items").is_some_and(|entry| matches!(entry.node.content, Content::List(_)))
+        {
+            match within {
+                Within::Document => self.items(node),
+                Within::List => {
+                    self.report(&node, "a list stands in a list".into(), "list its items one level up");
+                }
+            }
+            return;
+        }
+        let n_problems = self.problems.len();
+        self.check(&node);
+        if self.problems.len() > n_problems {
+            return;
+        }
+        let place = Place { file: self.file.into(), line: node.line, column: node.column };
+        let (value, lines) = node.lower();
+        match Object::from_value(value) {
+            Ok(object) => self.parsed.push(Parsed { object, place, lines }),
+            Err(why) => {
+                self.problems.push(Problem { place, message: why.to_string(), help: String::new() });
+            }
+        }
+    }
+
+    /// Takes each object of a list; those without a kind have the list's (`ConfigMapList`), as in kubectl.
+    fn items(&mut self, list: Node) {
+        let Content::Map(mut list) = list.content else { return };
+        let kind = list.get("kind").and_then(|entry| entry.node.text()).unwrap_or_default();
+        let item_kind = kind.strip_suffix("List").unwrap_or(kind).to_owned();
+        let Some(Content::List(items)) = list.remove("items").map(|entry| entry.node.content) else { return };
+        for mut item in items {
+            if let Content::Map(fields) = &mut item.content
+                && !item_kind.is_empty()
+                && !fields.contains_key("kind")
+                && !fields.contains_key("apiVersion")
+            {
+                let kind_of = |entry: &Entry| (entry.line, entry.column);
+                let (line, column) = list.get("kind").map(kind_of).unwrap_or_default();
+                let content = Content::Scalar(Value::String(item_kind.clone()));
+                let node = Node { line, column, cost: 1, height: 0, content };
+                fields.insert("kind".into(), Entry { line, column, is_own: true, node });
+                if let Some(api_version) = list.get("apiVersion") {
+                    fields.insert("apiVersion".into(), api_version.clone());
+                }
+            }
+            self.object(item, Within::List);
+        }
+    }
+
+    /// Reports everything that keeps a map from being an object.
+    fn check(&mut self, node: &Node) {
+        self.check_text(
+            node,
+            "apiVersion",
+            "apiVersion",
+            "say which API the object belongs to, such as apps/v1",
+        );
+        self.check_text(node, "kind", "kind", "say what the object is, such as Deployment");
+        match node.field("metadata") {
+            Some(Entry { node: metadata, .. }) if matches!(metadata.content, Content::Map(_)) => {
+                self.check_name(metadata);
+            }
+            Some(entry) if !entry.node.is_null() => {
+                let sentence = format!("metadata is {}, not a map", entry.node.noun());
+                self.report(&entry.node, sentence, "write metadata.name under it");
+            }
+            Some(_) | None => self.report(node, "metadata.name is missing".into(), "name the object"),
+        }
+    }
+
+    fn check_name(&mut self, metadata: &Node) {
+        if metadata.field("name").is_none() && metadata.field("generateName").is_some() {
+            let help = "server-side apply needs metadata.name; write it instead of metadata.generateName";
+            self.report(metadata, "metadata.name is missing".into(), help);
+        } else {
+            self.check_text(metadata, "name", "metadata.name", "name the object");
+        }
+        if let Some(Entry { node, .. }) = metadata.field("namespace")
+            && node.text().is_none()
+            && !node.is_null()
+        {
+            let sentence = format!("metadata.namespace is {}, not text", node.noun());
+            self.report(node, sentence, "quote it");
+        }
+    }
+
+    fn check_text(&mut self, node: &Node, field: &str, path: &str, help: &str) {
+        match node.field(field).map(|entry| &entry.node) {
+            Some(value) if value.text().is_some_and(|text| !text.is_empty()) => {}
+            Some(value) if !value.is_null() && value.text().is_none() => {
+                self.report(value, format!("{path} is {}, not text", value.noun()), "quote it");
+            }
+            Some(_) | None => self.report(node, format!("{path} is missing"), help),
+        }
+    }
+
+    fn report(&mut self, node: &Node, sentence: String, help: &str) {
+        self.problems.push(Problem::new(sentence).at(self.file, node.line, node.column).help(help));
+    }
+}
+
+/// What charts write for a list without entries: `items:` with nothing in it, on something that is no object of its own.
+fn is_null_list(node: &Node) -> bool {
+    node.field("items").is_some_and(|entry| entry.node.is_null())
+        && node.field("spec").is_none()
+        && node.field("status").is_none()
+}
