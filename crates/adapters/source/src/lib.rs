@@ -1,1 +1,46 @@
-//! Git repositories: resolve, fetch, read trees, watch.
+//! Which commit does a revision name, and which files does it hold?
+//!
+//! The only user of `git2` and `notify`.
+//!
+//! ```text
+//!  RepoUrl + Credentials ──refs──▶ Refs ──resolve──▶ Revision ──fetch──▶ clone in the cache folder
+//!     (url, secret)              (remote)           (refs)     (remote)         │ (clone; local repositories
+//!                                                                               │  are read where they are)
+//!  Watch ──hint──▶ poll again                    inputs / read / commit ◀───────┘
+//!  (watch)                                       (tree, listing, commit)
+//! ```
+//!
+//! libgit2 blocks, so all of it runs on two pools of threads of our own ([`Config::threads`]): one for whatever
+//! waits for a network, with a limit per host, and one for what only reads disks. The `async` functions of
+//! [`Sources`] wait for an answer or for the deadline, whichever comes first, and cancel when they are dropped.
+//!
+//! What is read comes from the object database: nothing is ever checked out, so names and links in a commit
+//! cannot make us write or read a file. Deliberately absent: submodules, LFS, SSH, and any use of the
+//! configuration files of the machine.
+
+mod clone;
+mod commit;
+mod confine;
+mod constraint;
+mod credentials;
+mod error;
+mod listing;
+mod local;
+mod pool;
+mod refs;
+mod remote;
+mod secret;
+mod sources;
+mod tree;
+mod url;
+mod watch;
+
+pub use commit::Commit;
+pub use credentials::Credentials;
+pub use error::{Kind, SourceError};
+pub use listing::{File, Folder, Listing};
+pub use refs::{RefTarget, Refs, Resolution};
+pub use secret::{RepositorySecret, SecretKind, pick};
+pub use sources::{Config, Repository, Sources};
+pub use url::{RepoUrl, normalise};
+pub use watch::{Hints, Watch};

@@ -1,0 +1,35 @@
+//! What does libgit2 do in the whole process?
+
+use std::sync::Once;
+use std::time::Duration;
+
+static ONCE: Once = Once::new();
+
+/// Sets what libgit2 has only once per process: the timeouts of its sockets, and no configuration file of the
+/// machine or the user (`insteadOf`, `http.proxy` and their like change what a URL means). The first call decides.
+pub(crate) fn once(timeout: Duration) {
+    ONCE.call_once(|| {
+        let read = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        if let Err(error) = set(read.min(10_000), read) {
+            tracing::warn!(%error, "libgit2 refused a process-wide setting");
+        }
+    });
+}
+
+#[expect(
+    unsafe_code,
+    reason = "these functions write plain globals of libgit2 and are unsafe only because nothing orders them with \
+              readers; `Once` runs them before the first call that reads them, which only `Sources::open` enables"
+)]
+fn set(connect_millis: i32, read_millis: i32) -> Result<(), git2::Error> {
+    use git2::ConfigLevel::{Global, ProgramData, System, XDG};
+    // SAFETY: no other thread uses libgit2 yet, see above.
+    unsafe {
+        git2::opts::set_server_connect_timeout_in_milliseconds(connect_millis)?;
+        git2::opts::set_server_timeout_in_milliseconds(read_millis)?;
+        for level in [System, Global, XDG, ProgramData] {
+            git2::opts::set_search_path(level, "")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Who do we say we are, and how is that never printed?
+
+use base64::Engine as _;
+use std::fmt;
+
+/// What a server is told about us. Prints only its kind.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub enum Credentials {
+    /// Nothing.
+    #[default]
+    None,
+    /// HTTP basic authentication.
+    Basic {
+        /// The user; servers that look only at tokens accept any.
+        username: String,
+        /// The password or token.
+        password: String,
+    },
+    /// `Authorization: Bearer`.
+    Bearer(String),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Basic { .. } => "Basic(***)",
+            Self::Bearer(_) => "Bearer(***)",
+        })
+    }
+}
+
+impl Credentials {
+    /// Returns the text with every form of the secret replaced: servers and libraries echo what they were sent.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for form in self.forms() {
+            if !form.is_empty() {
+                text = text.replace(&form, "***");
+            }
+        }
+        text
+    }
+
+    /// Returns a mark that tells credentials apart and says next to nothing about them: 32 bits of a hash.
+    pub(crate) fn mark(&self) -> String {
+        let text = match self {
+            Self::None => return "anonymous".into(),
+            Self::Basic { username, password } => format!("basic\0{username}\0{password}"),
+            Self::Bearer(token) => format!("bearer\0{token}"),
+        };
+        model::digest(text.as_bytes()).short(8)
+    }
+
+    /// Longest first, so that no part of a longer form stays.
+    fn forms(&self) -> Vec<String> {
+        let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        let (secret, pair) = match self {
+            Self::None => return Vec::new(),
+            Self::Basic { username, password } => (password, format!("{username}:{password}")),
+            Self::Bearer(token) => (token, token.clone()),
+        };
+        let mut forms = vec![base64(&pair), base64(secret), encoded(secret), secret.clone()];
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        forms
+    }
+}
+
+fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let one = |byte: u8| if is_plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_form_of_the_secret_survives() {
+        let basic = Credentials::Basic { username: "ann".into(), password: "ca/nary".into() };
+        let text = "x ca/nary y ca%2Fnary z YW5uOmNhL25hcnk= w Y2EvbmFyeQ==";
+        assert_eq!(basic.scrub(text), "x *** y *** z *** w ***");
+        assert_eq!(format!("{basic:?} {:?}", Credentials::Bearer("canary".into())), "Basic(***) Bearer(***)");
+    }
+}

@@ -1,0 +1,288 @@
+//! Which files does a folder of a commit hold, and by what are they known?
+
+use crate::commit::commit_of;
+use crate::error::{Fault, Kind, SourceError};
+use crate::pool::Token;
+use crate::tree::{self, Dir, EntryKind, Found};
+use git2::{Oid, Repository};
+use model::Revision;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// A folder to read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Folder {
+    /// Path from the repository's root; empty for the root.
+    pub path: String,
+    /// With all folders below it.
+    pub recurse: bool,
+}
+
+/// What was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Equal for equal content of the folder, in whatever commit: object ids, those that links lead to among them.
+    pub inputs: String,
+    /// The selected files, sorted by path.
+    pub files: Vec<File>,
+    /// Names of everything directly in the folder, sorted: they tell which tool it is for.
+    pub root_names: Vec<String>,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Path from the repository's root, as the commit names it.
+    pub path: String,
+    /// Object id of its content.
+    pub id: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// For a link: the path from the root of the file that it leads to, which is in the repository.
+    pub link: Option<String>,
+}
+
+/// How much one read may bring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub max_total: u64,
+    pub max_blob: u64,
+}
+
+/// Entries that one read looks at: a few nested trees of a kilobyte can spell out more than any disk holds.
+const MAX_ENTRIES: usize = 2_000_000;
+const MAX_DEPTH: usize = 200;
+/// Trees remembered as free of links.
+const MAX_REMEMBERED: usize = 50_000;
+
+/// Trees that are known to hold no links, so that their own id says all.
+#[derive(Debug, Default)]
+pub(crate) struct Linkless(Mutex<BTreeSet<Oid>>);
+
+impl Linkless {
+    fn contains(&self, tree: Oid) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&tree)
+    }
+
+    fn insert(&self, tree: Oid) {
+        let mut trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if trees.len() >= MAX_REMEMBERED {
+            trees.clear();
+        }
+        trees.insert(tree);
+    }
+}
+
+/// Reads the files that `filter` selects by their path relative to the folder.
+pub(crate) fn read(
+    repository: &Repository,
+    (revision, folder): (&Revision, &Folder),
+    limits: Limits,
+    token: &Token,
+    filter: &dyn Fn(&str) -> bool,
+) -> Result<Listing, Fault> {
+    let dirs = locate(repository, revision, folder)?;
+    let walk = Walk::run(repository, dirs, folder, token)?;
+    let selected: Vec<&Item> =
+        walk.items.iter().filter(|item| item.blob.is_some() && filter(&item.relative)).collect();
+    let odb = repository.odb()?;
+    let mut total: u64 = 0;
+    for item in &selected {
+        let Some(blob) = item.blob else { continue };
+        let size = odb.read_header(blob)?.0 as u64;
+        total = total.saturating_add(size);
+        if size > limits.max_blob {
+            return Err(
+                too_large(&format!("file {:?} has {size} bytes", item.relative), limits.max_blob).into()
+            );
+        }
+        if total > limits.max_total {
+            return Err(too_large("the manifests together are too large", limits.max_total).into());
+        }
+    }
+    let mut files = Vec::with_capacity(selected.len());
+    for item in selected {
+        token.check()?;
+        files.extend(item.load(repository, &folder.path)?);
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Listing { inputs: walk.inputs(folder), files, root_names: walk.root_names })
+}
+
+/// Returns what identifies a folder's content, at the cost of looking up its path wherever that is enough.
+pub(crate) fn inputs(
+    repository: &Repository,
+    (revision, folder): (&Revision, &Folder),
+    linkless: &Linkless,
+    token: &Token,
+) -> Result<String, Fault> {
+    let dirs = locate(repository, revision, folder)?;
+    let tree = dirs.last().map(|dir| dir.tree);
+    if let Some(tree) = tree.filter(|tree| folder.recurse && linkless.contains(*tree)) {
+        return Ok(tree.to_string());
+    }
+    let walk = Walk::run(repository, dirs, folder, token)?;
+    if folder.recurse && !walk.has_links() {
+        linkless.insert(walk.tree);
+    }
+    Ok(walk.inputs(folder))
+}
+
+fn locate(repository: &Repository, revision: &Revision, folder: &Folder) -> Result<Vec<Dir>, Fault> {
+    let path = &folder.path;
+    let error = |kind: Kind, message: String| Err(Fault::Source(SourceError::new(kind, message)));
+    if path.starts_with('/') || path.contains(['\\', '\0']) || path.split('/').any(|part| part == "..") {
+        return error(Kind::Invalid, format!("path {path:?} is not a path inside the repository"));
+    }
+    let commit = commit_of(repository, revision)?;
+    match tree::follow(repository, tree::root(&commit.tree()?), path)? {
+        Found::Folder(dirs) => Ok(dirs),
+        Found::File(..) => error(Kind::PathNotFound, format!("path {path:?} is a file, not a folder")),
+        Found::Submodule => {
+            error(Kind::Invalid, format!("path {path:?} is a submodule, which is not supported"))
+        }
+        Found::Nothing => {
+            error(Kind::PathNotFound, format!("there is no folder {path:?} in commit {}", revision.short()))
+        }
+        Found::Outside(text) => Err(outside(path, &text).into()),
+        Found::Cycle => Err(cycle(path).into()),
+    }
+}
+
+/// One file or link found on the way.
+struct Item {
+    relative: String,
+    name_is_text: bool,
+    /// The content; `None` for a link that leads to a folder, a submodule or nothing.
+    blob: Option<Oid>,
+    link: Option<String>,
+    entry: Oid,
+}
+
+impl Item {
+    fn load(&self, repository: &Repository, folder: &str) -> Result<Option<File>, Fault> {
+        let path = tree::join(folder.trim_matches('/'), &self.relative);
+        if !self.name_is_text {
+            let message = format!("the name of file {path:?} is not UTF-8");
+            return Err(SourceError::new(Kind::Invalid, message).into());
+        }
+        let Some(blob) = self.blob else { return Ok(None) };
+        let bytes = repository.find_blob(blob)?.content().to_vec();
+        Ok(Some(File { path, id: blob.to_string(), bytes, link: self.link.clone() }))
+    }
+}
+
+struct Walk<'a> {
+    repository: &'a Repository,
+    token: &'a Token,
+    recurse: bool,
+    tree: Oid,
+    items: Vec<Item>,
+    root_names: Vec<String>,
+    n_entries: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn run(
+        repository: &'a Repository,
+        dirs: Vec<Dir>,
+        folder: &Folder,
+        token: &'a Token,
+    ) -> Result<Self, Fault> {
+        let tree = dirs.last().map_or_else(|| Oid::ZERO_SHA1, |dir| dir.tree);
+        let (items, root_names) = (Vec::new(), Vec::new());
+        let mut walk =
+            Self { repository, token, recurse: folder.recurse, tree, items, root_names, n_entries: 0 };
+        let mut open = vec![(dirs, String::new())];
+        while let Some((dirs, relative)) = open.pop() {
+            open.extend(walk.enter(&dirs, &relative)?);
+        }
+        Ok(walk)
+    }
+
+    /// Looks at one folder and returns those in it.
+    fn enter(&mut self, dirs: &[Dir], relative: &str) -> Result<Vec<(Vec<Dir>, String)>, Fault> {
+        self.token.check()?;
+        let Some(dir) = dirs.last() else { return Ok(Vec::new()) };
+        let tree = self.repository.find_tree(dir.tree)?;
+        let mut below = Vec::new();
+        self.n_entries += tree.len();
+        if self.n_entries > MAX_ENTRIES || dirs.len() > MAX_DEPTH {
+            return Err(SourceError::new(Kind::TooLarge, "the folder holds too many files or folders").into());
+        }
+        for entry in &tree {
+            let bytes = entry.name_bytes();
+            tree::check_name(&tree::path_of(dirs), bytes)?;
+            let name = String::from_utf8_lossy(bytes).into_owned();
+            if relative.is_empty() {
+                self.root_names.push(name.clone());
+            }
+            let path = tree::join(relative, &name);
+            let name_is_text = std::str::from_utf8(bytes).is_ok();
+            match tree::kind_of(&entry) {
+                EntryKind::Submodule => {}
+                EntryKind::Folder if !self.recurse => {}
+                EntryKind::Folder => {
+                    let mut way = dirs.to_vec();
+                    way.push(Dir { name, tree: entry.id() });
+                    below.push((way, path));
+                }
+                EntryKind::File => {
+                    let (blob, entry) = (Some(entry.id()), entry.id());
+                    self.items.push(Item { relative: path, name_is_text, blob, link: None, entry });
+                }
+                EntryKind::Link => {
+                    let (blob, target) = self.resolve(dirs, &name)?;
+                    let entry = entry.id();
+                    self.items.push(Item { relative: path, name_is_text, blob, link: Some(target), entry });
+                }
+            }
+        }
+        Ok(below)
+    }
+
+    /// A link to a folder is no file and is passed over, as Argo CD does; one that leads nowhere as well.
+    fn resolve(&self, dirs: &[Dir], name: &str) -> Result<(Option<Oid>, String), Fault> {
+        let path = tree::join(&tree::path_of(dirs), name);
+        match tree::follow(self.repository, dirs.to_vec(), name)? {
+            Found::File(blob, target) => Ok((Some(blob), target)),
+            Found::Folder(dirs) => Ok((None, tree::path_of(&dirs))),
+            Found::Submodule | Found::Nothing => Ok((None, String::new())),
+            Found::Outside(text) => Err(outside(&path, &text).into()),
+            Found::Cycle => Err(cycle(&path).into()),
+        }
+    }
+
+    fn has_links(&self) -> bool {
+        self.items.iter().any(|item| item.link.is_some())
+    }
+
+    fn inputs(&self, folder: &Folder) -> String {
+        if folder.recurse && !self.has_links() {
+            return self.tree.to_string();
+        }
+        let counted = self.items.iter().filter(|item| !folder.recurse || item.link.is_some());
+        let lines = counted.map(|item| {
+            let blob = item.blob.map(|id| id.to_string()).unwrap_or_default();
+            let target = item.link.as_deref().unwrap_or_default();
+            format!("{:?} {} {blob} {target:?}", item.relative, item.entry)
+        });
+        let first = if folder.recurse { self.tree.to_string() } else { "folder".to_owned() };
+        let text = std::iter::once(first).chain(lines).collect::<Vec<_>>().join("\n");
+        model::digest(text.as_bytes()).short(40)
+    }
+}
+
+fn outside(path: &str, text: &str) -> SourceError {
+    SourceError::new(Kind::Invalid, format!("{path:?} is a link out of the repository (-> {text:?})"))
+        .help("links may only lead to files of the same repository")
+}
+
+fn cycle(path: &str) -> SourceError {
+    SourceError::new(Kind::Invalid, format!("{path:?} is a link that leads back to itself"))
+}
+
+fn too_large(what: &str, limit: u64) -> SourceError {
+    SourceError::new(Kind::TooLarge, format!("{what}; the limit is {limit} bytes"))
+        .help("exclude what is no manifest with spec.source.directory.exclude")
+}

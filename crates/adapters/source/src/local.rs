@@ -1,0 +1,117 @@
+//! Which repositories on this machine's disk may be read, and how?
+
+use crate::error::{Fault, Kind, SourceError};
+use crate::refs::Refs;
+use std::path::{Path, PathBuf};
+
+/// The folders that an operator opened with `--local-repos`, and the cache folder that never is.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    /// As the operator writes them; resolved at each use, because they may appear later.
+    pub allowed: Vec<PathBuf>,
+    /// Resolved.
+    pub cache: PathBuf,
+}
+
+impl Roots {
+    /// Finds the Git folder of a local repository, links resolved, and checks that all of it lies where the
+    /// operator allows.
+    pub(crate) fn git_folder(&self, path: &Path) -> Result<PathBuf, SourceError> {
+        // Before anything is said about what exists: others' files are nobody's business.
+        let refused = || {
+            let message =
+                format!("local repository {} is not in a folder that --local-repos names", path.display());
+            let help = "start the agent with --local-repos naming a folder above it, or use an https:// URL";
+            SourceError::new(Kind::NotPermitted, message).help(help)
+        };
+        let missing = || {
+            let message = format!("there is no Git repository at {}", path.display());
+            SourceError::new(Kind::RepositoryNotFound, message)
+        };
+        let lies_below = self.allowed.iter().any(|root| path.starts_with(root));
+        let candidates = [path.join(".git"), path.to_owned(), with_suffix(path)];
+        for candidate in candidates {
+            let Ok(resolved) = candidate.canonicalize() else { continue };
+            if !self.permits(&resolved) {
+                return Err(refused());
+            }
+            let folder = if resolved.is_file() { linked(&resolved) } else { Some(resolved) };
+            let Some(folder) = folder.filter(|folder| folder.join("HEAD").is_file()) else { continue };
+            let parts = [folder.clone(), folder.join("objects"), folder.join("refs"), common(&folder)];
+            let stays = parts.iter().all(|part| part.canonicalize().map_or(true, |part| self.permits(&part)));
+            return if stays && self.alternates_stay(&common(&folder)) { Ok(folder) } else { Err(refused()) };
+        }
+        // Without links to resolve, `..` is the only way out.
+        let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+        Err(if lies_below && !climbs { missing() } else { refused() })
+    }
+
+    fn permits(&self, resolved: &Path) -> bool {
+        let mut allowed = self.allowed.iter().filter_map(|root| root.canonicalize().ok());
+        allowed.any(|root| resolved.starts_with(root)) && !resolved.starts_with(&self.cache)
+    }
+
+    /// A repository may borrow objects of another one; that one has to be allowed as well.
+    fn alternates_stay(&self, folder: &Path) -> bool {
+        let objects = folder.join("objects");
+        let Ok(text) = std::fs::read_to_string(objects.join("info/alternates")) else { return true };
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .into_iter()
+            .all(|line| objects.join(line).canonicalize().map_or(true, |path| self.permits(&path)))
+    }
+}
+
+fn with_suffix(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".git");
+    name.into()
+}
+
+/// Follows a `.git` file, as worktrees and submodules have one.
+fn linked(file: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let target = text.strip_prefix("gitdir:")?.trim();
+    file.parent()?.join(target).canonicalize().ok()
+}
+
+/// Returns the folder with the refs and objects that worktrees share.
+pub(crate) fn common(folder: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(folder.join("commondir")).unwrap_or_default();
+    if text.trim().is_empty() { folder.to_owned() } else { folder.join(text.trim()) }
+}
+
+/// Opens a Git folder. As a bare one, because libgit2 then neither asks who owns it (in a pod that is rarely us)
+/// nor looks at a working copy.
+pub(crate) fn open(folder: &Path) -> Result<git2::Repository, git2::Error> {
+    git2::Repository::open_bare(folder)
+}
+
+/// Lists the refs of a repository on disk.
+pub(crate) fn refs(repository: &git2::Repository) -> Result<Refs, Fault> {
+    let mut refs = Refs::default();
+    let odb = repository.odb()?;
+    for reference in repository.references()? {
+        // A ref that cannot be read is one that is being written, or a broken one; the others count.
+        let Ok(reference) = reference else { continue };
+        let (Ok(name), Some(oid)) = (reference.name(), reference.resolve().ok().and_then(|r| r.target()))
+        else {
+            refs.n_ignored += 1;
+            continue;
+        };
+        refs.add(name, oid.to_string());
+        if name.starts_with("refs/tags/")
+            && odb.read_header(oid).is_ok_and(|(_, kind)| kind == git2::ObjectType::Tag)
+        {
+            let commit = reference.peel(git2::ObjectType::Commit);
+            if let Ok(commit) = commit {
+                refs.add(&format!("{name}^{{}}"), commit.id().to_string());
+            }
+        }
+    }
+    if let Ok(head) = repository.head() {
+        refs.head = head.target().map(|oid| oid.to_string());
+        refs.default_branch = head.name().ok().filter(|name| *name != "HEAD").map(str::to_owned);
+    }
+    Ok(refs)
+}

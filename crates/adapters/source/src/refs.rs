@@ -1,0 +1,209 @@
+//! Which commit does a target revision name?
+
+use crate::constraint::is_constraint;
+use crate::error::{Kind, SourceError, is_hidden};
+use model::Revision;
+use std::collections::BTreeMap;
+
+/// What a ref points at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefTarget {
+    /// The object itself: a commit, or an annotated tag.
+    pub oid: String,
+    /// The object behind an annotated tag.
+    pub peeled: Option<String>,
+}
+
+impl RefTarget {
+    /// Returns the commit, as far as the list of refs tells.
+    pub fn revision(&self) -> Revision {
+        Revision::new(self.peeled.as_ref().unwrap_or(&self.oid))
+    }
+}
+
+/// The refs of a repository at one moment. An empty repository has none.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Refs {
+    /// Full name of the branch that `HEAD` follows; `None` when it names a commit, or a branch that is not there.
+    pub default_branch: Option<String>,
+    /// What `HEAD` points at.
+    pub head: Option<String>,
+    /// By full name, such as `refs/heads/main`.
+    pub names: BTreeMap<String, RefTarget>,
+    /// How many refs were ignored because of their names.
+    pub n_ignored: usize,
+}
+
+/// What a target revision turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// This commit, or the object of this full SHA.
+    Commit(Revision),
+    /// The beginning of a SHA: [`crate::Sources::expand_short`] comes next.
+    Short(String),
+    /// Nothing here.
+    Unknown,
+}
+
+impl Refs {
+    /// Adds a ref; one with a name that Git would not make, or that cannot be printed, is counted and left out.
+    pub(crate) fn add(&mut self, name: &str, oid: String) {
+        if let Some(tag) = name.strip_suffix("^{}") {
+            if let Some(target) = self.names.get_mut(tag) {
+                target.peeled = Some(oid);
+            }
+            return;
+        }
+        let is_sound = name.starts_with("refs/")
+            && name.len() <= 1024
+            && git2::Reference::is_valid_name(name)
+            && !name.chars().any(is_hidden);
+        if is_sound {
+            self.names.insert(name.to_owned(), RefTarget { oid, peeled: None });
+        } else {
+            self.n_ignored += 1;
+        }
+    }
+
+    /// Finds the commit in Argo CD's order: a full SHA as it is, nothing as `HEAD`, a branch, another ref, a tag
+    /// (annotated ones give their commit), the beginning of a SHA with at least seven digits.
+    ///
+    /// # Errors
+    /// [`Kind::NotSupported`] for a range of versions.
+    pub fn resolve(&self, target_revision: &str) -> Result<Resolution, SourceError> {
+        let name = target_revision.trim();
+        let is_hex = !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit());
+        if is_hex && name.len() == 40 {
+            return Ok(Resolution::Commit(Revision::new(name.to_ascii_lowercase())));
+        }
+        if name.is_empty() || name == "HEAD" {
+            return Ok(self
+                .head
+                .as_ref()
+                .map_or(Resolution::Unknown, |oid| Resolution::Commit(Revision::new(oid))));
+        }
+        if is_constraint(name) {
+            let message =
+                format!("target revision {name:?} is a range of versions, which is not supported yet");
+            return Err(
+                SourceError::new(Kind::NotSupported, message).help("name a branch, a tag or a commit")
+            );
+        }
+        let candidates = [
+            name.to_owned(),
+            format!("refs/heads/{name}"),
+            format!("refs/{name}"),
+            format!("refs/tags/{name}"),
+        ];
+        if let Some(target) = candidates.iter().find_map(|name| self.names.get(name)) {
+            return Ok(Resolution::Commit(target.revision()));
+        }
+        if is_hex && (7..40).contains(&name.len()) {
+            return Ok(Resolution::Short(name.to_ascii_lowercase()));
+        }
+        Ok(Resolution::Unknown)
+    }
+
+    /// Returns the error that a person reads when [`Resolution::Unknown`] is what came out.
+    pub fn unknown(&self, target_revision: &str) -> SourceError {
+        if self.names.is_empty() {
+            return SourceError::new(Kind::RevisionNotFound, "the repository is empty")
+                .help("push a first commit");
+        }
+        let name = if target_revision.is_empty() { "HEAD" } else { target_revision };
+        let message = format!("no branch, tag or commit {name:?} in the repository");
+        let branches: Vec<&str> =
+            self.names.keys().filter_map(|name| name.strip_prefix("refs/heads/")).take(5).collect();
+        SourceError::new(Kind::RevisionNotFound, message).help(format!("it has {}", branches.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refs() -> Refs {
+        let mut refs = Refs { default_branch: Some("refs/heads/main".into()), ..Refs::default() };
+        for (name, digit) in [
+            ("refs/heads/main", "1"),
+            ("refs/heads/v2", "2"),
+            ("refs/pull/7/head", "3"),
+            ("refs/tags/v1", "4"),
+            ("refs/tags/v1^{}", "5"),
+            ("refs/tags/v2", "6"),
+            ("refs/heads/deadbeef", "7"),
+        ] {
+            refs.add(name, digit.repeat(40));
+        }
+        refs.head = Some("1".repeat(40));
+        refs
+    }
+
+    fn found(target: &str) -> String {
+        match refs().resolve(target) {
+            Ok(Resolution::Commit(revision)) => revision.as_str()[..1].to_owned(),
+            Ok(Resolution::Short(text)) => format!("short {text}"),
+            Ok(Resolution::Unknown) => "unknown".into(),
+            Err(error) => format!("{:?}", error.kind),
+        }
+    }
+
+    #[test]
+    fn names_are_found_in_argo_order() {
+        for (target, expected) in [
+            ("", "1"),
+            ("HEAD", "1"),
+            ("main", "1"),
+            ("refs/heads/main", "1"),
+            ("heads/main", "1"),
+            ("v1", "5"),
+            ("refs/tags/v1", "5"),
+            ("v2", "2"),
+            ("tags/v2", "6"),
+            ("pull/7/head", "3"),
+            ("refs/pull/7/head", "3"),
+            ("deadbeef", "7"),
+            ("deadbee", "short deadbee"),
+            ("DEADBEE1", "short deadbee1"),
+            ("deadbe", "unknown"),
+            ("nope", "unknown"),
+            ("--upload-pack=x", "unknown"),
+            ("main\n", "1"),
+            ("1.x", "NotSupported"),
+            ("^1", "NotSupported"),
+        ] {
+            assert_eq!(found(target), expected, "{target}");
+        }
+        assert_eq!(found(&"A".repeat(40)), "a");
+    }
+
+    #[test]
+    fn hostile_names_are_counted_and_left_out() {
+        let mut refs = Refs::default();
+        for name in [
+            "refs/heads/../../config",
+            "refs/heads/a\nb",
+            "refs/heads/\u{1b}[2J",
+            "refs/heads/\u{202e}x",
+            "refs/heads/x.lock",
+            "HEADS",
+            "refs/heads/-/..",
+            "../x",
+            "refs/heads/a~1",
+            "refs/heads/.git/",
+            "refs//x",
+        ] {
+            refs.add(name, "1".repeat(40));
+        }
+        assert_eq!((refs.names.len(), refs.n_ignored), (0, 11), "{:?}", refs.names);
+    }
+
+    #[test]
+    fn the_error_says_what_there_is() {
+        assert_eq!(
+            refs().unknown("nope").to_string(),
+            "no branch, tag or commit \"nope\" in the repository (it has deadbeef, main, v2)"
+        );
+        assert_eq!(Refs::default().unknown("").to_string(), "the repository is empty (push a first commit)");
+    }
+}

@@ -1,0 +1,237 @@
+//! What does a server offer, and how do its objects get here?
+
+use crate::clone::CacheClone;
+use crate::commit::commit_of;
+use crate::credentials::Credentials;
+use crate::error::{Fault, Kind, SourceError, printable};
+use crate::pool::Token;
+use crate::refs::Refs;
+use crate::sources::Repository;
+use git2::{
+    AutotagOption, Cred, ErrorClass, ErrorCode, FetchOptions, ProxyOptions, RemoteCallbacks, RemoteRedirect,
+};
+use model::Revision;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// One conversation with a server.
+pub(crate) struct Call<'a> {
+    pub repository: &'a Repository,
+    pub token: &'a Token,
+    /// Bytes that one fetch may bring.
+    pub max_fetch: u64,
+}
+
+const EVERYTHING: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
+
+impl Call<'_> {
+    /// Asks for the refs.
+    pub(crate) fn list(&self, clone: &CacheClone) -> Result<Refs, SourceError> {
+        let repository = clone.ensure()?;
+        let made = repository.remote_anonymous(&self.repository.url.for_git());
+        let mut remote = made.map_err(|error| self.explain(&error, false))?;
+        // libgit2 takes headers and the rule for redirects only with a download: this one wants nothing.
+        self.converse(|options| remote.download(&["+refs/tautline/none:refs/tautline/none"], Some(options)))?;
+        read_heads(&remote).map_err(|error| self.explain(&error, false))
+    }
+
+    /// Brings a commit into the clone, unless it is there.
+    pub(crate) fn fetch(
+        &self,
+        clone: &CacheClone,
+        refs: &Refs,
+        revision: &Revision,
+    ) -> Result<(), SourceError> {
+        let _guard = clone.lock();
+        drop(clone.ensure()?);
+        let outcome = clone.with(|repository| {
+            if commit_of(repository, revision).is_ok() {
+                return Ok(());
+            }
+            forget_gone(repository, refs)?;
+            self.fill(repository, refs, revision)
+        });
+        outcome.map_err(|fault| self.plain(fault))
+    }
+
+    /// Replaces a damaged clone by a new one.
+    pub(crate) fn rebuild(
+        &self,
+        clone: &CacheClone,
+        refs: &Refs,
+        revision: &Revision,
+    ) -> Result<(), SourceError> {
+        let _guard = clone.lock();
+        tracing::warn!(repository = %self.repository.url, "cached clone is damaged and is built anew");
+        clone.replace(|repository| self.fill(repository, refs, revision).map_err(|fault| self.plain(fault)))
+    }
+
+    fn fill(&self, repository: &git2::Repository, refs: &Refs, revision: &Revision) -> Result<(), Fault> {
+        let mut specs: Vec<String> = EVERYTHING.map(str::to_owned).into();
+        // Refs beside branches and tags, such as pull requests, only where they are what is wanted.
+        let wanted =
+            refs.names.iter().filter(|(_, target)| target.revision() == *revision).map(|(name, _)| name);
+        let others =
+            wanted.filter(|name| !name.starts_with("refs/heads/") && !name.starts_with("refs/tags/"));
+        specs.extend(others.map(|name| format!("+{name}:{name}")).take(1));
+        self.download(repository, &specs)?;
+        if !matches!(commit_of(repository, revision), Err(Fault::Missing)) {
+            return Ok(());
+        }
+        // A commit that no ref leads to any more: some servers give it to whoever knows its id.
+        let by_id = self.download(repository, &[revision.as_str().to_owned()]);
+        match (commit_of(repository, revision), by_id) {
+            (Err(Fault::Missing), Err(Fault::Source(error))) if error.is_transient() => Err(error.into()),
+            (Err(Fault::Missing), _) => Err(no_commit(revision).into()),
+            (other, _) => other.map(drop),
+        }
+    }
+
+    fn download(&self, repository: &git2::Repository, specs: &[String]) -> Result<(), Fault> {
+        let mut remote = repository.remote_anonymous(&self.repository.url.for_git())?;
+        Ok(self.converse(|options| remote.fetch(specs, Some(options), None))?)
+    }
+
+    fn converse(
+        &self,
+        talk: impl FnOnce(&mut FetchOptions<'_>) -> Result<(), git2::Error>,
+    ) -> Result<(), SourceError> {
+        self.token.check()?;
+        let is_too_large = Cell::new(false);
+        let n_asked = Cell::new(0);
+        let mut callbacks = RemoteCallbacks::new();
+        callbacks.credentials(|_, _, _| {
+            n_asked.set(n_asked.get() + 1);
+            match &self.repository.credentials {
+                Credentials::Basic { username, password } if n_asked.get() == 1 => {
+                    Cred::userpass_plaintext(username, password)
+                }
+                Credentials::None | Credentials::Basic { .. } | Credentials::Bearer(_) => {
+                    Err(git2::Error::new(ErrorCode::Auth, ErrorClass::Http, "refused"))
+                }
+            }
+        });
+        callbacks.transfer_progress(|progress| {
+            is_too_large.set(progress.received_bytes() as u64 > self.max_fetch);
+            self.token.is_wanted() && !is_too_large.get()
+        });
+        callbacks.sideband_progress(|_| self.token.is_wanted());
+        let mut proxy = ProxyOptions::new();
+        proxy.auto();
+        let mut options = FetchOptions::new();
+        options.remote_callbacks(callbacks).proxy_options(proxy);
+        options
+            .follow_redirects(RemoteRedirect::None)
+            .download_tags(AutotagOption::None)
+            .update_fetchhead(false);
+        let header = match &self.repository.credentials {
+            Credentials::Bearer(token) => format!("Authorization: Bearer {token}"),
+            Credentials::None | Credentials::Basic { .. } => String::new(),
+        };
+        if !header.is_empty() {
+            options.custom_headers(&[&header]);
+        }
+        talk(&mut options).map_err(|error| self.explain(&error, is_too_large.get()))
+    }
+
+    /// Turns a fault of the clone itself into words; those of the server are words already.
+    fn plain(&self, fault: Fault) -> SourceError {
+        match fault {
+            Fault::Source(error) => error,
+            Fault::Missing => SourceError::new(Kind::RevisionNotFound, "the commit is not in the repository"),
+            Fault::Damaged(text) => {
+                let text = self.repository.credentials.scrub(&text);
+                SourceError::new(
+                    Kind::Unavailable,
+                    format!("the clone of {} is damaged: {text}", self.repository.url),
+                )
+            }
+        }
+    }
+
+    fn explain(&self, error: &git2::Error, is_too_large: bool) -> SourceError {
+        let url = &self.repository.url;
+        if is_too_large {
+            let message =
+                format!("repository {url} is larger than the limit of {} MB", self.max_fetch / 1_000_000);
+            return SourceError::new(Kind::TooLarge, message);
+        }
+        if let Err(over) = self.token.check() {
+            return over;
+        }
+        let text = printable(&self.repository.credentials.scrub(error.message()));
+        let has_credentials = self.repository.credentials != Credentials::None;
+        let status = text.strip_prefix("unexpected http status code: ").map(str::trim);
+        match (error.code(), status) {
+            (ErrorCode::Auth, _) | (_, Some("401")) => wants_credentials(url, has_credentials),
+            (_, Some("403")) => {
+                SourceError::new(Kind::Authentication, format!("repository {url} refuses access (403)"))
+                    .help("see that these credentials may read it")
+            }
+            (_, Some("404" | "410")) => {
+                SourceError::new(Kind::RepositoryNotFound, format!("repository {url} is not there (404)"))
+                    .help("see that the URL is right and that the credentials may see it")
+            }
+            (_, Some(status)) => {
+                SourceError::new(Kind::Unavailable, format!("repository {url} answered {status}"))
+            }
+            (ErrorCode::Certificate, _) => SourceError::new(
+                Kind::Unavailable,
+                format!("the certificate of repository {url} is not trusted: {text}"),
+            ),
+            (_, None) if text.starts_with("cannot redirect") => {
+                let message = format!("repository {url} redirected to another host: {text}");
+                SourceError::new(Kind::Unavailable, message).help("write the URL that it redirects to")
+            }
+            (_, None) => {
+                SourceError::new(Kind::Unavailable, format!("repository {url} cannot be reached: {text}"))
+            }
+        }
+    }
+}
+
+fn wants_credentials(url: &crate::RepoUrl, has_credentials: bool) -> SourceError {
+    if has_credentials {
+        return SourceError::new(Kind::Authentication, format!("repository {url} refuses the credentials"))
+            .help("see the repository Secret: wrong, expired, or without access to this repository");
+    }
+    SourceError::new(Kind::Authentication, format!("repository {url} wants credentials"))
+        .help("add a repository Secret with this URL, or see that the repository exists")
+}
+
+pub(crate) fn no_commit(revision: &Revision) -> SourceError {
+    SourceError::new(Kind::RevisionNotFound, format!("commit {} is not in the repository", revision.short()))
+        .help("it was never pushed, or a force-push removed it")
+}
+
+fn read_heads(remote: &git2::Remote<'_>) -> Result<Refs, git2::Error> {
+    let mut refs = Refs::default();
+    for head in remote.list()? {
+        // git2 panics on a name that is not UTF-8.
+        let Ok(name) = catch_unwind(AssertUnwindSafe(|| head.name().to_owned())) else {
+            refs.n_ignored += 1;
+            continue;
+        };
+        if name == "HEAD" {
+            refs.head = Some(head.oid().to_string());
+            let target = catch_unwind(AssertUnwindSafe(|| head.symref_target().map(str::to_owned)));
+            refs.default_branch = target.ok().flatten();
+        } else {
+            refs.add(&name, head.oid().to_string());
+        }
+    }
+    Ok(refs)
+}
+
+/// Forgets refs that the server no longer has, before new ones come: `a` would be in the way of `a/b`. Their
+/// objects stay.
+fn forget_gone(repository: &git2::Repository, refs: &Refs) -> Result<(), git2::Error> {
+    for reference in repository.references()? {
+        let Ok(mut reference) = reference else { continue };
+        let is_gone = reference.name().is_ok_and(|name| !refs.names.contains_key(name));
+        if is_gone {
+            reference.delete()?;
+        }
+    }
+    Ok(())
+}

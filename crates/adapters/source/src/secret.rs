@@ -1,0 +1,278 @@
+//! Whose credentials does a repository get?
+
+use crate::credentials::Credentials;
+use crate::error::{Kind, SourceError};
+use crate::url::{RepoUrl, normalise};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a Secret is for (label `argocd.argoproj.io/secret-type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// `repository`: one repository.
+    Repository,
+    /// `repo-creds`: every repository below a URL.
+    Template,
+}
+
+/// A repository Secret or a credential template, as far as we act on it. Prints without its secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RepositorySecret {
+    /// What it is for.
+    pub kind: SecretKind,
+    /// The URL, as the Secret writes it.
+    pub url: String,
+    /// The only project that may use it; empty for all.
+    pub project: String,
+    /// What the server is told.
+    pub credentials: Credentials,
+    /// Fields that we do not act on yet, sorted.
+    pub not_yet: Vec<&'static str>,
+    /// Whether it is for Git, rather than for Helm or OCI.
+    pub is_git: bool,
+}
+
+impl fmt::Debug for RepositorySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = RepoUrl::parse(&self.url).map_or_else(|error| error.message, |url| url.to_string());
+        write!(
+            f,
+            "RepositorySecret({:?} {url}, project {:?}, {:?})",
+            self.kind, self.project, self.credentials
+        )
+    }
+}
+
+/// Fields that change how Argo CD reaches a repository, and that we do not act on yet. `insecure` is left out:
+/// without it certificates are verified, which fails on the safe side.
+const NOT_YET: [&str; 12] = [
+    "azureActiveDirectoryEndpoint",
+    "azureServicePrincipalClientID",
+    "azureServicePrincipalClientId",
+    "enableLfs",
+    "gcpServiceAccountKey",
+    "githubAppID",
+    "githubAppPrivateKey",
+    "proxy",
+    "sshPrivateKey",
+    "tlsClientCertData",
+    "tlsClientCertKey",
+    "useAzureWorkloadIdentity",
+];
+
+impl RepositorySecret {
+    /// Reads the data of a Secret (Argo CD declarative setup: repositories and repository credentials).
+    ///
+    /// # Errors
+    /// A sentence that names the field at fault and never its value.
+    pub fn from_data(kind: SecretKind, data: &BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
+        let text = |field: &str| -> Result<String, String> {
+            let bytes = data.get(field).map_or(&[][..], Vec::as_slice);
+            let text = std::str::from_utf8(bytes).map_err(|_| format!("field {field} is not UTF-8"))?;
+            Ok(text.trim().to_owned())
+        };
+        let url = text("url")?;
+        if url.is_empty() {
+            return Err("field url is missing or empty".into());
+        }
+        let (username, password, bearer) = (text("username")?, text("password")?, text("bearerToken")?);
+        for (field, value) in [("username", &username), ("password", &password), ("bearerToken", &bearer)] {
+            if value.chars().any(char::is_control) {
+                return Err(format!("field {field} holds a control character"));
+            }
+        }
+        let is_basic = !username.is_empty() || !password.is_empty();
+        if is_basic && !bearer.is_empty() {
+            return Err("fields bearerToken and username or password exclude each other".into());
+        }
+        let mut not_yet = Vec::new();
+        for field in NOT_YET {
+            let value = text(field)?;
+            if !value.is_empty() && value != "false" {
+                not_yet.push(field);
+            }
+        }
+        let kind_of_repository = text("type")?;
+        Ok(Self {
+            kind,
+            url,
+            project: text("project")?,
+            credentials: credentials(username, password, bearer),
+            not_yet,
+            is_git: kind_of_repository.is_empty() || kind_of_repository == "git",
+        })
+    }
+
+    fn has_credentials(&self) -> bool {
+        self.credentials != Credentials::None || !self.not_yet.is_empty()
+    }
+}
+
+fn credentials(username: String, password: String, bearer: String) -> Credentials {
+    if !bearer.is_empty() {
+        Credentials::Bearer(bearer)
+    } else if password.is_empty() && username.is_empty() {
+        Credentials::None
+    } else {
+        Credentials::Basic { username, password }
+    }
+}
+
+/// Chooses the credentials for a repository: its own Secret, that of the project before that of all projects;
+/// where that has none, the template with the longest URL above it; else what the URL itself carries.
+///
+/// A template counts only for the same scheme, host and port, and on a boundary of the path, so that look-alikes
+/// get nothing.
+///
+/// # Errors
+/// [`Kind::NotSupported`] names the field when the chosen Secret needs something that we do not do yet.
+pub fn pick(secrets: &[RepositorySecret], url: &RepoUrl, project: &str) -> Result<Credentials, SourceError> {
+    if url.local_path().is_some() {
+        return Ok(Credentials::None);
+    }
+    let own = own_secret(secrets, url, project);
+    let chosen = match own {
+        Some(secret) if secret.has_credentials() => Some(secret),
+        Some(_) | None => template(secrets, url, project),
+    };
+    let Some(chosen) = chosen else { return Ok(url.user_info()) };
+    match chosen.not_yet.first() {
+        Some(field) => {
+            let message = format!("the Secret for repository {url} sets {field}, which is not supported yet");
+            Err(SourceError::new(Kind::NotSupported, message)
+                .help("use username and password, or bearerToken"))
+        }
+        None => Ok(chosen.credentials.clone()),
+    }
+}
+
+fn own_secret<'a>(
+    secrets: &'a [RepositorySecret],
+    url: &RepoUrl,
+    project: &str,
+) -> Option<&'a RepositorySecret> {
+    let wanted = normalise(&url.for_git());
+    let candidates = secrets
+        .iter()
+        .filter(|secret| secret.kind == SecretKind::Repository && secret.is_git)
+        .filter(|secret| {
+            // Compared after the same reading as the URL itself, so that a name in front of an `@` is no host.
+            RepoUrl::parse(&secret.url).is_ok_and(|own| normalise(&own.for_git()) == wanted)
+        });
+    let candidates: Vec<_> = candidates.collect();
+    let of_project = candidates.iter().find(|secret| !project.is_empty() && secret.project == project);
+    of_project.or_else(|| candidates.iter().find(|secret| secret.project.is_empty())).copied()
+}
+
+fn template<'a>(
+    secrets: &'a [RepositorySecret],
+    url: &RepoUrl,
+    project: &str,
+) -> Option<&'a RepositorySecret> {
+    let templates = secrets.iter().filter(|secret| secret.kind == SecretKind::Template && secret.is_git);
+    let permitted = templates.filter(|secret| secret.project.is_empty() || secret.project == project);
+    let matching = permitted.filter_map(|secret| {
+        let prefix = RepoUrl::prefix(&secret.url)?;
+        url.is_below(&prefix).then(|| (prefix.normalised().len(), secret))
+    });
+    matching.max_by_key(|(length, _)| *length).map(|(_, secret)| secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(kind: SecretKind, fields: &str) -> Result<RepositorySecret, String> {
+        let field = |line: &str| {
+            let (name, value) = line.split_once('=').unwrap();
+            (name.to_owned(), value.as_bytes().to_vec())
+        };
+        RepositorySecret::from_data(kind, &fields.split(' ').map(field).collect())
+    }
+
+    fn secrets() -> Vec<RepositorySecret> {
+        [
+            (SecretKind::Repository, "url=https://git.ex/team/own.git username=all password=p"),
+            (SecretKind::Repository, "url=https://git.ex/Team/own username=mine password=p project=shop"),
+            (SecretKind::Repository, "url=https://git.ex/team/bare"),
+            (SecretKind::Repository, "url=https://git.ex/charts type=helm username=helm password=p"),
+            (SecretKind::Repository, "url=https://git.ex/app githubAppID=1 githubAppPrivateKey=canary"),
+            (SecretKind::Template, "url=https://git.ex username=host password=p"),
+            (SecretKind::Template, "url=https://git.ex/team username=team password=p"),
+            (SecretKind::Template, "url=https://tok.ex/ bearerToken=t"),
+        ]
+        .map(|(kind, fields)| secret(kind, fields).unwrap())
+        .into()
+    }
+
+    fn picked(url: &str, project: &str) -> String {
+        match pick(&secrets(), &RepoUrl::parse(url).unwrap(), project) {
+            Ok(Credentials::None) => "none".into(),
+            Ok(Credentials::Basic { username, .. }) => username,
+            Ok(Credentials::Bearer(token)) => format!("bearer {token}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn own_secret_then_longest_template_then_url() {
+        for (url, project, expected) in [
+            ("https://git.ex/team/own", "", "all"),
+            ("https://git.ex/team/own", "other", "all"),
+            ("https://git.ex/team/own.git", "shop", "mine"),
+            ("https://git.ex/team/bare", "", "team"),
+            ("https://git.ex/team/new", "", "team"),
+            ("https://git.ex/other/new", "", "host"),
+            ("https://git.ex/charts", "", "host"),
+            ("https://tok.ex/a/b", "", "bearer t"),
+            ("https://free.ex/a", "", "none"),
+            ("https://u:p@free.ex/a", "", "u"),
+            ("/srv/repos/a", "", "none"),
+        ] {
+            assert_eq!(picked(url, project), expected, "{url} {project}");
+        }
+    }
+
+    #[test]
+    fn look_alikes_get_nothing_of_the_template() {
+        for (url, expected) in [
+            ("https://git.ex/team-evil/x", "host"),
+            ("https://git.ex/TEAM/x", "host"),
+            ("https://git.ex.evil/team/x", "none"),
+            ("https://git.ex@evil/team/x", "none"),
+            ("https://evil/git.ex/team/x", "none"),
+            ("http://git.ex/team/x", "none"),
+            ("https://git.ex:8443/team/x", "none"),
+            ("https://GIT.EX/team/x", "team"),
+        ] {
+            assert_eq!(picked(url, ""), expected, "{url}");
+        }
+        assert!(RepoUrl::parse("https://git.ex/team/%2e%2e/evil").is_err());
+    }
+
+    #[test]
+    fn what_we_do_not_do_yet_is_named() {
+        assert_eq!(
+            picked("https://git.ex/app", ""),
+            "the Secret for repository https://git.ex/app sets githubAppID, which is not supported yet (use username and password, or bearerToken)"
+        );
+    }
+
+    #[test]
+    fn a_broken_secret_is_told_without_its_values() {
+        let told = |fields: &str| secret(SecretKind::Repository, fields).unwrap_err();
+        assert_eq!(told("password=canary"), "field url is missing or empty");
+        assert_eq!(told("url=https://h/x password=can\nary"), "field password holds a control character");
+        assert!(told("url=https://h/x bearerToken=canary password=canary").starts_with("fields bearerToken"));
+        let bytes = BTreeMap::from([("url".to_owned(), vec![0xff, 0xfe])]);
+        assert_eq!(
+            RepositorySecret::from_data(SecretKind::Template, &bytes).unwrap_err(),
+            "field url is not UTF-8"
+        );
+        let printed = format!(
+            "{:?}",
+            secret(SecretKind::Repository, "url=https://u:canary@h/x password=canary").unwrap()
+        );
+        assert!(!printed.contains("canary"), "{printed}");
+    }
+}

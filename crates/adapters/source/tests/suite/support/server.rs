@@ -1,0 +1,170 @@
+//! Which server do the tests talk to? `git http-backend` behind a small HTTP server, with bad manners on demand.
+
+use base64::Engine as _;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// What the server does with each request, by the first part of its path.
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) port: u16,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) line: String,
+    pub(crate) authorization: Option<String>,
+}
+
+struct Request {
+    method: String,
+    path: String,
+    query: String,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Server {
+    /// Serves the bare repositories in `root`: below `/open/` to anybody, below `/basic/` to ann with the password
+    /// `canary`, below `/bearer/` to the token `canary`. `/hang/` never answers, `/status/N/` answers N,
+    /// `/to/ADDRESS/` and `/basic-to/ADDRESS/` redirect.
+    pub(crate) fn start(root: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (root, log) = (root.to_owned(), Arc::clone(&seen));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (root, log) = (root.clone(), Arc::clone(&log));
+                std::thread::spawn(move || converse(stream, &root, &log));
+            }
+        });
+        Self { address: format!("127.0.0.1:{port}"), port, seen }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn converse(stream: TcpStream, root: &Path, log: &Mutex<Vec<Seen>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    while let Some(request) = read_request(&mut reader) {
+        log.lock().unwrap().push(Seen {
+            line: format!("{} {}", request.method, request.path),
+            authorization: request.headers.get("authorization").cloned(),
+        });
+        let (first, rest) = request.path.trim_start_matches('/').split_once('/').unwrap_or(("", ""));
+        let authorization = request.headers.get("authorization").map(String::as_str);
+        let basic = base64::engine::general_purpose::STANDARD.encode("ann:canary");
+        let is_ann = authorization == Some(&format!("Basic {basic}"));
+        let answer = match first {
+            "open" => backend(root, rest, &request),
+            "basic" if is_ann => backend(root, rest, &request),
+            "basic-to" if is_ann => redirect(rest, &request),
+            "basic" | "basic-to" => plain(401, "www-authenticate: Basic realm=\"git canary\"\r\n"),
+            "bearer" if authorization == Some("Bearer canary") => backend(root, rest, &request),
+            "bearer" => plain(401, "www-authenticate: Bearer\r\n"),
+            "status" => plain(rest.split('/').next().unwrap().parse().unwrap(), ""),
+            "to" => redirect(rest, &request),
+            "hang" => {
+                // Until the other side gives up.
+                drop(reader.read_to_end(&mut Vec::new()));
+                return;
+            }
+            "garbage" => b"HTTP/1.1 200 OK\r\ncontent-type: application/x-git-upload-pack-advertisement\r\ncontent-length: 9\r\n\r\nzzzznope\n".to_vec(),
+            _ => plain(404, ""),
+        };
+        if writer.write_all(&answer).is_err() {
+            return;
+        }
+    }
+}
+
+fn plain(status: u16, headers: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status} X\r\n{headers}content-length: 0\r\n\r\n").into_bytes()
+}
+
+/// `ADDRESS/path` becomes `http://ADDRESS/path`.
+fn redirect(rest: &str, request: &Request) -> Vec<u8> {
+    plain(302, &format!("location: http://{rest}?{}\r\n", request.query))
+}
+
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
+    let mut line = String::new();
+    if reader.read_line(&mut line).ok()? == 0 {
+        return None;
+    }
+    let mut parts = line.split_whitespace();
+    let (method, target) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let body = if headers.get("transfer-encoding").is_some_and(|v| v == "chunked") {
+        read_chunks(reader)?
+    } else {
+        let length = headers.get("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        body
+    };
+    Some(Request { method, path: path.into(), query: query.into(), headers, body })
+}
+
+fn read_chunks(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let size = usize::from_str_radix(line.trim(), 16).ok()?;
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk).ok()?;
+        body.extend_from_slice(&chunk[..size]);
+        if size == 0 {
+            return Some(body);
+        }
+    }
+}
+
+fn backend(root: &Path, path: &str, request: &Request) -> Vec<u8> {
+    let mut child = Command::new("git")
+        .args(["-c", "safe.directory=*", "http-backend"])
+        .env("GIT_PROJECT_ROOT", PathBuf::from(root))
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("PATH_INFO", format!("/{path}"))
+        .env("QUERY_STRING", &request.query)
+        .env("REQUEST_METHOD", &request.method)
+        .env("CONTENT_TYPE", request.headers.get("content-type").map_or("", String::as_str))
+        .env("CONTENT_LENGTH", request.body.len().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the git program serves the tests' repositories");
+    child.stdin.take().unwrap().write_all(&request.body).unwrap();
+    let output = child.wait_with_output().unwrap().stdout;
+    let end = output.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(0);
+    let (head, body) = (String::from_utf8_lossy(&output[..end]), &output[(end + 4).min(output.len())..]);
+    let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
+    let others: Vec<&str> = head.lines().filter(|line| !line.starts_with("Status")).collect();
+    let mut answer =
+        format!("HTTP/1.1 {status}\r\n{}\r\ncontent-length: {}\r\n\r\n", others.join("\r\n"), body.len())
+            .into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
