@@ -56,11 +56,16 @@ pub fn compare(desired: &Object, live: &Object, rules: &Rules, options: Options<
     let differences = gaps(&sides.wanted, &sides.had, &sides.ownership.all, own);
     if differences.iter().any(is_sure) {
         Outcome::Drifted
-    } else if differences.is_empty() {
+    } else if differences.is_empty() && !speaks_another_version(&sides) {
         Outcome::InSync
     } else {
         Outcome::NeedsDryRun
     }
+}
+
+/// What our last apply took cannot be told from what Git wants when the paths are another version's.
+fn speaks_another_version(sides: &Sides<'_>) -> bool {
+    sides.own().is_none() && sides.ownership.own_entry().is_some()
 }
 
 /// Returns whether the API server's answer to a dry-run apply equals live, and so nothing would change. Status and what only

@@ -16,17 +16,25 @@ pub mod adoption;
 mod compare;
 pub mod fight;
 mod fingerprint;
+#[cfg(test)]
+mod fixtures;
+mod forecast;
 mod gap;
 mod listing;
+mod mask;
 mod ownership;
 mod quantity;
 pub mod replicas;
+mod report;
 mod rules;
 mod sides;
 mod subject;
+mod text;
 
 pub use adoption::HAND_TOOLS;
 pub use compare::{Options, Outcome, compare, compare_dry_run, values_at_desired};
 pub use fight::Heat;
 pub use fingerprint::{Fingerprint, fingerprint};
+pub use mask::{mask, mask_together};
+pub use report::{FieldDrift, Presence, Report, What, report, unified};
 pub use rules::{Rules, rules_for};

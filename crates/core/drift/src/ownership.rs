@@ -32,6 +32,12 @@ impl Ownership {
     pub(crate) fn own(&self, api_version: &str) -> Option<&FieldSet> {
         self.own_entry().filter(|entry| entry.api_version == api_version).map(|entry| &entry.fields)
     }
+
+    /// Returns who wrote a field: others before us, and the newest of them.
+    pub(crate) fn writer(&self, path: &Path) -> Option<&ManagerEntry> {
+        let is_other = |entry: &ManagerEntry| entry.manager != names::FIELD_MANAGER;
+        self.entries.iter().filter(|entry| entry.owns(path)).max_by_key(|entry| (is_other(entry), entry.time))
+    }
 }
 
 /// Returns the members of `whole` outside `desired` that something hangs on: leaves, and items of lists, the topmost only.

@@ -21,14 +21,9 @@ pub fn rules_for(ignore: &[IgnoreRule], key: &ObjectKey) -> Rules {
     Rules { pointers: ignore.iter().filter(concerns).flat_map(|rule| rule.json_pointers.clone()).collect() }
 }
 
-/// Returns whether `text` fits a glob.
+/// Returns whether `text` fits a glob; a pattern that is none fits nothing.
 pub(crate) fn is_like(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
-            rest.char_indices().map(|(i, _)| i).chain([rest.len()]).any(|i| is_like(tail, &rest[i..]))
-        }),
-    }
+    model::glob::gobwas(pattern, text, &[]).unwrap_or(false)
 }
 
 #[cfg(test)]

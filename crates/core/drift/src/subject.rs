@@ -24,7 +24,10 @@ pub(crate) fn subject(object: &Object, rules: &Rules) -> Value {
         match field.as_str() {
             "apiVersion" | "kind" | "status" => {}
             "metadata" => {
-                subject.insert(field.clone(), metadata(value));
+                let kept = metadata(value);
+                if kept.as_object().is_none_or(|kept| !kept.is_empty()) {
+                    subject.insert(field.clone(), kept);
+                }
             }
             _ => {
                 subject.insert(field.clone(), value.clone());
