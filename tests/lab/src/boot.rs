@@ -1,205 +1,107 @@
-//! How are the programs of a control plane told to find each other?
+//! In which order do the programs start, and how is each known to be up?
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
 
-use crate::folder::{Folder, random_hex};
-use crate::ports::Port;
+use crate::cluster::Lab;
+use crate::http;
+use crate::options::Options;
 use crate::server::Server;
 
-/// Which programs run beside etcd and the API server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Runs kube-controller-manager. Without it no namespace gets its `default` service account, nothing is
-    /// garbage-collected, and new nodes keep the taint `not-ready`.
-    pub controller_manager: bool,
-    /// Runs kube-scheduler.
-    pub scheduler: bool,
-    /// How many nodes kwok plays, named `node-0` and so on; with none, kwok does not run.
-    pub nodes: u16,
-    /// Lets the controllers' clients send 500 requests a second (bursts of 1000) instead of the default
-    /// 20 (30), so that they are not what a test or a measurement waits for.
-    pub fast: bool,
-}
+/// How long one program may take to answer, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(90);
 
-impl Default for Options {
-    /// Everything, with two nodes, fast.
-    fn default() -> Self {
-        Self { controller_manager: true, scheduler: true, nodes: 2, fast: true }
-    }
-}
-
-impl Options {
-    /// Only etcd and the API server.
-    pub fn bare() -> Self {
-        Self { controller_manager: false, scheduler: false, nodes: 0, fast: true }
-    }
-}
-
-/// What the command lines below have in common.
-pub(crate) struct Plan<'a> {
-    pub(crate) folder: &'a Folder,
-    pub(crate) programs: &'a Path,
-    pub(crate) etcd: &'a Port,
-    pub(crate) etcd_peer: &'a Port,
-    pub(crate) api: &'a Port,
-}
-
-impl Plan<'_> {
-    fn server(&self, name: &'static str, arguments: Vec<String>) -> Server {
-        Server::new(name, self.programs, self.folder, arguments)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-
-    pub(crate) fn etcd(&self) -> Server {
-        let client = format!("http://127.0.0.1:{}", self.etcd.number);
-        let peer = format!("http://127.0.0.1:{}", self.etcd_peer.number);
-        self.server(
-            "etcd",
-            vec![
-                format!("--data-dir={}", self.file("etcd")),
-                format!("--listen-client-urls={client}"),
-                format!("--advertise-client-urls={client}"),
-                format!("--listen-peer-urls={peer}"),
-                format!("--initial-advertise-peer-urls={peer}"),
-                format!("--initial-cluster=default={peer}"),
-                // A crash of the machine may lose a lab; a killed etcd loses nothing.
-                "--unsafe-no-fsync".to_owned(),
-                // A single member has nobody to wait for before it leads.
-                "--heartbeat-interval=10".to_owned(),
-                "--election-timeout=50".to_owned(),
-                "--log-level=warn".to_owned(),
-            ],
-        )
-    }
-
-    pub(crate) fn api_server(&self) -> Server {
-        let port = self.api.number;
-        self.server(
-            "kube-apiserver",
-            vec![
-                format!("--etcd-servers=http://127.0.0.1:{}", self.etcd.number),
-                format!("--secure-port={port}"),
-                "--bind-address=127.0.0.1".to_owned(),
-                "--advertise-address=127.0.0.1".to_owned(),
-                // Endpoints cannot hold a loopback address, so nobody may try to publish ours.
-                "--endpoint-reconciler-type=none".to_owned(),
-                "--service-cluster-ip-range=10.0.0.0/16".to_owned(),
-                format!("--tls-cert-file={}", self.file("server.crt")),
-                format!("--tls-private-key-file={}", self.file("server.key")),
-                format!("--cert-dir={}", self.file("certificates")),
-                format!("--client-ca-file={}", self.file("ca.crt")),
-                format!("--token-auth-file={}", self.file("tokens.csv")),
-                "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
-                format!("--service-account-key-file={}", self.file("service-account.pub")),
-                format!("--service-account-signing-key-file={}", self.file("service-account.key")),
-                "--authorization-mode=Node,RBAC".to_owned(),
-                "--allow-privileged=true".to_owned(),
-            ],
-        )
-    }
-
-    pub(crate) fn controller_manager(&self, fast: bool) -> Server {
-        let mut arguments = vec![
-            format!("--kubeconfig={}", self.file("controller-manager.yaml")),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--secure-port=0".to_owned(),
-            "--leader-elect=false".to_owned(),
-            "--use-service-account-credentials=true".to_owned(),
-            format!("--service-account-private-key-file={}", self.file("service-account.key")),
-            format!("--root-ca-file={}", self.file("ca.crt")),
-            format!("--cluster-signing-cert-file={}", self.file("ca.crt")),
-            format!("--cluster-signing-key-file={}", self.file("ca.key")),
-        ];
-        if fast {
-            arguments.extend(["--kube-api-qps=500", "--kube-api-burst=1000"].map(String::from));
+impl Lab {
+    /// Starts the programs in the order in which they need each other, and returns when all do their work.
+    pub(crate) fn boot(&self, options: &Options) -> Result<()> {
+        self.start_server("etcd")?;
+        self.wait_for_etcd()?;
+        self.start_server("kube-apiserver")?;
+        self.wait_for_api_server()?;
+        for number in 0..options.nodes {
+            self.own()?.http.create("/api/v1/nodes", &node(number))?;
         }
-        self.server("kube-controller-manager", arguments)
-    }
-
-    pub(crate) fn scheduler(&self, fast: bool) -> Server {
-        let mut arguments = vec![
-            format!("--kubeconfig={}", self.file("scheduler.yaml")),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--secure-port=0".to_owned(),
-            "--leader-elect=false".to_owned(),
-        ];
-        if fast {
-            arguments.extend(["--kube-api-qps=500", "--kube-api-burst=1000"].map(String::from));
+        if options.controller_manager {
+            self.start_server("kube-controller-manager")?;
         }
-        self.server("kube-scheduler", arguments)
-    }
-
-    pub(crate) fn kwok(&self) -> Server {
-        self.server(
-            "kwok",
-            vec![
-                format!("--kubeconfig={}", self.file("kwok.yaml")),
-                format!("--config={}", self.file("stages.yaml")),
-                "--manage-all-nodes=true".to_owned(),
-                "--node-ip=10.1.0.1".to_owned(),
-                "--cidr=10.2.0.1/16".to_owned(),
-                // The lease of a node is what keeps the controllers from calling it lost.
-                "--node-lease-duration-seconds=40".to_owned(),
-            ],
-        )
-    }
-
-    /// Writes the token of every client and a kubeconfig for each; returns the administrator's token and
-    /// kubeconfig.
-    pub(crate) fn write_clients(&self) -> Result<(String, PathBuf)> {
-        const CLIENTS: [(&str, &str, &str); 4] = [
-            ("admin", "admin", "system:masters"),
-            ("controller-manager", "system:kube-controller-manager", ""),
-            ("scheduler", "system:kube-scheduler", ""),
-            ("kwok", "kwok", "system:masters"),
-        ];
-        let mut tokens = Vec::new();
-        let mut lines = String::new();
-        for (name, user, groups) in CLIENTS {
-            let token = random_hex()?;
-            let groups = if groups.is_empty() { String::new() } else { format!(",\"{groups}\"") };
-            lines.extend([&token, ",", user, ",", user, &groups, "\n"]);
-            let text = kubeconfig(&self.url(), &self.file("ca.crt"), &token, "default");
-            fs::write(self.file(&format!("{name}.yaml")), text)
-                .with_context(|| format!("write {name}.yaml"))?;
-            tokens.push(token);
+        if options.scheduler {
+            self.start_server("kube-scheduler")?;
         }
-        fs::write(self.file("tokens.csv"), lines).context("write tokens.csv")?;
-        Ok((tokens.swap_remove(0), self.folder.path().join("admin.yaml")))
+        if options.nodes > 0 {
+            self.start_server("kwok")?;
+        }
+        self.wait_for_work(options)
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.api.number)
+    /// Waits until the controllers and the nodes show, by what they do, that they are up.
+    fn wait_for_work(&self, options: &Options) -> Result<()> {
+        let http = &self.own()?.http;
+        if options.controller_manager {
+            let default =
+                "/api/v1/namespaces/default/serviceaccounts?watch=true&fieldSelector=metadata.name%3Ddefault";
+            http.wait(default, |_| true)
+                .with_context(|| self.last_words("kube-controller-manager"))
+                .context("wait for the service account of namespace default")?;
+        }
+        for number in 0..options.nodes {
+            let path = format!("/api/v1/nodes?watch=true&fieldSelector=metadata.name%3Dnode-{number}");
+            // Without controllers nobody takes the taint of a new node away.
+            http.wait(&path, |node| {
+                is_ready(node) && (!options.controller_manager || node["spec"]["taints"].is_null())
+            })
+            .with_context(|| self.last_words("kwok"))
+            .with_context(|| format!("wait for node-{number} to be ready"))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn wait_for_etcd(&self) -> Result<()> {
+        let own = self.own()?;
+        self.poll("etcd", || http::is_healthy(own.etcd.number))
+    }
+
+    pub(crate) fn wait_for_api_server(&self) -> Result<()> {
+        let http = &self.own()?.http;
+        self.poll("kube-apiserver", || http.get("/readyz").is_ok_and(|answer| answer.status == 200))
+    }
+
+    /// Asks again and again, in short steps: a server that boots has no event to offer that says when it is ready.
+    fn poll(&self, program: &str, is_ready: impl Fn() -> bool) -> Result<()> {
+        let begin = Instant::now();
+        while !is_ready() {
+            self.with_server(program, Server::check)?;
+            if begin.elapsed() > PATIENCE {
+                bail!("{program} is not ready after {PATIENCE:?}; {}", self.last_words(program));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 }
 
-/// Returns the text of a kubeconfig for one user of one cluster.
-pub(crate) fn kubeconfig(url: &str, ca_file: &str, token: &str, namespace: &str) -> String {
-    format!(
-        "apiVersion: v1
-kind: Config
-clusters:
-- name: lab
-  cluster:
-    server: {url}
-    certificate-authority: {ca_file}
-users:
-- name: lab
-  user:
-    token: {token}
-contexts:
-- name: lab
-  context:
-    cluster: lab
-    user: lab
-    namespace: {namespace}
-current-context: lab
-"
-    )
+fn node(number: u16) -> Value {
+    let name = format!("node-{number}");
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+            },
+        },
+    })
+}
+
+fn is_ready(node: &Value) -> bool {
+    let conditions = node["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }

@@ -1,24 +1,22 @@
-//! What is a lab to its user, and in which order does it boot?
+//! What is a lab to its user?
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
 
-use crate::boot::{Options, Plan};
+use crate::arguments::Plan;
 use crate::folder::Folder;
 use crate::http::Http;
+use crate::options::Options;
 use crate::ports::Port;
 use crate::programs::cache_folder;
 use crate::server::Server;
 use crate::{certificates, programs, stages};
-
-/// How long one program may take to answer, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running control plane; dropping it ends its servers and removes its folder.
 pub struct Lab {
@@ -37,7 +35,7 @@ pub struct Lab {
 pub(crate) struct Own {
     servers: Mutex<Vec<Server>>,
     pub(crate) http: Http,
-    etcd: Port,
+    pub(crate) etcd: Port,
     _etcd_peer: Port,
     _api: Port,
 }
@@ -48,15 +46,14 @@ pub(crate) struct Own {
 /// # Panics
 /// When the lab cannot be started: no test could say anything then.
 pub fn shared() -> &'static Lab {
-    static SHARED: OnceLock<Lab> = OnceLock::new();
-    SHARED.get_or_init(|| {
+    // The failure is kept as well: each test would wait for another attempt otherwise.
+    static SHARED: OnceLock<Result<Lab>> = OnceLock::new();
+    let lab = SHARED.get_or_init(|| {
         let elsewhere = std::env::var_os("TAUTLINE_LAB_KUBECONFIG").filter(|path| !path.is_empty());
-        let lab = match elsewhere {
-            Some(kubeconfig) => Lab::at(Path::new(&kubeconfig)),
-            None => Lab::start(&Options::default()),
-        };
-        lab.unwrap_or_else(|error| panic!("failed to start the lab: {error:#}"))
-    })
+        elsewhere
+            .map_or_else(|| Lab::start(&Options::default()), |kubeconfig| Lab::at(Path::new(&kubeconfig)))
+    });
+    lab.as_ref().unwrap_or_else(|error| panic!("failed to start the lab: {error:#}"))
 }
 
 impl Lab {
@@ -124,16 +121,11 @@ impl Lab {
             .context("find the server's address in the kubeconfig")?
             .clone_into(&mut lab.url);
         lab.admin_token = config["users"][0]["user"]["token"].as_str().map(String::from);
+        let authority =
+            config["clusters"][0]["cluster"]["certificate-authority-data"].as_str().unwrap_or_default();
+        let authority =
+            BASE64_STANDARD.decode(authority).context("decode the cluster's certificate authority")?;
         lab.ca_file = lab.folder.path().join("ca.crt");
-        let authority = lab.kubectl(&[
-            "config",
-            "view",
-            "--raw",
-            "--minify",
-            "--flatten",
-            "-o",
-            r#"go-template={{range .clusters}}{{index .cluster "certificate-authority-data" | base64decode}}{{end}}"#,
-        ])?;
         fs::write(&lab.ca_file, authority).context("write ca.crt")?;
         Ok(lab)
     }
@@ -196,87 +188,26 @@ impl Lab {
         if self.pid_of("kube-apiserver").is_ok() { self.wait_for_api_server() } else { Ok(()) }
     }
 
-    fn boot(&self, options: &Options) -> Result<()> {
-        self.start_server("etcd")?;
-        self.wait_for_etcd()?;
-        self.start_server("kube-apiserver")?;
-        self.wait_for_api_server()?;
-        for number in 0..options.nodes {
-            self.own()?.http.create("/api/v1/nodes", &node(number))?;
-        }
-        if options.controller_manager {
-            self.start_server("kube-controller-manager")?;
-        }
-        if options.scheduler {
-            self.start_server("kube-scheduler")?;
-        }
-        if options.nodes > 0 {
-            self.start_server("kwok")?;
-        }
-        self.wait_for_work(options)
-    }
-
-    /// Waits until the controllers and the nodes show, by what they do, that they are up.
-    fn wait_for_work(&self, options: &Options) -> Result<()> {
-        let http = &self.own()?.http;
-        if options.controller_manager {
-            let default =
-                "/api/v1/namespaces/default/serviceaccounts?watch=true&fieldSelector=metadata.name%3Ddefault";
-            http.wait(default, |_| true)
-                .with_context(|| self.last_words("kube-controller-manager"))
-                .context("wait for the service account of namespace default")?;
-        }
-        for number in 0..options.nodes {
-            let path = format!("/api/v1/nodes?watch=true&fieldSelector=metadata.name%3Dnode-{number}");
-            // Without controllers nobody takes the taint of a new node away.
-            http.wait(&path, |node| {
-                is_ready(node) && (!options.controller_manager || node["spec"]["taints"].is_null())
-            })
-            .with_context(|| self.last_words("kwok"))
-            .with_context(|| format!("wait for node-{number} to be ready"))?;
-        }
-        Ok(())
-    }
-
-    fn wait_for_etcd(&self) -> Result<()> {
-        let own = self.own()?;
-        self.poll("etcd", || crate::http::is_healthy(own.etcd.number))
-    }
-
-    fn wait_for_api_server(&self) -> Result<()> {
-        let http = &self.own()?.http;
-        self.poll("kube-apiserver", || http.get("/readyz").is_ok_and(|answer| answer.status == 200))
-    }
-
-    /// Asks again and again, in short steps: a server that boots has no event to offer that says when it is ready.
-    fn poll(&self, program: &str, is_ready: impl Fn() -> bool) -> Result<()> {
-        let begin = Instant::now();
-        while !is_ready() {
-            self.with_server(program, Server::check)?;
-            if begin.elapsed() > PATIENCE {
-                bail!("{program} is not ready after {PATIENCE:?}; {}", self.last_words(program));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-
-    fn last_words(&self, program: &str) -> String {
+    pub(crate) fn last_words(&self, program: &str) -> String {
         self.with_server(program, |server| Ok(format!("{program} said last:\n{}", server.last_words())))
             .unwrap_or_default()
     }
 
-    fn start_server(&self, program: &str) -> Result<()> {
+    pub(crate) fn start_server(&self, program: &str) -> Result<()> {
         self.with_server(program, |server| server.start(&self.folder))
     }
 
-    fn with_server<T>(&self, program: &str, act: impl FnOnce(&mut Server) -> Result<T>) -> Result<T> {
+    pub(crate) fn with_server<T>(
+        &self,
+        program: &str,
+        act: impl FnOnce(&mut Server) -> Result<T>,
+    ) -> Result<T> {
         let mut servers = self.own()?.servers();
         let server = servers.iter_mut().find(|server| server.name() == program);
         act(server.with_context(|| format!("find {program} among this lab's programs"))?)
     }
 
-    fn own(&self) -> Result<&Own> {
+    pub(crate) fn own(&self) -> Result<&Own> {
         self.own
             .as_ref()
             .context("reach into a cluster that this lab did not start (TAUTLINE_LAB_KUBECONFIG)")
@@ -295,28 +226,4 @@ impl Drop for Own {
         // All at once: ending them one after the other would make each wait for the one before.
         self.servers().iter_mut().for_each(Server::let_go);
     }
-}
-
-fn node(number: u16) -> Value {
-    let name = format!("node-{number}");
-    json!({
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": name,
-            "labels": {
-                "kubernetes.io/hostname": name,
-                "kubernetes.io/os": "linux",
-                "kubernetes.io/arch": "amd64",
-            },
-        },
-    })
-}
-
-fn is_ready(node: &Value) -> bool {
-    let conditions = node["status"]["conditions"].as_array();
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }

@@ -9,7 +9,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::boot;
+use crate::arguments;
 use crate::cluster::Lab;
 
 impl Lab {
@@ -26,17 +26,16 @@ impl Lab {
     /// # Errors
     /// As [`Lab::kubectl`].
     pub fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
-        let mut child = Command::new(self.programs.join("kubectl"))
-            .args(arguments)
-            .env("KUBECONFIG", &self.kubeconfig)
+        let mut command = Command::new(self.programs.join("kubectl"));
+        command.args(arguments).env("KUBECONFIG", &self.kubeconfig);
+        if self.own.is_some() {
             // The caller's preferences (kuberc) must not change what a command does, and what kubectl has cached
-            // of one cluster must not be believed of the next one on the same port.
-            .env("HOME", self.folder())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("start kubectl")?;
+            // of one cluster must not be believed of the next one on the same port. Another cluster's
+            // credentials may come from a program that needs the home folder.
+            command.env("HOME", self.folder());
+        }
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().context("start kubectl")?;
         let mut stdin = child.stdin.take().context("reach kubectl's input")?;
         let output = thread::scope(|scope| {
             // Beside reading, because both pipes may fill up. A kubectl that does not read its input
@@ -83,7 +82,7 @@ impl Lab {
         let token = self.kubectl(&["-n", namespace, "create", "token", service_account, "--duration=24h"])?;
         let path = self.folder().join(format!("{namespace}.{service_account}.kubeconfig"));
         let ca_file = self.ca_file().display().to_string();
-        let text = boot::kubeconfig(self.url(), &ca_file, token.trim(), namespace);
+        let text = arguments::kubeconfig(self.url(), &ca_file, token.trim(), namespace);
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
         Ok(path)
     }

@@ -27,7 +27,7 @@
 //! ([`programs`]); that takes some minutes, once per version.
 //!
 //! **What is real.** Everything but the nodes: RBAC, default admission, API priority and fairness with their
-//! defaults, the controllers, the scheduler. The nodes are kwok's; no container ever runs. Certificates
+//! defaults, the controllers, the scheduler. The nodes are kwok's; no container ever runs, so there are no logs and no `exec`. Certificates
 //! and tokens are made for each lab. etcd does not sync to disk, and the controllers' clients may ask faster
 //! than by default ([`Options::fast`]).
 //!
@@ -53,17 +53,19 @@
 //! **Another cluster.** With `TAUTLINE_LAB_KUBECONFIG` set, [`shared`] is the cluster that file points at. Faults are
 //! refused there, and pods do what their images do.
 
+mod arguments;
 mod boot;
 mod certificates;
 mod cluster;
 mod folder;
 mod http;
 mod kubectl;
+mod options;
 mod ports;
 mod programs;
 mod server;
 mod stages;
 
-pub use boot::Options;
 pub use cluster::{Lab, shared};
+pub use options::Options;
 pub use programs::{KUBERNETES_VERSION, programs};

@@ -32,3 +32,27 @@ impl Port {
         bail!("find a free port on 127.0.0.1 between {} and {}", RANGE.start, RANGE.end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The locks that labs of other processes see as well, so that these tests take no port from them.
+    fn reserve() -> Port {
+        Port::reserve(&crate::programs::cache_folder().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_port_is_given_to_one_lab_at_a_time() {
+        let [one, two] = [reserve(), reserve()];
+        assert_ne!(one.number, two.number);
+    }
+
+    #[test]
+    fn a_port_that_somebody_listens_on_is_left_alone() {
+        let port = reserve();
+        let taken = TcpListener::bind(("127.0.0.1", port.number)).unwrap();
+        drop(port);
+        assert_ne!(reserve().number, taken.local_addr().unwrap().port());
+    }
+}

@@ -12,6 +12,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -203,10 +204,81 @@ fn hash<T: AsRef<str>>(parts: impl IntoIterator<Item = T>) -> String {
     })
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "a build of minutes must not look like a hang, in tests as for people"
-)]
+/// Tells whoever waits that a build of minutes is no hang. Written past the test harness, which keeps what
+/// `eprintln` prints to itself until the test fails.
 fn say(line: &str) {
-    eprintln!("{line}");
+    // A closed standard error is no reason not to build.
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::thread;
+
+    use super::*;
+    use crate::folder::Folder;
+
+    /// A module whose program comes with the Go tool chain: it is built in seconds and without a network.
+    const GOFMT: Module = Module {
+        name: "gofmt",
+        go_mod: "module tautline.dev/lab/gofmt\n\ngo 1.24\n",
+        go_sum: "",
+        linker_flags: "-s -w",
+        programs: &[("gofmt", "cmd/gofmt")],
+    };
+
+    #[test]
+    fn the_cache_folder_is_where_the_environment_says() {
+        let all = [("TAUTLINE_LAB_CACHE", "/t"), ("XDG_CACHE_HOME", "/x"), ("HOME", "/h")];
+        let from = |variables: &[(&str, &str)]| {
+            cache_folder_from(|name| {
+                variables.iter().find(|(key, _)| *key == name).map(|(_, path)| path.into())
+            })
+        };
+        assert_eq!(from(&all).unwrap(), Path::new("/t"));
+        assert_eq!(from(&all[1..]).unwrap(), Path::new("/x/tautline/lab"));
+        assert_eq!(from(&all[2..]).unwrap(), Path::new("/h/.cache/tautline/lab"));
+        assert!(from(&[]).unwrap_err().to_string().contains("TAUTLINE_LAB_CACHE"));
+    }
+
+    #[test]
+    fn callers_at_the_same_time_build_once_and_share_the_result() {
+        let cache = Folder::create().unwrap();
+        let build = || programs_in(cache.path(), &[GOFMT]).unwrap().join("gofmt");
+        let [one, two] =
+            thread::scope(|scope| [scope.spawn(build), scope.spawn(build)].map(|it| it.join().unwrap()));
+        assert_eq!(one, two);
+        let before = one.metadata().unwrap();
+        assert_ne!(before.mode() & 0o100, 0, "not a program");
+
+        let after = build().metadata().unwrap();
+        assert_eq!((after.ino(), after.mtime_nsec()), (before.ino(), before.mtime_nsec()), "built again");
+    }
+
+    #[test]
+    fn another_pin_is_built_beside_the_first() {
+        let cache = Folder::create().unwrap();
+        let first = programs_in(cache.path(), &[GOFMT]).unwrap();
+        let second = programs_in(cache.path(), &[Module { linker_flags: "-s", ..GOFMT }]).unwrap();
+        assert_ne!(first, second);
+        assert!(first.join("gofmt").exists() && second.join("gofmt").exists());
+    }
+
+    #[test]
+    fn a_failed_build_says_why_and_leaves_no_program() {
+        const NOTHING: Module = Module { programs: &[("nothing", "tautline.dev/nothing")], ..GOFMT };
+        let cache = Folder::create().unwrap();
+        let error = programs_in(cache.path(), &[NOTHING]).unwrap_err().to_string();
+        assert!(error.starts_with("build nothing from tautline.dev/nothing: "), "{error}");
+        assert!(error.contains("cannot find module providing package"), "{error}");
+        assert!(programs_in(cache.path(), &[NOTHING]).is_err(), "the failed build counts as finished");
+    }
+
+    #[test]
+    fn the_reported_version_is_the_pinned_one() {
+        let pinned = MODULES.iter().find(|module| module.name == "kubernetes").unwrap();
+        assert!(pinned.go_mod.contains(&format!("k8s.io/kubernetes {KUBERNETES_VERSION} ")));
+        assert!(pinned.linker_flags.contains(&format!("version.gitVersion={KUBERNETES_VERSION}")));
+    }
 }
