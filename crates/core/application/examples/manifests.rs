@@ -1,5 +1,7 @@
 //! Writes the generated files of `manifests/`: `cargo run -p application --example manifests`.
 
+#![expect(clippy::disallowed_methods, reason = "it exists to write files")]
+
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {

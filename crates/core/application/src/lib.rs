@@ -8,6 +8,7 @@
 //!
 //! Wire types live here and nowhere else; the rest of the core sees `model`.
 
+pub mod condition;
 pub mod crd;
 mod duration;
 mod findings;
@@ -17,6 +18,8 @@ mod options;
 mod read;
 mod repo;
 mod schema;
+pub mod state;
+pub mod status;
 pub mod wire;
 
 pub use object::object_not_yet;

@@ -11,6 +11,7 @@ mod metadata;
 mod operation;
 mod source;
 
+pub(crate) use metadata::annotation as metadata_annotation;
 pub use metadata::{app_key, deletion, refresh, skips_reconcile};
 
 use crate::findings::Findings;

@@ -1,0 +1,261 @@
+//! What does an Application's status say, and which write makes it say so?
+//!
+//! The status is Argo CD's, field by field (Application status documentation), with two decisions of our own. Health of
+//! objects is written inline and `resourceHealthSource` left out: there is no resource tree in Redis to read it from.
+//! And one merge patch carries status, our state, consumed annotations and `operation: null`, guarded by the
+//! resourceVersion that was read: a lost race is a conflict, never a lost update. Lists are always sent whole, and what
+//! only moves a timestamp is not written at all, so that our own write's echo and a restart start nothing.
+
+mod history;
+mod merge;
+mod operation;
+mod remembered;
+
+pub use operation::{OperationState, result_line};
+pub use remembered::{LastOperation, inventory, last_operation};
+
+use crate::condition::{Condition, ConditionKind};
+use crate::read::metadata_annotation;
+use crate::state::State;
+use model::{Health, ObjectStatus, Revision, SyncStatus, Timestamp, names};
+use serde_json::{Map, Value, json};
+
+/// Everything that a status is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// How the app compares; `None` keeps what the status says.
+    pub sync: Option<SyncPart>,
+    /// The app's health.
+    pub health: Health,
+    /// One entry per object; `None` keeps what the status lists.
+    pub objects: Option<Vec<ObjectStatus>>,
+    /// Images of the live objects; `None` keeps what the status lists.
+    pub images: Option<Vec<String>>,
+    /// Every condition of the types that we write; those that the status has beyond them go.
+    pub conditions: Vec<Condition>,
+    /// The sync under way or the last one; `None` keeps what the status says.
+    pub operation: Option<OperationState>,
+    /// Whether the sync becomes an entry of history.
+    pub append_history: bool,
+    /// Argo CD's word for the kind of source, such as `Directory`; `None` keeps what the status says.
+    pub source_type: Option<String>,
+    /// Whether `operation` is to be removed.
+    pub clear_operation: bool,
+    /// Whether the refresh annotations are to be removed.
+    pub clear_refresh: bool,
+    /// Our own state; `None` keeps it.
+    pub state: Option<State>,
+    /// When the comparison began.
+    pub reconciled_at: Timestamp,
+}
+
+/// How the app compares. What was compared, `comparedTo`, is copied from the spec as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncPart {
+    /// Sync status.
+    pub status: SyncStatus,
+    /// The resolved revision.
+    pub revision: Option<Revision>,
+}
+
+/// Returns the merge patch that makes `raw`, an Application as read, say what `draft` says; `None` when it says so
+/// already, apart from timestamps.
+pub fn patch(raw: &Value, draft: &Draft, control_namespace: &str, now: Timestamp) -> Option<Value> {
+    let old = raw.get("status").cloned().unwrap_or_else(|| json!({}));
+    let new = next_status(raw, draft, control_namespace, now);
+    let status = merge::diff(&old, &Value::Object(new.clone()));
+    let annotations = annotations(raw, draft);
+    let clears = draft.clear_operation && raw.get("operation").is_some_and(|operation| !operation.is_null());
+    if status.is_none() && annotations.is_empty() && !clears {
+        return None;
+    }
+    let mut stamped = new;
+    stamped.insert("reconciledAt".into(), draft.reconciled_at.to_string().into());
+    let mut metadata = Map::new();
+    if let Some(version) = raw.pointer("/metadata/resourceVersion") {
+        metadata.insert("resourceVersion".into(), version.clone());
+    }
+    if !annotations.is_empty() {
+        metadata.insert("annotations".into(), Value::Object(annotations));
+    }
+    let mut patch = json!({"metadata": metadata});
+    if let Some(status) = merge::diff(&old, &Value::Object(stamped)) {
+        patch["status"] = status;
+    }
+    if clears {
+        patch["operation"] = Value::Null;
+    }
+    Some(patch)
+}
+
+/// Returns the merge patch to write when the API server finds the whole status too large (413): one condition that says
+/// so, as Argo CD does.
+pub fn too_large(raw: &Value, control_namespace: &str, now: Timestamp) -> Option<Value> {
+    let message = "the status is too large to be stored; split the app, or lower spec.revisionHistoryLimit";
+    let draft = Draft {
+        sync: None,
+        health: current_health(raw),
+        objects: None,
+        images: None,
+        conditions: vec![Condition::new(ConditionKind::UnknownError, message)],
+        operation: None,
+        append_history: false,
+        source_type: None,
+        clear_operation: false,
+        clear_refresh: false,
+        state: None,
+        reconciled_at: now,
+    };
+    patch(raw, &draft, control_namespace, now)
+}
+
+fn current_health(raw: &Value) -> Health {
+    let text = |field: &str| raw.pointer(&format!("/status/health/{field}")).and_then(Value::as_str);
+    let status = text("status").and_then(model::HealthStatus::parse).unwrap_or(model::HealthStatus::Unknown);
+    Health::new(status, text("message").unwrap_or_default())
+}
+
+fn next_status(raw: &Value, draft: &Draft, control_namespace: &str, now: Timestamp) -> Map<String, Value> {
+    let mut status = raw.get("status").and_then(Value::as_object).cloned().unwrap_or_default();
+    if let Some(sync) = &draft.sync {
+        set(&mut status, "sync", sync_part(raw, sync));
+    }
+    let health = health_part(status.get("health"), &draft.health, now);
+    set(&mut status, "health", health);
+    if let Some(objects) = &draft.objects {
+        set(&mut status, "resources", resources(objects));
+        set(&mut status, "resourceHealthSource", Value::Null);
+    }
+    if let Some(images) = &draft.images {
+        let mut summary = status.get("summary").and_then(Value::as_object).cloned().unwrap_or_default();
+        set(&mut summary, "images", json!(images));
+        set(&mut status, "summary", Value::Object(summary));
+    }
+    let conditions = conditions(status.get("conditions"), &draft.conditions, now);
+    set(&mut status, "conditions", conditions);
+    if let Some(operation) = &draft.operation {
+        if draft.append_history {
+            let history = history::append(raw, operation, now);
+            set(&mut status, "history", history);
+        }
+        let value = operation::state(raw, operation);
+        set(&mut status, "operationState", value);
+    }
+    if let Some(source_type) = &draft.source_type {
+        set(&mut status, "sourceType", source_type.as_str().into());
+    }
+    set(&mut status, "controllerNamespace", control_namespace.into());
+    status
+}
+
+/// Sets a field, removing it where the value says nothing; nothing said by absence or by an empty value is the same.
+fn set(map: &mut Map<String, Value>, field: &str, value: Value) {
+    if !says_nothing(&value) {
+        map.insert(field.into(), value);
+    } else if map.get(field).is_some_and(|old| !says_nothing(old)) {
+        map.remove(field);
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+fn sync_part(raw: &Value, sync: &SyncPart) -> Value {
+    let spec = &raw["spec"];
+    let mut compared = Map::new();
+    let source = if says_nothing(&spec["sources"]) { "source" } else { "sources" };
+    for field in [source, "destination", "ignoreDifferences"] {
+        set(&mut compared, field, spec[field].clone());
+    }
+    let mut part = Map::new();
+    set(&mut part, "status", sync.status.as_str().into());
+    set(&mut part, "comparedTo", Value::Object(compared));
+    set(&mut part, "revision", sync.revision.as_ref().map_or("", |revision| revision.as_str()).into());
+    Value::Object(part)
+}
+
+fn health_part(old: Option<&Value>, health: &Health, now: Timestamp) -> Value {
+    let same = old.filter(|old| old["status"] == health.status.as_str());
+    let since = same.and_then(|old| old.get("lastTransitionTime").cloned());
+    let mut part = Map::new();
+    set(&mut part, "status", health.status.as_str().into());
+    set(&mut part, "message", health.message.as_str().into());
+    set(&mut part, "lastTransitionTime", since.unwrap_or_else(|| now.to_string().into()));
+    Value::Object(part)
+}
+
+fn resources(objects: &[ObjectStatus]) -> Value {
+    let mut objects: Vec<&ObjectStatus> = objects.iter().collect();
+    objects.sort_by(|a, b| a.key.cmp(&b.key));
+    objects.into_iter().map(resource).collect()
+}
+
+fn resource(object: &ObjectStatus) -> Value {
+    let mut entry = Map::new();
+    let key = &object.key;
+    for (field, text) in [
+        ("group", &key.group),
+        ("version", &object.version),
+        ("kind", &key.kind),
+        ("namespace", &key.namespace),
+        ("name", &key.name),
+    ] {
+        set(&mut entry, field, text.as_str().into());
+    }
+    set(&mut entry, "status", object.sync.map_or("", SyncStatus::as_str).into());
+    if let Some(health) = &object.health {
+        let mut part = Map::new();
+        set(&mut part, "status", health.status.as_str().into());
+        set(&mut part, "message", health.message.as_str().into());
+        set(&mut entry, "health", Value::Object(part));
+    }
+    for (field, on) in [
+        ("requiresPruning", object.requires_pruning),
+        ("requiresDeletionConfirmation", object.requires_confirmation),
+    ] {
+        if on {
+            entry.insert(field.into(), true.into());
+        }
+    }
+    Value::Object(entry)
+}
+
+fn conditions(old: Option<&Value>, ours: &[Condition], now: Timestamp) -> Value {
+    let old: Vec<&Value> = old.and_then(Value::as_array).into_iter().flatten().collect();
+    let is_ours = |entry: &Value| entry["type"].as_str().is_some_and(|t| ConditionKind::parse(t).is_some());
+    let mut all: Vec<Value> = old.iter().copied().filter(|entry| !is_ours(entry)).cloned().collect();
+    for Condition { kind, message } in ours {
+        let known = old.iter().find(|e| e["type"] == kind.as_str() && e["message"] == message.as_str());
+        let since = known.map_or_else(|| now.to_string().into(), |e| e["lastTransitionTime"].clone());
+        all.push(json!({"type": kind.as_str(), "message": message, "lastTransitionTime": since}));
+    }
+    let order = |entry: &Value| ["type", "message"].map(|f| entry[f].as_str().unwrap_or_default().to_owned());
+    all.sort_by_key(order);
+    all.dedup_by(|a, b| order(a) == order(b));
+    Value::Array(all)
+}
+
+fn annotations(raw: &Value, draft: &Draft) -> Map<String, Value> {
+    let mut changed = Map::new();
+    if draft.clear_refresh {
+        for name in [names::REFRESH, names::REFRESH_TIMESTAMP] {
+            if metadata_annotation(raw, name).is_some() {
+                changed.insert(name.into(), Value::Null);
+            }
+        }
+    }
+    if let Some(state) = &draft.state {
+        let text = state.write();
+        if metadata_annotation(raw, names::STATE_ANNOTATION) != Some(text.as_str()) {
+            changed.insert(names::STATE_ANNOTATION.into(), text.into());
+        }
+    }
+    changed
+}

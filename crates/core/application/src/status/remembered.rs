@@ -1,0 +1,81 @@
+//! What does a status remember from an earlier life, ours or Argo CD's? Read with suspicion: anybody may have written it.
+
+use model::{ObjectKey, OperationPhase, ResourceSelector, Revision, Timestamp};
+use serde_json::Value;
+
+/// The sync that `status.operationState` tells of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastOperation {
+    /// Phase.
+    pub phase: OperationPhase,
+    /// The sentence.
+    pub message: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; `None` while it runs.
+    pub finished_at: Option<Timestamp>,
+    /// Repeats.
+    pub retry_count: u32,
+    /// What was deployed; `None` where nothing was resolved.
+    pub revision: Option<Revision>,
+    /// Who asked; empty where unknown.
+    pub username: String,
+    /// Whether the controller itself asked.
+    pub automated: bool,
+    /// Self-heals in a row.
+    pub heal_attempts: u32,
+    /// The objects that it was about; empty for all.
+    pub selective: Vec<ResourceSelector>,
+}
+
+/// Reads the last sync; `None` where there is none or it makes no sense.
+pub fn last_operation(raw: &Value) -> Option<LastOperation> {
+    let state = raw.pointer("/status/operationState")?;
+    let time = |field: &str| state[field].as_str().and_then(|text| text.parse().ok());
+    let operation = &state["operation"];
+    let count = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let resources = operation["sync"]["resources"].as_array().into_iter().flatten();
+    Some(LastOperation {
+        phase: OperationPhase::parse(state["phase"].as_str()?)?,
+        message: text(state, "message"),
+        started_at: time("startedAt")?,
+        finished_at: time("finishedAt"),
+        retry_count: count(&state["retryCount"]),
+        revision: Some(text(&state["syncResult"], "revision")).filter(|r| !r.is_empty()).map(Revision::new),
+        username: text(&operation["initiatedBy"], "username"),
+        automated: operation["initiatedBy"]["automated"] == true,
+        heal_attempts: count(&operation["sync"]["autoHealAttemptsCount"]),
+        selective: resources
+            .map(|entry| ResourceSelector {
+                group: text(entry, "group"),
+                kind: text(entry, "kind"),
+                namespace: text(entry, "namespace"),
+                name: text(entry, "name"),
+            })
+            .collect(),
+    })
+}
+
+/// Returns the objects that `status.resources` lists with their versions, sorted; entries without a kind or name are
+/// left out.
+pub fn inventory(raw: &Value) -> Vec<(ObjectKey, String)> {
+    let mut keys: Vec<(ObjectKey, String)> = raw
+        .pointer("/status/resources")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter(|entry| ["kind", "name"].iter().all(|f| entry[*f].as_str().is_some_and(|t| !t.is_empty())))
+        .map(|entry| {
+            let [group, kind, namespace, name, version] =
+                ["group", "kind", "namespace", "name", "version"].map(|field| text(entry, field));
+            (ObjectKey { group, kind, namespace, name }, version)
+        })
+        .collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_default().to_owned()
+}
