@@ -13,9 +13,9 @@
 //! | condition `Reconciling`, `Issuing` or `Terminating` True | Progressing |
 //! | condition of the list below False, and fails | Degraded |
 //! | condition of the list below False or Unknown | Progressing |
+//! | any of these conditions was passed over as outdated | Progressing |
 //! | condition of the list below True | Healthy |
 //! | `status.phase` is `Failed` or `Error` | Degraded |
-//! | all its judged conditions are of an older generation | Progressing |
 //! | anything else | no opinion |
 //!
 //! The list: `Ready`, `Available`, `Healthy`, `Established`, `Synced`, `Programmed`, `Accepted`, `Succeeded`,
@@ -81,10 +81,7 @@ pub(crate) fn assess(live: &Object) -> Option<Health> {
     if is_set("spec/suspend") || is_set("spec/paused") {
         return Some(suspended(format!("{} is suspended by its spec", live.kind())));
     }
-    by_conditions(live).or_else(|| by_phase(live)).or_else(|| {
-        let is_outdated = conditions(live).any(|c| is_judged(c) && !is_current(live, c));
-        is_outdated.then(|| progressing("Waiting for conditions of the newest spec"))
-    })
+    by_conditions(live).or_else(|| by_phase(live))
 }
 
 fn is_custom(live: &Object) -> bool {
@@ -111,6 +108,9 @@ fn by_conditions(live: &Object) -> Option<Health> {
     }
     if let Some(waiting) = wanting().next() {
         return Some(progressing(words(waiting)));
+    }
+    if conditions(live).any(|c| is_judged(c) && !is_current(live, c)) {
+        return Some(progressing("Waiting for conditions of the newest spec"));
     }
     current.iter().any(|c| GOOD.contains(&c.kind)).then(Health::healthy)
 }
