@@ -1,1 +1,42 @@
-//! The Kubernetes API: discovery, watch, apply, delete, leases.
+//! The Kubernetes API: discovery, reads, writes, watches, leases, events. The only crate that names kube.
+//!
+//! ```text
+//!  Cluster ─┬─ discover ─▶ Discovery ─▶ Endpoint          (discovery, endpoint)
+//!           ├─ get, apply, patch, create, delete           (objects)
+//!           ├─ watch ─▶ (WatchId, WatchEvent) …            (watch, list, stream, pieces, decode)
+//!           ├─ hold_lease ─▶ Holding …                     (lease)
+//!           └─ event                                       (event)
+//!                 │
+//!  all of them ─▶ call ─▶ gate, deadline, kube::Client::send ─▶ classify ─▶ CallError
+//! ```
+//!
+//! Nothing is decided here but what HTTP and the watch protocol need: every failure comes back as a
+//! [`model::CallError`] whose class tells the engine what follows. Bodies are never logged. kube's own log of failed
+//! requests (target `kube_client::client::builder`) calls every 5xx an error; whoever sets up logging turns it off.
+
+mod backoff;
+mod call;
+mod classify;
+mod connect;
+mod decode;
+mod discovery;
+mod endpoint;
+mod event;
+mod gate;
+mod list;
+mod objects;
+mod pieces;
+mod stream;
+mod watch;
+
+#[cfg(test)]
+mod fake;
+
+pub use classify::{Content, classify};
+pub use connect::{Access, Cluster};
+pub use discovery::{Discovery, Scope};
+pub use endpoint::Endpoint;
+pub use event::{EventDraft, EventType, Regarding};
+pub use gate::Priority;
+pub use objects::{Applied, ApplyOptions, DeleteOptions, Deleted, Propagation};
+pub use watch::{Origin, WatchEvent, WatchHandle, WatchId, WatchSpec};

@@ -1,0 +1,104 @@
+//! How do we get to a cluster, and what have we asked of it?
+
+use crate::call::Verb;
+use crate::gate::Gate;
+use anyhow::Context as _;
+use http::{HeaderValue, header};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use model::GroupKind;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Longest time to open a connection; the deadline of the call counts, too.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the cluster is and how hard we may press it.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// A kubeconfig file, whose current context counts; `None` inside a cluster.
+    pub kubeconfig: Option<PathBuf>,
+    /// What the server's audit log calls us.
+    pub user_agent: String,
+    /// Requests in flight at most, watches and leases aside.
+    pub in_flight: usize,
+    /// Longest time from sending a request to the end of its answer.
+    pub call_timeout: Duration,
+}
+
+/// One cluster. Clones share connections, limit and counters.
+#[derive(Clone)]
+pub struct Cluster(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    pub(crate) url: String,
+    pub(crate) call_timeout: Duration,
+    pub(crate) gate: Arc<Gate>,
+    counts: Mutex<BTreeMap<(Verb, GroupKind), u64>>,
+    pub(crate) events: crate::event::Memory,
+}
+
+impl Cluster {
+    /// Prepares connections; sends nothing, so that an agent starts while the API server is away.
+    ///
+    /// # Errors
+    /// When the kubeconfig, or the files of a pod's service account, cannot be read or used.
+    pub async fn connect(access: Access) -> anyhow::Result<Self> {
+        let mut config = match &access.kubeconfig {
+            Some(file) => {
+                let kubeconfig = Kubeconfig::read_from(file)
+                    .with_context(|| format!("read kubeconfig {}", file.display()))?;
+                Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                    .await
+                    .with_context(|| format!("use kubeconfig {}", file.display()))?
+            }
+            None => Config::incluster().context("use the service account of this pod")?,
+        };
+        // kube would repeat 15 times with waits that the server chooses; our error classes decide instead.
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        let agent = HeaderValue::from_str(&access.user_agent).context("use the user agent as a header")?;
+        config.headers.push((header::USER_AGENT, agent));
+        let url = config.cluster_url.to_string();
+        let client = Client::try_from(config).with_context(|| format!("prepare connections to {url}"))?;
+        Ok(Self::over(client, &url, &access))
+    }
+
+    pub(crate) fn over(client: Client, url: &str, access: &Access) -> Self {
+        Self(Arc::new(Inner {
+            client,
+            url: url.trim_end_matches('/').into(),
+            call_timeout: access.call_timeout,
+            gate: Gate::new(access.in_flight),
+            counts: Mutex::default(),
+            events: crate::event::Memory::default(),
+        }))
+    }
+
+    /// Returns the API server's URL.
+    pub fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// Returns how many requests were sent so far, by verb (`get`, `list`, `watch`, `apply`, `dry-run`, `patch`,
+    /// `create`, `delete`, `discover`) and kind (`Deployment.apps`), sorted.
+    pub fn requests(&self) -> Vec<(&'static str, String, u64)> {
+        let counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|((verb, kind), count)| (verb.as_str(), kind.to_string(), *count)).collect()
+    }
+
+    /// Returns how many requests may be in flight now; less than configured after the server throttled us.
+    pub fn in_flight_limit(&self) -> usize {
+        self.0.gate.limit()
+    }
+}
+
+impl Inner {
+    pub(crate) fn count(&self, verb: Verb, kind: &GroupKind) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((verb, kind.clone())).or_default() += 1;
+    }
+}

@@ -1,0 +1,208 @@
+//! Which kinds does the API server serve, and where?
+//!
+//! Aggregated discovery (Kubernetes documentation, "Aggregated discovery") tells all of it in two answers. A group whose
+//! own server does not answer is `Stale`: its kinds are unknown, which is not the same as absent.
+
+use crate::call::{Answer, Call, Verb, unavailable};
+use crate::{Cluster, Endpoint};
+use http::Method;
+use model::{CallError, ErrorClass, GroupKind, GroupVersionKind};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, BTreeSet};
+
+const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+
+/// Whether objects of a kind live in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// They do.
+    Namespaced,
+    /// They belong to the cluster.
+    Cluster,
+}
+
+/// What the API server served when it was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovery {
+    endpoints: BTreeMap<GroupVersionKind, Endpoint>,
+    preferred: BTreeMap<GroupKind, GroupVersionKind>,
+    failed: BTreeSet<String>,
+}
+
+impl Discovery {
+    /// Returns where a kind is served at exactly this version.
+    pub fn endpoint(&self, gvk: &GroupVersionKind) -> Option<Endpoint> {
+        self.endpoints.get(gvk).cloned()
+    }
+
+    /// Returns where a kind is served at the version that the server prefers.
+    pub fn preferred(&self, kind: &GroupKind) -> Option<Endpoint> {
+        self.preferred.get(kind).and_then(|gvk| self.endpoint(gvk))
+    }
+
+    /// Returns whether objects of a kind live in namespaces.
+    pub fn scope(&self, gvk: &GroupVersionKind) -> Option<Scope> {
+        let endpoint = self.endpoints.get(gvk)?;
+        Some(if endpoint.namespaced { Scope::Namespaced } else { Scope::Cluster })
+    }
+
+    /// Returns everything that is served, sorted.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.values()
+    }
+
+    /// Returns the groups of which some version could not be discovered, sorted: kinds of theirs that are missing here
+    /// are unknown, not absent.
+    pub fn failed_groups(&self) -> Vec<String> {
+        self.failed.iter().cloned().collect()
+    }
+
+    /// Returns whether a kind is certainly not served.
+    pub fn is_absent(&self, kind: &GroupKind) -> bool {
+        !self.preferred.contains_key(kind) && !self.failed.contains(&kind.group)
+    }
+
+    /// Adds one answer, the core group's or that of all others.
+    fn add(&mut self, answer: &Answer) -> Result<(), CallError> {
+        let no_list = || unavailable("the API server does not offer aggregated discovery");
+        let text = std::str::from_utf8(&answer.body).map_err(|_| no_list())?;
+        let list: List = serde_json::from_str(text).map_err(|_| no_list())?;
+        if list.kind != "APIGroupDiscoveryList" {
+            return Err(no_list());
+        }
+        for item in list.items {
+            match serde_json::from_str::<Group>(item.get()) {
+                Ok(group) => self.add_group(group),
+                // One group that does not decode leaves the others alone.
+                Err(_) => {
+                    self.failed.extend(serde_json::from_str::<Named>(item.get()).map(|n| n.metadata.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_group(&mut self, group: Group) {
+        let name = group.metadata.name;
+        for version in group.versions {
+            if version.freshness == "Stale" {
+                self.failed.insert(name.clone());
+            }
+            for resource in version.resources.unwrap_or_default() {
+                let kind = resource.response_kind.map(|response| response.kind).unwrap_or_default();
+                if kind.is_empty() {
+                    continue;
+                }
+                let gvk = GroupVersionKind { group: name.clone(), version: version.version.clone(), kind };
+                self.add_resource(gvk, resource.resource, &resource.scope, resource.verbs);
+            }
+        }
+    }
+
+    fn add_resource(
+        &mut self,
+        gvk: GroupVersionKind,
+        plural: String,
+        scope: &str,
+        verbs: Option<Vec<String>>,
+    ) {
+        let mut verbs = verbs.unwrap_or_default();
+        verbs.sort();
+        // Two resources may answer with one kind; the one that can do more is the kind's own.
+        if self.endpoints.get(&gvk).is_some_and(|other| other.verbs.len() >= verbs.len()) {
+            return;
+        }
+        // Versions come in the server's order of preference.
+        self.preferred.entry(gvk.group_kind()).or_insert_with(|| gvk.clone());
+        let endpoint = Endpoint { gvk: gvk.clone(), plural, namespaced: scope == "Namespaced", verbs };
+        self.endpoints.insert(gvk, endpoint);
+    }
+}
+
+impl Cluster {
+    /// Asks what is served, in two requests.
+    pub async fn discover(&self) -> Result<Discovery, CallError> {
+        let (core, groups) = futures::future::try_join(self.ask("/api"), self.ask("/apis")).await?;
+        let mut discovery = Discovery::default();
+        discovery.add(&core)?;
+        discovery.add(&groups)?;
+        // Every API server has Namespaces; an answer without them is no answer.
+        if discovery.is_absent(&GroupKind::new("", "Namespace")) {
+            return Err(unavailable("the API server's discovery lacks the core group"));
+        }
+        Ok(discovery)
+    }
+
+    async fn ask(&self, path: &str) -> Result<Answer, CallError> {
+        let nowhere = Endpoint::new("", "", "", false);
+        let mut call = Call::new(Verb::Discover, &nowhere, Method::GET, path.into());
+        call.accept = ACCEPT;
+        self.call(call).await.map_err(|error| match error.class {
+            // Both paths always exist; a server that says otherwise is still starting.
+            ErrorClass::NotFound | ErrorClass::NoSuchKind => {
+                CallError { class: ErrorClass::Unavailable, ..error }
+            }
+            ErrorClass::Conflict
+            | ErrorClass::Forbidden
+            | ErrorClass::Invalid
+            | ErrorClass::Denied
+            | ErrorClass::Gone
+            | ErrorClass::Throttled
+            | ErrorClass::Unavailable => error,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(default)]
+    kind: String,
+    #[serde(borrow, default)]
+    items: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    metadata: Name,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Name {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    metadata: Name,
+    #[serde(default)]
+    versions: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+    #[serde(default)]
+    freshness: String,
+    #[serde(default)]
+    resources: Option<Vec<Resource>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Resource {
+    resource: String,
+    #[serde(default)]
+    response_kind: Option<ResponseKind>,
+    scope: String,
+    #[serde(default)]
+    verbs: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct ResponseKind {
+    #[serde(default)]
+    kind: String,
+}

@@ -1,0 +1,178 @@
+//! Who may send next? A limit on requests in flight that shrinks while the server throttles.
+//!
+//! kube speaks HTTP/1.1, one connection per request in flight, so this is also the limit on connections, watches aside.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+/// Who goes first when requests queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// A person waits.
+    User,
+    /// A sync under way.
+    Apply,
+    /// Dry-runs, lists, reports.
+    Background,
+}
+
+/// A place among the requests in flight, given back when dropped.
+pub(crate) struct Permit(Arc<Gate>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// The limit and who waits for it.
+pub(crate) struct Gate(Mutex<State>);
+
+struct State {
+    /// As configured; the limit never exceeds it.
+    ceiling: usize,
+    /// Requests in flight allowed now.
+    limit: usize,
+    in_flight: usize,
+    /// Good answers since the limit last changed; as many as the limit raise it by one.
+    good: usize,
+    waiting: [VecDeque<oneshot::Sender<Permit>>; 3],
+}
+
+impl Gate {
+    /// Makes a gate for `ceiling` requests in flight, at least one.
+    pub(crate) fn new(ceiling: usize) -> Arc<Self> {
+        let ceiling = ceiling.max(1);
+        Arc::new(Self(Mutex::new(State {
+            ceiling,
+            limit: ceiling,
+            in_flight: 0,
+            good: 0,
+            waiting: Default::default(),
+        })))
+    }
+
+    /// Waits for a place.
+    pub(crate) async fn enter(self: &Arc<Self>, priority: Priority) -> Permit {
+        let receiver = {
+            let mut state = self.state();
+            if state.in_flight < state.limit {
+                state.in_flight += 1;
+                return Permit(Arc::clone(self));
+            }
+            let (sender, receiver) = oneshot::channel();
+            state.waiting[priority as usize].push_back(sender);
+            receiver
+        };
+        receiver.await.expect("a queued sender is dropped only after it sent")
+    }
+
+    /// Notes a 429: half as many requests from now on.
+    pub(crate) fn throttled(&self) {
+        let mut state = self.state();
+        state.limit = (state.limit / 2).max(1);
+        state.good = 0;
+    }
+
+    /// Notes an answer that was no 429; as many of them as the limit raise it by one.
+    pub(crate) fn answered(self: &Arc<Self>) {
+        let mut state = self.state();
+        if state.limit == state.ceiling {
+            return;
+        }
+        state.good += 1;
+        if state.good >= state.limit {
+            state.good = 0;
+            state.limit += 1;
+            drop(state);
+            self.admit();
+        }
+    }
+
+    /// Returns how many requests may be in flight now.
+    pub(crate) fn limit(&self) -> usize {
+        self.state().limit
+    }
+
+    fn leave(self: &Arc<Self>) {
+        self.state().in_flight -= 1;
+        self.admit();
+    }
+
+    /// Hands free places to those who wait, first by priority, then by age.
+    fn admit(self: &Arc<Self>) {
+        loop {
+            let mut state = self.state();
+            if state.in_flight >= state.limit {
+                return;
+            }
+            let Some(next) = state.waiting.iter_mut().find_map(VecDeque::pop_front) else { return };
+            state.in_flight += 1;
+            drop(state);
+            // Outside the lock: a receiver that gave up returns the permit, whose drop comes back here.
+            drop(next.send(Permit(Arc::clone(self))));
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+    use std::pin::pin;
+
+    #[tokio::test]
+    async fn users_overtake_and_those_who_left_take_no_place() {
+        let gate = Gate::new(1);
+        let first = gate.enter(Priority::Apply).await;
+        let mut background = pin!(gate.enter(Priority::Background));
+        let mut user = pin!(gate.enter(Priority::User));
+        let mut gone = Box::pin(gate.enter(Priority::User));
+        assert!(background.as_mut().now_or_never().is_none());
+        assert!(user.as_mut().now_or_never().is_none());
+        assert!(gone.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(background.as_mut().now_or_never().is_none());
+        let permit = user.as_mut().now_or_never().unwrap();
+        drop(gone);
+        drop(permit);
+        drop(background.as_mut().now_or_never().unwrap());
+        assert_eq!(gate.state().in_flight, 0);
+    }
+
+    #[tokio::test]
+    async fn a_permit_sent_to_one_who_just_left_is_passed_on() {
+        let gate = Gate::new(1);
+        let first = gate.enter(Priority::Apply).await;
+        let mut gone = Box::pin(gate.enter(Priority::User));
+        assert!(gone.as_mut().now_or_never().is_none());
+        drop(first);
+        drop(gone);
+        assert!(gate.enter(Priority::Background).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn throttling_halves_and_success_recovers() {
+        let gate = Gate::new(8);
+        gate.throttled();
+        gate.throttled();
+        assert_eq!(gate.limit(), 2);
+        for _ in 0..3 {
+            gate.throttled();
+        }
+        assert_eq!(gate.limit(), 1);
+        for _ in 0..1 + 2 + 3 {
+            gate.answered();
+        }
+        assert_eq!(gate.limit(), 4);
+        for _ in 0..100 {
+            gate.answered();
+        }
+        assert_eq!(gate.limit(), 8);
+    }
+}
