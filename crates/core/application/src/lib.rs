@@ -15,6 +15,7 @@ mod findings;
 mod honoured;
 mod object;
 mod options;
+mod project;
 mod read;
 mod repo;
 mod schema;
@@ -23,7 +24,8 @@ pub mod status;
 pub mod wire;
 
 pub use object::object_not_yet;
+pub use project::{Project, project_not_yet};
 pub use read::{
     IN_CLUSTER_NAME, IN_CLUSTER_SERVER, app_key, can_compare, deletion, read, refresh, skips_reconcile,
 };
-pub use repo::normalise as normalise_repo_url;
+pub use repo::{normalise as normalise_repo_url, without_credentials};

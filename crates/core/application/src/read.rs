@@ -11,7 +11,7 @@ mod metadata;
 mod operation;
 mod source;
 
-pub(crate) use metadata::annotation as metadata_annotation;
+pub(crate) use metadata::{annotation as metadata_annotation, text as metadata_text};
 pub use metadata::{app_key, deletion, refresh, skips_reconcile};
 
 use crate::findings::Findings;

@@ -54,6 +54,16 @@ pub fn normalise(url: &str) -> String {
     bare.strip_suffix(".git").unwrap_or(bare).to_owned()
 }
 
+/// Returns a URL without the user and password that some people write into it; for people to read.
+pub fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    match host.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://{host}{path}"),
+        None => url.into(),
+    }
+}
+
 /// Looks at a branch, tag, commit or version range.
 pub(crate) fn check_revision(revision: &str, path: &str, findings: &mut Findings) {
     if revision.starts_with('-') || revision.chars().any(char::is_control) {
@@ -147,6 +157,18 @@ mod tests {
             assert_eq!(normalise(left), normalise(right));
         }
         assert_ne!(normalise("https://git.example.com/r"), normalise("https://git.example.com/s"));
+    }
+
+    #[test]
+    fn passwords_in_urls_are_not_shown() {
+        for (url, shown) in [
+            ("https://user:pass@git.example.com/r@x", "https://git.example.com/r@x"),
+            ("https://git.example.com/r@x", "https://git.example.com/r@x"),
+            ("git@git.example.com:r", "git@git.example.com:r"),
+            ("https://u:p@w@host", "https://host"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
     }
 
     #[test]

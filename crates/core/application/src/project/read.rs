@@ -1,0 +1,126 @@
+//! What does an AppProject's spec say, and what is wrong with it?
+
+use super::{DestinationRule, KindRule, Project, pattern::Pattern};
+use crate::findings::Findings;
+use crate::read::metadata_text;
+use crate::{crd, honoured, schema, wire};
+use model::{Problem, glob::BadPattern};
+use serde_json::{Value, json};
+
+/// Fields of a project that we act on, or that do not bear on what a sync may do.
+const HONOURED: &[&str] = &[
+    "spec.sourceRepos",
+    "spec.destinations",
+    "spec.description",
+    "spec.roles",
+    "spec.clusterResourceWhitelist",
+    "spec.clusterResourceBlacklist",
+    "spec.namespaceResourceWhitelist",
+    "spec.namespaceResourceBlacklist",
+    "spec.orphanedResources",
+    "spec.sourceNamespaces",
+];
+
+impl Project {
+    /// Reads an AppProject as the API server gave it.
+    ///
+    /// # Errors
+    /// All problems of its spec, each with the field's name. A malformed pattern is one of them, for it might forbid.
+    pub fn read(raw: &Value) -> Result<Self, Vec<Problem>> {
+        let mut findings = Findings::default();
+        let mut spec = raw.get("spec").cloned().unwrap_or_else(|| json!({}));
+        if !schema::clean(&mut spec, &crd::APP_PROJECT_SCHEMA["properties"]["spec"], "spec", &mut findings) {
+            spec = json!({});
+        }
+        honoured::others(&spec, "spec", HONOURED, &mut findings);
+        let wire: wire::ProjectSpec =
+            serde_json::from_value(spec).map_err(|error| vec![Problem::new(format!("spec: {error}"))])?;
+        let project = project(metadata_text(raw, "name"), &wire, &mut findings);
+        let (problems, not_yet) = findings.into_parts();
+        if problems.is_empty() { Ok(Self { not_yet, ..project }) } else { Err(problems) }
+    }
+}
+
+fn project(name: &str, wire: &wire::ProjectSpec, findings: &mut Findings) -> Project {
+    let mut kinds = |field: &str, rules: Option<&Vec<wire::ResourceRule>>| -> Vec<KindRule> {
+        let rules = rules.into_iter().flatten().enumerate();
+        rules.map(|(index, rule)| kind_rule(rule, &format!("spec.{field}[{index}]"), findings)).collect()
+    };
+    let cluster_allow = kinds("clusterResourceWhitelist", wire.cluster_resource_whitelist.as_ref());
+    let cluster_deny = kinds("clusterResourceBlacklist", wire.cluster_resource_blacklist.as_ref());
+    let namespace_deny = kinds("namespaceResourceBlacklist", wire.namespace_resource_blacklist.as_ref());
+    let namespace_allow = wire
+        .namespace_resource_whitelist
+        .as_ref()
+        .map(|rules| kinds("namespaceResourceWhitelist", Some(rules)));
+    Project {
+        name: name.into(),
+        source_repos: list("spec.sourceRepos", wire.source_repos.as_ref(), Pattern::repo, findings),
+        destinations: destinations(wire, findings),
+        cluster_allow,
+        cluster_deny,
+        namespace_allow,
+        namespace_deny,
+        source_namespaces: source_namespaces(wire, findings),
+        not_yet: Vec::new(),
+    }
+}
+
+fn kind_rule(rule: &wire::ResourceRule, path: &str, findings: &mut Findings) -> KindRule {
+    let mut part = |field: &str, text: Option<&String>| {
+        pattern(text.map_or("", String::as_str), &format!("{path}.{field}"), Pattern::path, findings)
+    };
+    let (group, kind) = (part("group", rule.group.as_ref()), part("kind", rule.kind.as_ref()));
+    let name = rule.name.as_ref().filter(|name| !name.is_empty()).map(|name| part("name", Some(name)));
+    KindRule { group, kind, name }
+}
+
+fn destinations(wire: &wire::ProjectSpec, findings: &mut Findings) -> Vec<DestinationRule> {
+    let rules = wire.destinations.iter().flatten().enumerate();
+    rules
+        .map(|(index, rule)| {
+            let mut part = |field: &str, text: Option<&String>| {
+                let path = format!("spec.destinations[{index}].{field}");
+                pattern(text.map_or("", String::as_str), &path, Pattern::destination, findings)
+            };
+            DestinationRule {
+                server: part("server", rule.server.as_ref()),
+                name: part("name", rule.name.as_ref()),
+                namespace: part("namespace", rule.namespace.as_ref()),
+            }
+        })
+        .collect()
+}
+
+/// Entries between slashes are regular expressions in Argo CD.
+fn source_namespaces(wire: &wire::ProjectSpec, findings: &mut Findings) -> Vec<Pattern> {
+    let is_regex = |text: &str| text.len() > 1 && text.starts_with('/') && text.ends_with('/');
+    let all = wire.source_namespaces.clone().unwrap_or_default();
+    for text in all.iter().filter(|text| is_regex(text)) {
+        findings.not_yet(format!("spec.sourceNamespaces: {text}"));
+    }
+    let globs: Vec<String> = all.into_iter().filter(|text| !is_regex(text)).collect();
+    list("spec.sourceNamespaces", Some(&globs), Pattern::namespace, findings)
+}
+
+fn list(
+    path: &str,
+    texts: Option<&Vec<String>>,
+    read: fn(&str) -> Result<Pattern, BadPattern>,
+    findings: &mut Findings,
+) -> Vec<Pattern> {
+    let texts = texts.into_iter().flatten().enumerate();
+    texts.map(|(index, text)| pattern(text, &format!("{path}[{index}]"), read, findings)).collect()
+}
+
+fn pattern(
+    text: &str,
+    path: &str,
+    read: fn(&str) -> Result<Pattern, BadPattern>,
+    findings: &mut Findings,
+) -> Pattern {
+    read(text).unwrap_or_else(|error| {
+        findings.problem(path, format!("`{text}` is not a pattern: {error}"));
+        Pattern::anything()
+    })
+}

@@ -1,0 +1,265 @@
+//! What projects permit, and which rule says no.
+#![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
+use application::{Project, project_not_yet, read};
+use model::GroupKind;
+use serde_json::{Value, json};
+
+fn project(spec: &Value) -> Project {
+    Project::read(&json!({"metadata": {"name": "team"}, "spec": spec})).unwrap()
+}
+
+/// What the project says of an app: empty for yes.
+fn app(project: &Project, namespace: &str, repo: &str, destination: &Value) -> String {
+    let app = read(&json!({
+        "metadata": {"name": "demo", "namespace": namespace},
+        "spec": {"project": "team", "source": {"repoURL": repo, "path": "app"}, "destination": destination},
+    }))
+    .unwrap();
+    project.check_app(&app, "argocd").iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn in_namespace(namespace: &str) -> Value {
+    json!({"server": "https://kubernetes.default.svc", "namespace": namespace})
+}
+
+#[test]
+fn source_repositories() {
+    for (rules, url, allowed) in [
+        (json!(["*"]), "https://git.example.com/team/r.git", true),
+        (json!([]), "https://git.example.com/team/r.git", false),
+        (json!(["https://git.example.com/team/r.git"]), "https://GIT.example.com/team/r", true),
+        (json!(["https://git.example.com/*"]), "https://git.example.com/team/r", false),
+        (json!(["https://git.example.com/*/r"]), "https://git.example.com/team/r", true),
+        (json!(["https://git.example.com/**"]), "https://git.example.com/team/r", true),
+        (json!(["*", "!https://git.example.com/secret/**"]), "https://git.example.com/secret/r.git", false),
+        (json!(["*", "!https://git.example.com/secret/**"]), "https://git.example.com/open/r", true),
+        (json!(["!https://git.example.com/secret/**"]), "https://git.example.com/open/r", true),
+        (json!(["/srv/git/*"]), "/srv/git/r", true),
+    ] {
+        let project =
+            project(&json!({"sourceRepos": rules, "destinations": [{"server": "*", "namespace": "*"}]}));
+        assert_eq!(app(&project, "argocd", url, &in_namespace("web")).is_empty(), allowed, "{rules} {url}");
+    }
+}
+
+#[test]
+fn destinations() {
+    let here = "https://kubernetes.default.svc";
+    for (rules, namespace, allowed) in [
+        (json!([]), "web", false),
+        (json!([{"server": "*", "namespace": "*"}]), "web", true),
+        (json!([{"server": here, "namespace": "team-*"}]), "team-a", true),
+        (json!([{"server": here, "namespace": "team-*"}]), "web", false),
+        (json!([{"name": "in-cluster", "namespace": "web"}]), "web", true),
+        (json!([{"name": "prod", "namespace": "web"}]), "web", false),
+        (json!([{"server": "https://10.0.0.1", "namespace": "*"}]), "web", false),
+        (
+            json!([{"server": "*", "namespace": "*"}, {"server": "*", "namespace": "!kube-system"}]),
+            "kube-system",
+            false,
+        ),
+        (json!([{"server": "*", "namespace": "!kube-system"}]), "web", true),
+        (
+            json!([{"server": "*", "namespace": "*"}, {"server": format!("!{here}"), "namespace": "*"}]),
+            "web",
+            false,
+        ),
+        (
+            json!([{"server": "*", "namespace": "*"}, {"server": format!("!{here}"), "namespace": "db"}]),
+            "web",
+            true,
+        ),
+        (json!([{"name": "*", "namespace": "*"}, {"name": "!in-cluster", "namespace": "*"}]), "web", false),
+        (
+            json!([{"server": "*", "namespace": "*"}, {"server": "!https://10.0.0.1", "namespace": "*"}]),
+            "web",
+            true,
+        ),
+    ] {
+        let project = project(&json!({"sourceRepos": ["*"], "destinations": rules}));
+        for destination in [in_namespace(namespace), json!({"name": "in-cluster", "namespace": namespace})] {
+            let said = app(&project, "argocd", "https://git.example.com/r", &destination);
+            assert_eq!(said.is_empty(), allowed, "{rules} {namespace}: {said}");
+        }
+        let object = project.permits(&GroupKind::new("", "ConfigMap"), true, "a", namespace);
+        assert_eq!(object.is_ok(), allowed, "{rules} {namespace}: objects follow the same rules");
+    }
+}
+
+#[test]
+fn namespaces_of_applications() {
+    for (rules, namespace, allowed) in [
+        (json!([]), "argocd", true),
+        (json!([]), "team-a", false),
+        (json!(["team-*"]), "team-a", true),
+        (json!(["team-b"]), "team-a", false),
+    ] {
+        let project = project(&json!({
+            "sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}], "sourceNamespaces": rules,
+        }));
+        assert_eq!(
+            app(&project, namespace, "https://git.example.com/r", &in_namespace("web")).is_empty(),
+            allowed
+        );
+    }
+}
+
+#[test]
+fn refusals_name_the_rule_and_what_to_do() {
+    let open = json!({"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]});
+    let with = |patch: Value| {
+        let mut spec = open.clone();
+        spec.as_object_mut().unwrap().extend(patch.as_object().unwrap().clone());
+        project(&spec)
+    };
+    let url = "https://u:p@git.example.com/r";
+    assert_eq!(
+        app(&with(json!({"sourceRepos": []})), "argocd", url, &in_namespace("web")),
+        "application repo https://git.example.com/r is not permitted in project 'team' (add it to spec.sourceRepos of AppProject team)"
+    );
+    assert_eq!(
+        app(
+            &with(json!({"sourceRepos": ["*", "!https://git.example.com/*"]})),
+            "argocd",
+            "https://git.example.com/r",
+            &in_namespace("web")
+        ),
+        "application repo https://git.example.com/r is not permitted in project 'team' (`!https://git.example.com/*` in spec.sourceRepos of AppProject team forbids it)"
+    );
+    assert_eq!(
+        app(&with(json!({"destinations": []})), "argocd", url, &in_namespace("web")),
+        "application destination server 'https://kubernetes.default.svc' and namespace 'web' do not match any of the allowed destinations in project 'team' (not in spec.destinations; see spec.destinations of AppProject team)"
+    );
+    assert_eq!(
+        app(&with(json!({})), "team-a", url, &in_namespace("web")),
+        "application 'demo' in namespace 'team-a' is not permitted to use project 'team' (add `team-a` to spec.sourceNamespaces of AppProject team)"
+    );
+    let nothing = with(json!({"sourceRepos": [], "destinations": []}));
+    assert_eq!(app(&nothing, "team-a", url, &in_namespace("web")).split("; a").count(), 3, "all at once");
+}
+
+#[test]
+fn kinds() {
+    let rule = |group: &str, kind: &str| json!([{"group": group, "kind": kind}]);
+    for (lists, kind, namespaced, said) in [
+        (json!({}), "apps/Deployment", true, ""),
+        (
+            json!({}),
+            "/Namespace",
+            false,
+            "resource :Namespace is not permitted in project team (not in spec.clusterResourceWhitelist)",
+        ),
+        (json!({"clusterResourceWhitelist": rule("*", "*")}), "/Namespace", false, ""),
+        (json!({"clusterResourceWhitelist": rule("", "Name*")}), "/Namespace", false, ""),
+        (
+            json!({"clusterResourceWhitelist": rule("*", "*"), "clusterResourceBlacklist": rule("", "Namespace")}),
+            "/Namespace",
+            false,
+            "resource :Namespace is not permitted in project team (in spec.clusterResourceBlacklist)",
+        ),
+        (
+            json!({"clusterResourceWhitelist": [{"group": "", "kind": "Namespace", "name": "team-*"}]}),
+            "/Namespace",
+            false,
+            "resource :Namespace is not permitted in project team (not in spec.clusterResourceWhitelist)",
+        ),
+        (
+            json!({"clusterResourceWhitelist": [{"group": "", "kind": "Namespace", "name": "obj*"}]}),
+            "/Namespace",
+            false,
+            "",
+        ),
+        (
+            json!({"namespaceResourceWhitelist": []}),
+            "apps/Deployment",
+            true,
+            "resource apps:Deployment is not permitted in project team (not in spec.namespaceResourceWhitelist)",
+        ),
+        (json!({"namespaceResourceWhitelist": rule("apps", "*")}), "apps/Deployment", true, ""),
+        (
+            json!({"namespaceResourceBlacklist": rule("", "Secret")}),
+            "/Secret",
+            true,
+            "resource :Secret is not permitted in project team (in spec.namespaceResourceBlacklist)",
+        ),
+        (json!({"namespaceResourceBlacklist": rule("", "Secret")}), "/ConfigMap", true, ""),
+    ] {
+        let mut spec = json!({"destinations": [{"server": "*", "namespace": "web"}]});
+        spec.as_object_mut().unwrap().extend(lists.as_object().unwrap().clone());
+        let (group, name) = kind.split_once('/').unwrap();
+        let verdict = project(&spec).permits(&GroupKind::new(group, name), namespaced, "object", "web");
+        assert_eq!(verdict.err().unwrap_or_default(), said, "{lists}");
+    }
+}
+
+#[test]
+fn namespaces_of_objects_follow_the_destinations() {
+    let project = project(&json!({
+        "destinations": [{"server": "*", "namespace": "*"}, {"server": "*", "namespace": "!kube-*"}],
+        "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+    }));
+    let config_map = GroupKind::new("", "ConfigMap");
+    assert_eq!(
+        project.permits(&config_map, true, "a", "kube-system").unwrap_err(),
+        "namespace kube-system is not permitted in project 'team' (`!kube-*` in spec.destinations forbids it)"
+    );
+    assert_eq!(
+        project.permits(&GroupKind::new("", "Namespace"), false, "kube-x", ""),
+        Ok(()),
+        "cluster-scoped objects have none"
+    );
+}
+
+#[test]
+fn the_built_in_default_permits_everything_in_the_control_namespace() {
+    let default = Project::built_in_default();
+    assert_eq!(app(&default, "argocd", "https://git.example.com/a/b/c", &in_namespace("web")), "");
+    assert_eq!(default.permits(&GroupKind::new("", "Node"), false, "n", ""), Ok(()));
+    assert_eq!(default.permits(&GroupKind::new("", "Secret"), true, "s", "kube-system"), Ok(()));
+    assert_ne!(app(&default, "team-a", "https://git.example.com/r", &in_namespace("web")), "");
+    assert_eq!(project_not_yet(&default), []);
+}
+
+#[test]
+fn what_projects_ask_for_and_we_do_not_act_on_is_named() {
+    for (spec, field) in [
+        (
+            json!({"syncWindows": [{"kind": "deny", "schedule": "0 22 * * *", "duration": "1h"}]}),
+            "spec.syncWindows",
+        ),
+        (json!({"signatureKeys": [{"keyID": "ABCD"}]}), "spec.signatureKeys"),
+        (json!({"sourceIntegrity": {"git": {"policies": [{"repos": ["*"]}]}}}), "spec.sourceIntegrity"),
+        (json!({"permitOnlyProjectScopedClusters": true}), "spec.permitOnlyProjectScopedClusters"),
+        (
+            json!({"destinationServiceAccounts": [{"server": "*", "defaultServiceAccount": "sa"}]}),
+            "spec.destinationServiceAccounts",
+        ),
+        (json!({"sourceNamespaces": ["/team-.*/"]}), "spec.sourceNamespaces: /team-.*/"),
+        (json!({"somethingNew": 1}), "spec.somethingNew"),
+    ] {
+        let fields: Vec<String> = project_not_yet(&project(&spec)).into_iter().map(|n| n.field).collect();
+        assert_eq!(fields, [field]);
+    }
+    let plain = json!({"description": "d", "roles": [{"name": "r"}], "orphanedResources": {"warn": true}, "syncWindows": []});
+    assert_eq!(project_not_yet(&project(&plain)), []);
+}
+
+#[test]
+fn a_malformed_rule_refuses_the_project_rather_than_losing_a_denial() {
+    let problems = Project::read(&json!({"metadata": {"name": "team"}, "spec": {
+        "sourceRepos": ["!https://[bad"], "destinations": [{"server": "{", "namespace": 3}],
+        "clusterResourceWhitelist": [{"group": "[", "kind": "*"}],
+    }}))
+    .unwrap_err();
+    let fields: Vec<&str> = problems.iter().map(|p| p.message.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        fields,
+        [
+            "spec.destinations[0].namespace",
+            "spec.clusterResourceWhitelist[0].group",
+            "spec.sourceRepos[0]",
+            "spec.destinations[0].server",
+        ]
+    );
+}
