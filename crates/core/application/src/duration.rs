@@ -6,7 +6,7 @@ use model::Seconds;
 const LONGEST: f64 = 365.0 * 86_400.0;
 
 /// Reads a duration; `None` for anything else, for negative ones and for those over a year.
-pub(crate) fn parse(text: &str) -> Option<Seconds> {
+pub fn parse(text: &str) -> Option<Seconds> {
     let text = text.trim();
     let seconds = match text.parse::<u32>() {
         Ok(seconds) => f64::from(seconds),

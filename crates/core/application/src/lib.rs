@@ -10,7 +10,7 @@
 
 pub mod condition;
 pub mod crd;
-mod duration;
+pub mod duration;
 mod findings;
 mod honoured;
 mod object;
@@ -29,3 +29,4 @@ pub use read::{
     IN_CLUSTER_NAME, IN_CLUSTER_SERVER, app_key, can_compare, deletion, read, refresh, skips_reconcile,
 };
 pub use repo::{normalise as normalise_repo_url, without_credentials};
+pub use state::State;
