@@ -190,8 +190,12 @@ fn is_unit(path: &Path) -> bool {
     }
 }
 
-/// What the API server or a controller depends on is not taken away as a stray edit.
+/// What the API server or a controller depends on is not taken away as a stray edit, and neither is the trace of
+/// `kubectl rollout restart`: taking it away would restart everything once more.
 fn is_removable(path: &Path) -> bool {
+    if path.0.last() == Some(&Step::field("kubectl.kubernetes.io/restartedAt")) {
+        return false;
+    }
     match path.0.as_slice() {
         [Step::Field(top)] => top != "metadata" && top != "spec",
         [Step::Field(top), Step::Field(field), ..] if top == "metadata" => {

@@ -3,7 +3,6 @@
 use crate::adoption::{additions, leftovers};
 use crate::fingerprint::digest;
 use crate::gap::{Difference, Gap, gaps, same};
-use crate::ownership::beyond;
 use crate::sides::Sides;
 use crate::subject::subject;
 use crate::{Rules, listing};
@@ -38,8 +37,7 @@ pub fn compare(desired: &Object, live: &Object, rules: &Rules, options: Options<
     }
     let sides = Sides::of(desired, live, rules);
     let own = sides.own();
-    let dropped = own.is_some_and(|own| !beyond(&own.within(&sides.had), &sides.wanted).is_empty());
-    if dropped || !leftovers(&sides).is_empty() {
+    if !sides.dropped().is_empty() || !leftovers(&sides).is_empty() {
         return Outcome::Drifted;
     }
     let removes_additions = match options.added_fields {
@@ -85,6 +83,7 @@ pub fn values_at_desired(desired: &Object, live: &Object, rules: &Rules) -> Dige
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fingerprint;
     use serde_json::{Value, json};
 
     fn config_map(data: &Value, managed: &Value) -> Object {
@@ -128,5 +127,48 @@ mod tests {
         let (want, have) = (json!({"a": "", "c": "1"}), json!({"c": "1"}));
         assert_eq!(outcome(&want, &have, &json!([])), Outcome::NeedsDryRun);
         assert_eq!(outcome(&want, &have, &ours(&json!({"f:a": {}}))), Outcome::InSync);
+    }
+
+    #[test]
+    fn what_the_rules_leave_out_is_no_drift() {
+        let rules = |pointer: &str| Rules { pointers: vec![pointer.into()] };
+        let managed = ours(&json!({"f:a": {}, "f:b": {}}));
+        let desired = config_map(&json!({"a": "1", "b": "2"}), &json!([]));
+        let edited = json!([
+            {"manager": "tautline", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:data": {"f:a": {}}}},
+            {"manager": "x", "operation": "Update", "apiVersion": "v1", "fieldsV1": {"f:data": {"f:b": {}}}},
+        ]);
+        let before = config_map(&json!({"a": "1", "b": "2"}), &managed);
+        let after = config_map(&json!({"a": "1", "b": "9"}), &edited);
+        let outcome = |pointer| compare(&desired, &after, &rules(pointer), Options::default());
+        assert_eq!(
+            [outcome("/data/b"), outcome("/data"), outcome("/data/a")],
+            [Outcome::InSync, Outcome::InSync, Outcome::Drifted]
+        );
+        let taken = |live| fingerprint(&desired, live, &rules("/data/b"));
+        assert!(taken(&before).is_some());
+        assert_eq!(taken(&before), taken(&after));
+        assert!(compare_dry_run(&before, &after, &rules("/data/b")));
+        assert!(!compare_dry_run(&before, &after, &Rules::default()));
+    }
+
+    #[test]
+    fn what_git_leaves_to_others_is_not_dropped() {
+        let managed = ours(&json!({"f:a": {}, "f:b": {}}));
+        let live = config_map(&json!({"a": "1", "b": "2"}), &managed);
+        let desired = config_map(&json!({"a": "1"}), &json!([]));
+        let rules = Rules { pointers: vec!["/data/b".into()] };
+        assert_eq!(compare(&desired, &live, &rules, Options::default()), Outcome::InSync);
+        assert_eq!(compare(&desired, &live, &Rules::default(), Options::default()), Outcome::Drifted);
+    }
+
+    #[test]
+    fn values_at_desired_move_with_what_desired_names_only() {
+        let desired = config_map(&json!({"a": "1"}), &json!([]));
+        let digest =
+            |data: &Value| values_at_desired(&desired, &config_map(data, &json!([])), &Rules::default());
+        assert_eq!(digest(&json!({"a": "2"})), digest(&json!({"a": "2", "x": "y"})));
+        assert_ne!(digest(&json!({"a": "2"})), digest(&json!({"a": "3"})));
+        assert_ne!(digest(&json!({"a": "2"})), digest(&json!({})));
     }
 }

@@ -1,7 +1,6 @@
 //! Are our fields as we left them? Level 1: one hash over what our last apply took.
 
 use crate::Rules;
-use crate::ownership::beyond;
 use crate::sides::Sides;
 use fields::{FieldSet, Path};
 use model::{Digest, Object};
@@ -21,7 +20,7 @@ pub fn fingerprint(desired: &Object, live: &Object, rules: &Rules) -> Option<Fin
     }
     let sides = Sides::of(desired, live, rules);
     let own = sides.own()?;
-    if !own.covers(&sides.wanted) || !beyond(&own.within(&sides.had), &sides.wanted).is_empty() {
+    if !own.covers(&sides.wanted) || !sides.dropped().is_empty() {
         return None;
     }
     let open = open_maps(own, &sides.wanted);

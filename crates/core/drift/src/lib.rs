@@ -23,6 +23,8 @@ mod gap;
 mod listing;
 mod mask;
 mod ownership;
+#[cfg(test)]
+mod properties;
 mod quantity;
 pub mod replicas;
 mod report;

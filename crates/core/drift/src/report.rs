@@ -4,7 +4,6 @@ use crate::adoption::{HAND_TOOLS, additions, leftovers};
 use crate::forecast::{forecast, value_at};
 use crate::gap::{Difference, Gap, gaps, same};
 use crate::mask::mask_together;
-use crate::ownership::beyond;
 use crate::sides::Sides;
 use crate::subject::subject;
 use crate::{Rules, text};
@@ -140,10 +139,8 @@ fn differing(sides: &Sides<'_>, rules: &Rules, dry_run: Option<&Object>) -> Vec<
         let live = value_at(&sides.had, &path).cloned();
         found.push((path.clone(), field(&path, None, live, writer, what)));
     };
-    if let Some(own) = sides.own() {
-        for path in beyond(&own.within(&sides.had), &sides.wanted) {
-            add(path, None, What::Leftover);
-        }
+    for path in sides.dropped() {
+        add(path, None, What::Leftover);
     }
     for (position, path) in leftovers(sides) {
         add(path, Some(position), What::Leftover);
@@ -309,4 +306,66 @@ fn printed(object: &Object, mut subject: Value) -> String {
         subject["metadata"]["namespace"] = object.namespace().into();
     }
     text::print(&subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(replicas: u32, managed: &Value) -> Object {
+        Object::from_value(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "shop", "managedFields": managed},
+            "spec": {"replicas": replicas}}))
+        .unwrap()
+    }
+
+    fn scaled() -> (Object, Object) {
+        let managed = json!([{"manager": "kubectl-scale", "operation": "Update", "apiVersion": "apps/v1",
+            "subresource": "scale", "time": "2026-01-01T10:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        (deployment(3, &json!([])), deployment(5, &managed))
+    }
+
+    #[test]
+    fn one_line_tells_what_who_how_and_when() {
+        let (desired, live) = scaled();
+        assert_eq!(
+            report(Some(&desired), Some(&live), &Rules::default(), None).to_string(),
+            "Deployment.apps shop/web\n  spec.replicas: 3 in Git, 5 live (kubectl-scale, Update scale, 2026-01-01T10:00:00Z)"
+        );
+    }
+
+    #[test]
+    fn json_has_the_same() {
+        let (desired, live) = scaled();
+        assert_eq!(
+            report(Some(&desired), Some(&live), &Rules::default(), None).to_json(),
+            json!({"group": "apps", "kind": "Deployment", "namespace": "shop", "name": "web", "presence": "Both",
+                "fields": [{"path": "spec.replicas", "change": "Changed", "desired": 3, "live": 5,
+                    "manager": "kubectl-scale", "operation": "Update", "subresource": "scale",
+                    "time": "2026-01-01T10:00:00Z"}]})
+        );
+    }
+
+    #[test]
+    fn an_object_on_one_side_only() {
+        let (desired, live) = scaled();
+        let none = Rules::default();
+        assert_eq!(
+            report(Some(&desired), None, &none, None).to_string(),
+            "Deployment.apps shop/web: missing in the cluster"
+        );
+        assert_eq!(
+            report(None, Some(&live), &none, None).to_string(),
+            "Deployment.apps shop/web: not in Git"
+        );
+        let text = unified(Some(&desired), None);
+        assert!(text.contains("+  replicas: 3") && !text.contains("\n-"), "{text}");
+        let text = unified(None, Some(&live));
+        assert!(text.contains("-  replicas: 5") && !text.contains("\n+ "), "{text}");
+    }
+
+    #[test]
+    fn long_values_are_cut_and_never_inside_a_character() {
+        assert_eq!(shown(Some(&Value::from("é".repeat(200)))).chars().count(), SHOWN + 1);
+    }
 }

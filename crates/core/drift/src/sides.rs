@@ -1,9 +1,9 @@
 //! What do we look at when we compare one object?
 
 use crate::Rules;
-use crate::ownership::Ownership;
+use crate::ownership::{Ownership, beyond};
 use crate::subject::subject;
-use fields::FieldSet;
+use fields::{FieldSet, Path};
 use model::Object;
 use serde_json::Value;
 
@@ -31,5 +31,16 @@ impl<'a> Sides<'a> {
     /// Returns what our last apply took, when it spoke desired's version.
     pub(crate) fn own(&self) -> Option<&FieldSet> {
         self.ownership.own(self.desired.api_version())
+    }
+
+    /// Returns what our last apply took and Git dropped since, as far as it is still there: the topmost paths.
+    pub(crate) fn dropped(&self) -> Vec<Path> {
+        match self.own() {
+            // The usual case on every event, and the cheap one.
+            Some(own) if !own.outside(&self.wanted).is_empty() => {
+                beyond(&own.within(&self.had), &self.wanted)
+            }
+            Some(_) | None => Vec::new(),
+        }
     }
 }

@@ -7,12 +7,11 @@ impl FieldSet {
     /// Returns the members that name something in `value`. `null` counts as absent.
     #[must_use]
     pub fn within(&self, value: &Value) -> Self {
-        let children = self.children.iter().map(|(step, child)| {
-            let mut found = Self::default();
-            for below in step.find(value) {
-                found.extend(&child.within(below));
-            }
-            (step.clone(), found)
+        let children = self.children.iter().filter_map(|(step, child)| {
+            let mut places = step.find(value).into_iter();
+            let mut found = child.within(places.next()?);
+            places.for_each(|below| found.extend(&child.within(below)));
+            Some((step.clone(), found))
         });
         Self { is_member: self.is_member, children: pruned(children) }
     }

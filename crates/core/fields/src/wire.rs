@@ -39,6 +39,10 @@ fn step_from(text: &str) -> Option<Step> {
         "f" => Some(Step::field(rest)),
         "k" => {
             let Ok(Value::Object(key)) = serde_json::from_str(rest) else { return None };
+            // A key without fields would be every item's.
+            if key.is_empty() {
+                return None;
+            }
             Some(Step::Key(Key(key.into_iter().map(|(name, value)| (name, Scalar(value))).collect())))
         }
         "v" => serde_json::from_str(rest).ok().map(|value| Step::Value(Scalar(value))),
@@ -90,6 +94,7 @@ mod tests {
             json!({"fa": {}}),
             json!({"f:l": {"k:[1]": {}}}),
             json!({"f:l": {"k:{": {}}}),
+            json!({"f:l": {"k:{}": {}}}),
             json!({"f:l": {"i:x": {}}}),
         ] {
             assert_eq!(FieldSet::from_fields_v1(&wire), None, "{wire}");
