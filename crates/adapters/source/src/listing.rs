@@ -50,7 +50,7 @@ pub(crate) struct Limits {
 }
 
 /// Entries that one read looks at: a few nested trees of a kilobyte can spell out more than any disk holds.
-const MAX_ENTRIES: usize = 2_000_000;
+const MAX_ENTRIES: usize = 500_000;
 const MAX_DEPTH: usize = 200;
 /// Trees remembered as free of links.
 const MAX_REMEMBERED: usize = 50_000;

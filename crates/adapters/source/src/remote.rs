@@ -7,6 +7,7 @@ use crate::error::{Fault, Kind, SourceError, printable};
 use crate::pool::Token;
 use crate::refs::Refs;
 use crate::sources::Repository;
+use crate::url::RepoUrl;
 use git2::{
     AutotagOption, Cred, ErrorClass, ErrorCode, FetchOptions, ProxyOptions, RemoteCallbacks, RemoteRedirect,
 };
@@ -23,19 +24,21 @@ pub(crate) struct Call<'a> {
 }
 
 const EVERYTHING: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
+const NOTHING: [&str; 1] = ["+refs/tautline/none:refs/tautline/none"];
 
 impl Call<'_> {
     /// Asks for the refs.
     pub(crate) fn list(&self, clone: &CacheClone) -> Result<Refs, SourceError> {
         let repository = clone.ensure()?;
         let made = repository.remote_anonymous(&self.repository.url.for_git());
-        let mut remote = made.map_err(|error| self.explain(&error, false))?;
+        let mut remote = made.map_err(|error| self.explain(&error))?;
         // libgit2 takes headers and the rule for redirects only with a download: this one wants nothing.
-        self.converse(|options| remote.download(&["+refs/tautline/none:refs/tautline/none"], Some(options)))?;
-        read_heads(&remote).map_err(|error| self.explain(&error, false))
+        let listed = self.converse(|options| remote.download(&NOTHING, Some(options)));
+        listed.map_err(|fault| self.plain(fault))?;
+        read_heads(&remote).map_err(|error| self.explain(&error))
     }
 
-    /// Brings a commit into the clone, unless it is there.
+    /// Brings a commit into the clone, unless it is there. A clone that turns out damaged is replaced.
     pub(crate) fn fetch(
         &self,
         clone: &CacheClone,
@@ -44,14 +47,17 @@ impl Call<'_> {
     ) -> Result<(), SourceError> {
         let _guard = clone.lock();
         drop(clone.ensure()?);
-        let outcome = clone.with(|repository| {
+        let fetched = clone.with(|repository| {
             if commit_of(repository, revision).is_ok() {
                 return Ok(());
             }
             forget_gone(repository, refs)?;
             self.fill(repository, refs, revision)
         });
-        outcome.map_err(|fault| self.plain(fault))
+        match fetched {
+            Err(Fault::Damaged(_)) => self.renew(clone, refs, revision),
+            other => other.map_err(|fault| self.plain(fault)),
+        }
     }
 
     /// Replaces a damaged clone by a new one.
@@ -62,6 +68,10 @@ impl Call<'_> {
         revision: &Revision,
     ) -> Result<(), SourceError> {
         let _guard = clone.lock();
+        self.renew(clone, refs, revision)
+    }
+
+    fn renew(&self, clone: &CacheClone, refs: &Refs, revision: &Revision) -> Result<(), SourceError> {
         tracing::warn!(repository = %self.repository.url, "cached clone is damaged and is built anew");
         clone.replace(|repository| self.fill(repository, refs, revision).map_err(|fault| self.plain(fault)))
     }
@@ -69,11 +79,11 @@ impl Call<'_> {
     fn fill(&self, repository: &git2::Repository, refs: &Refs, revision: &Revision) -> Result<(), Fault> {
         let mut specs: Vec<String> = EVERYTHING.map(str::to_owned).into();
         // Refs beside branches and tags, such as pull requests, only where they are what is wanted.
-        let wanted =
-            refs.names.iter().filter(|(_, target)| target.revision() == *revision).map(|(name, _)| name);
-        let others =
-            wanted.filter(|name| !name.starts_with("refs/heads/") && !name.starts_with("refs/tags/"));
-        specs.extend(others.map(|name| format!("+{name}:{name}")).take(1));
+        let is_other = |name: &str| !name.starts_with("refs/heads/") && !name.starts_with("refs/tags/");
+        let mut others = refs.names.iter().filter(|(name, _)| is_other(name));
+        if let Some((name, _)) = others.find(|(_, target)| target.revision() == *revision) {
+            specs.push(format!("+{name}:{name}"));
+        }
         self.download(repository, &specs)?;
         if !matches!(commit_of(repository, revision), Err(Fault::Missing)) {
             return Ok(());
@@ -81,29 +91,31 @@ impl Call<'_> {
         // A commit that no ref leads to any more: some servers give it to whoever knows its id.
         let by_id = self.download(repository, &[revision.as_str().to_owned()]);
         match (commit_of(repository, revision), by_id) {
-            (Err(Fault::Missing), Err(Fault::Source(error))) if error.is_transient() => Err(error.into()),
+            (Ok(_), _) => Ok(()),
+            (Err(Fault::Missing), Err(Fault::Source(error))) if !self.token.is_wanted() => Err(error.into()),
             (Err(Fault::Missing), _) => Err(no_commit(revision).into()),
-            (other, _) => other.map(drop),
+            (Err(fault), _) => Err(fault),
         }
     }
 
     fn download(&self, repository: &git2::Repository, specs: &[String]) -> Result<(), Fault> {
         let mut remote = repository.remote_anonymous(&self.repository.url.for_git())?;
-        Ok(self.converse(|options| remote.fetch(specs, Some(options), None))?)
+        self.converse(|options| remote.fetch(specs, Some(options), None))
     }
 
     fn converse(
         &self,
         talk: impl FnOnce(&mut FetchOptions<'_>) -> Result<(), git2::Error>,
-    ) -> Result<(), SourceError> {
+    ) -> Result<(), Fault> {
         self.token.check()?;
-        let is_too_large = Cell::new(false);
-        let n_asked = Cell::new(0);
+        let (is_too_large, is_elsewhere, n_asked) = (Cell::new(false), Cell::new(false), Cell::new(0));
         let mut callbacks = RemoteCallbacks::new();
-        callbacks.credentials(|_, _, _| {
+        callbacks.credentials(|asking, _, _| {
             n_asked.set(n_asked.get() + 1);
+            // libgit2 lets a redirect change the port; another port is another server.
+            is_elsewhere.set(!self.is_own(asking));
             match &self.repository.credentials {
-                Credentials::Basic { username, password } if n_asked.get() == 1 => {
+                Credentials::Basic { username, password } if n_asked.get() == 1 && !is_elsewhere.get() => {
                     Cred::userpass_plaintext(username, password)
                 }
                 Credentials::None | Credentials::Basic { .. } | Credentials::Bearer(_) => {
@@ -116,22 +128,24 @@ impl Call<'_> {
             self.token.is_wanted() && !is_too_large.get()
         });
         callbacks.sideband_progress(|_| self.token.is_wanted());
-        let mut proxy = ProxyOptions::new();
-        proxy.auto();
-        let mut options = FetchOptions::new();
-        options.remote_callbacks(callbacks).proxy_options(proxy);
-        options
-            .follow_redirects(RemoteRedirect::None)
-            .download_tags(AutotagOption::None)
-            .update_fetchhead(false);
         let header = match &self.repository.credentials {
-            Credentials::Bearer(token) => format!("Authorization: Bearer {token}"),
-            Credentials::None | Credentials::Basic { .. } => String::new(),
+            Credentials::Bearer(token) => Some(format!("Authorization: Bearer {token}")),
+            Credentials::None | Credentials::Basic { .. } => None,
         };
-        if !header.is_empty() {
-            options.custom_headers(&[&header]);
-        }
-        talk(&mut options).map_err(|error| self.explain(&error, is_too_large.get()))
+        let Err(error) = talk(&mut options(callbacks, header.as_deref())) else { return Ok(()) };
+        Err(if is_too_large.get() {
+            self.too_large().into()
+        } else if is_elsewhere.get() {
+            self.redirected("it asks for credentials there").into()
+        } else if is_about_the_clone(&error) && self.token.is_wanted() {
+            error.into()
+        } else {
+            self.explain(&error).into()
+        })
+    }
+
+    fn is_own(&self, url: &str) -> bool {
+        RepoUrl::parse(url).is_ok_and(|url| url.host() == self.repository.url.host())
     }
 
     /// Turns a fault of the clone itself into words; those of the server are words already.
@@ -141,56 +155,71 @@ impl Call<'_> {
             Fault::Missing => SourceError::new(Kind::RevisionNotFound, "the commit is not in the repository"),
             Fault::Damaged(text) => {
                 let text = self.repository.credentials.scrub(&text);
-                SourceError::new(
-                    Kind::Unavailable,
-                    format!("the clone of {} is damaged: {text}", self.repository.url),
-                )
+                let message = format!("the clone of {} is damaged: {text}", self.repository.url);
+                SourceError::new(Kind::Unavailable, message)
             }
         }
     }
 
-    fn explain(&self, error: &git2::Error, is_too_large: bool) -> SourceError {
-        let url = &self.repository.url;
-        if is_too_large {
-            let message =
-                format!("repository {url} is larger than the limit of {} MB", self.max_fetch / 1_000_000);
-            return SourceError::new(Kind::TooLarge, message);
-        }
+    fn too_large(&self) -> SourceError {
+        let limit = self.max_fetch / 1_000_000;
+        let message = format!("repository {} is larger than the limit of {limit} MB", self.repository.url);
+        SourceError::new(Kind::TooLarge, message)
+    }
+
+    fn redirected(&self, why: &str) -> SourceError {
+        let message = format!("repository {} redirected to another server: {why}", self.repository.url);
+        SourceError::new(Kind::Unavailable, message).help("write the URL that it redirects to")
+    }
+
+    fn explain(&self, error: &git2::Error) -> SourceError {
         if let Err(over) = self.token.check() {
             return over;
         }
+        let url = &self.repository.url;
         let text = printable(&self.repository.credentials.scrub(error.message()));
-        let has_credentials = self.repository.credentials != Credentials::None;
         let status = text.strip_prefix("unexpected http status code: ").map(str::trim);
+        let sentence = |kind: Kind, rest: &str| SourceError::new(kind, format!("repository {url} {rest}"));
         match (error.code(), status) {
-            (ErrorCode::Auth, _) | (_, Some("401")) => wants_credentials(url, has_credentials),
-            (_, Some("403")) => {
-                SourceError::new(Kind::Authentication, format!("repository {url} refuses access (403)"))
-                    .help("see that these credentials may read it")
+            (ErrorCode::Auth, _) | (_, Some("401")) => {
+                wants_credentials(url, self.repository.credentials != Credentials::None)
             }
-            (_, Some("404" | "410")) => {
-                SourceError::new(Kind::RepositoryNotFound, format!("repository {url} is not there (404)"))
-                    .help("see that the URL is right and that the credentials may see it")
+            (_, Some("403")) => sentence(Kind::Authentication, "refuses access (403)")
+                .help("see that these credentials may read it"),
+            (_, Some("404" | "410")) => sentence(Kind::RepositoryNotFound, "is not there (404)")
+                .help("see that the URL is right and that the credentials may see it"),
+            (_, Some(status)) => sentence(Kind::Unavailable, &format!("answered {status}")),
+            (ErrorCode::Certificate, _) => {
+                sentence(Kind::Unavailable, &format!("has a certificate that is not trusted: {text}"))
             }
-            (_, Some(status)) => {
-                SourceError::new(Kind::Unavailable, format!("repository {url} answered {status}"))
-            }
-            (ErrorCode::Certificate, _) => SourceError::new(
-                Kind::Unavailable,
-                format!("the certificate of repository {url} is not trusted: {text}"),
-            ),
-            (_, None) if text.starts_with("cannot redirect") => {
-                let message = format!("repository {url} redirected to another host: {text}");
-                SourceError::new(Kind::Unavailable, message).help("write the URL that it redirects to")
-            }
-            (_, None) => {
-                SourceError::new(Kind::Unavailable, format!("repository {url} cannot be reached: {text}"))
-            }
+            (_, None) if text.starts_with("cannot redirect") => self.redirected(&text),
+            (_, None) => sentence(Kind::Unavailable, &format!("cannot be reached: {text}")),
         }
     }
 }
 
-fn wants_credentials(url: &crate::RepoUrl, has_credentials: bool) -> SourceError {
+/// A redirect may lead to another path, or to HTTPS, of the same host; libgit2 then sends headers along, to another
+/// port as well.
+fn options<'a>(callbacks: RemoteCallbacks<'a>, header: Option<&str>) -> FetchOptions<'a> {
+    let mut proxy = ProxyOptions::new();
+    // From the environment: no configuration file is read.
+    proxy.auto();
+    let mut options = FetchOptions::new();
+    options.remote_callbacks(callbacks).proxy_options(proxy).update_fetchhead(false);
+    options.follow_redirects(RemoteRedirect::None).download_tags(AutotagOption::None);
+    if let Some(header) = header {
+        options.custom_headers(&[header]);
+    }
+    options
+}
+
+/// Tells failures of our own object database from those of the server.
+fn is_about_the_clone(error: &git2::Error) -> bool {
+    use ErrorClass::{Object, Odb, Reference, Tree, Zlib};
+    matches!(error.class(), Odb | Zlib | Object | Reference | Tree)
+}
+
+fn wants_credentials(url: &RepoUrl, has_credentials: bool) -> SourceError {
     if has_credentials {
         return SourceError::new(Kind::Authentication, format!("repository {url} refuses the credentials"))
             .help("see the repository Secret: wrong, expired, or without access to this repository");

@@ -4,7 +4,7 @@ pub(crate) mod server;
 
 use git2::Oid;
 use model::Revision;
-use source::{Config, Credentials, Folder, RepoUrl, Repository, Resolution, SourceError, Sources};
+use source::{Config, Credentials, Folder, Listing, RepoUrl, Repository, Resolution, SourceError, Sources};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -142,18 +142,14 @@ pub(crate) fn at(url: &str) -> Repository {
     Repository::new(RepoUrl::parse(url).unwrap(), Credentials::None)
 }
 
+pub(crate) fn with(url: &str, credentials: Credentials) -> Repository {
+    Repository::new(RepoUrl::parse(url).unwrap(), credentials)
+}
+
+/// `web` is a folder, `web/**` is one with all below it.
 pub(crate) fn folder(path: &str) -> Folder {
-    Folder { path: path.into(), recurse: path.ends_with("**") }.trimmed()
-}
-
-trait Trimmed {
-    fn trimmed(self) -> Self;
-}
-
-impl Trimmed for Folder {
-    fn trimmed(self) -> Self {
-        Self { path: self.path.trim_end_matches("**").trim_end_matches('/').into(), ..self }
-    }
+    let plain = path.strip_suffix("**");
+    Folder { path: plain.unwrap_or(path).trim_end_matches('/').into(), recurse: plain.is_some() }
 }
 
 /// Resolves, fetches and reads: the files and their content as text, or the error.
@@ -178,9 +174,14 @@ pub(crate) async fn try_read(
     };
     sources.fetch(repository, &refs, &revision).await?;
     let listing = sources.read(repository, &revision, &folder(path), |_| true).await?;
+    Ok(show(&listing))
+}
+
+/// The files and their content as text.
+pub(crate) fn show(listing: &Listing) -> String {
     let shown = listing.files.iter().map(|file| {
         let link = file.link.as_ref().map(|link| format!(" -> {link}")).unwrap_or_default();
         format!("{}{link}: {}", file.path, String::from_utf8_lossy(&file.bytes))
     });
-    Ok(shown.collect::<Vec<_>>().join(", "))
+    shown.collect::<Vec<_>>().join(", ")
 }

@@ -76,6 +76,8 @@ fn converse(stream: TcpStream, root: &Path, log: &Mutex<Vec<Seen>>) {
             "bearer" if authorization == Some("Bearer canary") => backend(root, rest, &request),
             "bearer" => plain(401, "www-authenticate: Bearer\r\n"),
             "status" => plain(rest.split('/').next().unwrap().parse().unwrap(), ""),
+            "hostile" if request.method == "GET" => hostile(&rest.replace("/info/refs", ""), root),
+            "hostile" => backend(root, rest, &request),
             "to" => redirect(rest, &request),
             "hang" => {
                 // Until the other side gives up.
@@ -93,6 +95,31 @@ fn converse(stream: TcpStream, root: &Path, log: &Mutex<Vec<Seen>>) {
 
 fn plain(status: u16, headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\n{headers}content-length: 0\r\n\r\n").into_bytes()
+}
+
+/// An advertisement that no Git would make, around the one true branch.
+fn hostile(name: &str, root: &Path) -> Vec<u8> {
+    let repository = git2::Repository::open_bare(root.join(name)).unwrap();
+    let tip = repository.refname_to_id("refs/heads/main").unwrap().to_string();
+    let names: [&[u8]; 8] = [
+        b"HEAD\0ofs-delta side-band-64k symref=HEAD:refs/heads/main",
+        b"refs/heads/../../config",
+        b"refs/heads/a\x1b[2Jb",
+        b"refs/heads/latin-\xe9",
+        b"refs/heads/main",
+        b"refs/heads/reorder-\xe2\x80\xae",
+        b"refs/heads/x.lock",
+        b"refs/heads/\xc3\xa9",
+    ];
+    let line = |text: &[u8]| [format!("{:04x}", text.len() + 4).as_bytes(), text].concat();
+    let mut body = [line(b"# service=git-upload-pack\n"), b"0000".to_vec()].concat();
+    for name in names {
+        body.extend(line(&[tip.as_bytes(), b" ", name, b"\n"].concat()));
+    }
+    body.extend_from_slice(b"0000");
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-git-upload-pack-advertisement\r\ncontent-length:";
+    [format!("{head} {}\r\n\r\n", body.len()).into_bytes(), body].concat()
 }
 
 /// `ADDRESS/path` becomes `http://ADDRESS/path`.

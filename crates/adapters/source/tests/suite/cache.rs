@@ -1,0 +1,127 @@
+//! Does the cache repair itself, and does it survive a restart?
+
+use crate::remote::Served;
+use crate::support::at;
+use std::path::{Path, PathBuf};
+
+fn packs(served: &Served, extension: &str) -> Vec<PathBuf> {
+    let clone = served.place.clones().pop().unwrap();
+    let files = std::fs::read_dir(clone.join("objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+}
+
+fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    change(&mut bytes);
+    let mut permissions = std::fs::metadata(path).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+    std::fs::set_permissions(path, permissions).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+type Damage = (&'static str, fn(&Served));
+
+const DAMAGES: [Damage; 9] = [
+    ("flipped pack", |it| {
+        packs(it, "pack")
+            .iter()
+            .for_each(|path| rewrite(path, |b| b[14..].iter_mut().for_each(|b| *b ^= 0x55)))
+    }),
+    ("truncated pack", |it| {
+        packs(it, "pack").iter().for_each(|path| rewrite(path, |bytes| bytes.truncate(30)))
+    }),
+    ("empty pack", |it| packs(it, "pack").iter().for_each(|path| rewrite(path, Vec::clear))),
+    ("flipped index", |it| {
+        packs(it, "idx")
+            .iter()
+            .for_each(|path| rewrite(path, |b| b[1040..].iter_mut().for_each(|b| *b ^= 0x55)))
+    }),
+    ("truncated index", |it| {
+        packs(it, "idx").iter().for_each(|path| rewrite(path, |bytes| bytes.truncate(100)))
+    }),
+    ("no pack", |it| packs(it, "pack").iter().for_each(|path| std::fs::remove_file(path).unwrap())),
+    ("no objects", |it| std::fs::remove_dir_all(it.place.clones()[0].join("objects")).unwrap()),
+    ("no HEAD", |it| std::fs::remove_file(it.place.clones()[0].join("HEAD")).unwrap()),
+    ("no clone", |it| std::fs::remove_dir_all(&it.place.clones()[0]).unwrap()),
+];
+
+#[tokio::test]
+async fn a_damaged_clone_is_built_anew() {
+    for (name, damage) in DAMAGES {
+        let it = Served::new();
+        let revision = it.repo.commit("main", &[("a.yaml", "2"), ("b.yaml", "3")]);
+        assert_eq!(it.read("").await, "a.yaml: 2, b.yaml: 3");
+        damage(&it);
+        let remote = at(&it.server.url("open/app.git"));
+        let listing = it.place.sources.read(&remote, &revision, &crate::support::folder(""), |_| true).await;
+        let listing = listing.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(crate::support::show(&listing), "a.yaml: 2, b.yaml: 3", "{name}");
+        assert_eq!(it.place.clones().len(), 1, "{name}");
+        it.repo.commit("main", &[("a.yaml", "4")]);
+        assert_eq!(it.read("").await, "a.yaml: 4", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn damage_with_the_server_away_is_an_error_and_never_less_content() {
+    let it = Served::new();
+    let revision = it.repo.commit("main", &[("a.yaml", "2"), ("b.yaml", "3")]);
+    assert_eq!(it.read("").await, "a.yaml: 2, b.yaml: 3");
+    std::fs::rename(&it.repo.path, it.place.path("away.git")).unwrap();
+    let remote = at(&it.server.url("open/app.git"));
+    let read =
+        async || it.place.sources.read(&remote, &revision, &crate::support::folder(""), |_| true).await;
+    assert_eq!(
+        crate::support::show(&read().await.unwrap()),
+        "a.yaml: 2, b.yaml: 3",
+        "what is here needs no server"
+    );
+    DAMAGES[0].1(&it);
+    assert!(read().await.is_err());
+    std::fs::rename(it.place.path("away.git"), &it.repo.path).unwrap();
+    assert_eq!(crate::support::show(&read().await.unwrap()), "a.yaml: 2, b.yaml: 3");
+}
+
+#[tokio::test]
+async fn a_restart_finds_the_clone_and_sweeps_up() {
+    let mut it = Served::new();
+    assert_eq!(it.read("").await, "a.yaml: 1");
+    let clone = it.place.clones().pop().unwrap();
+    std::fs::create_dir_all(clone.with_extension("new").join("objects")).unwrap();
+    std::fs::create_dir_all(clone.with_extension("old")).unwrap();
+    std::fs::write(clone.join("objects/pack/pack_git2_1a2b3c"), "half").unwrap();
+    it.place.restart();
+    assert_eq!(it.place.clones(), std::slice::from_ref(&clone));
+    assert!(!clone.join("objects/pack/pack_git2_1a2b3c").exists());
+    let before = it.server.seen().len();
+    let revision = model::Revision::new(it.repo.git.refname_to_id("refs/heads/main").unwrap().to_string());
+    let remote = at(&it.server.url("open/app.git"));
+    it.place.sources.commit(&remote, &revision).await.unwrap();
+    assert_eq!(it.server.seen().len(), before, "what is here needs no server");
+}
+
+#[tokio::test]
+async fn a_cache_folder_that_cannot_be_written_is_told() {
+    let it = Served::new();
+    let cache = it.place.folder.path().join("cache/git");
+    std::fs::remove_dir_all(&cache).unwrap();
+    std::fs::write(&cache, "in the way").unwrap();
+    let told = it.read("").await;
+    assert!(told.starts_with("Unavailable: the cache folder cannot be written: "), "{told}");
+    std::fs::remove_file(&cache).unwrap();
+    assert_eq!(it.read("").await, "a.yaml: 1");
+}
+
+#[tokio::test]
+async fn many_callers_share_one_fetch() {
+    let it = Served::new();
+    let remote = at(&it.server.url("open/app.git"));
+    let reads = (0..8).map(|_| {
+        let (sources, remote) = (it.place.sources.clone(), remote.clone());
+        tokio::spawn(async move { crate::support::read(&sources, &remote, "main", "").await })
+    });
+    for read in reads.collect::<Vec<_>>() {
+        assert_eq!(read.await.unwrap(), "a.yaml: 1");
+    }
+    assert_eq!(it.n_fetches(), 1);
+}
