@@ -9,7 +9,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Deepest nesting of maps and lists. JSON readers behind us stop at 128.
-const MAX_DEPTH: u32 = 100;
+pub(crate) const MAX_DEPTH: u32 = 100;
+/// Most problems that one file reports.
+pub(crate) const MAX_PROBLEMS: usize = 50;
 /// YAML's own namespace of tags.
 const CORE: &str = "tag:yaml.org,2002:";
 
@@ -25,7 +27,7 @@ pub(crate) struct Chunk<'a> {
 }
 
 /// How much may still be read: one unit per value and per 64 bytes of text, copies by alias included.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Budget(pub(crate) u32);
 
 /// Reads a document.
@@ -39,13 +41,18 @@ pub(crate) fn compose(
     budget: &mut Budget,
     problems: &mut Vec<Problem>,
 ) -> Result<Option<Node>, Problem> {
+    let parser = parser(chunk.text);
+    Composer { chunk, parser, budget, problems, anchors: BTreeMap::new() }.document()
+}
+
+/// Makes the parser, with our limits.
+pub(crate) fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
     let options = granit_parser::options! {
         emit_comments: false,
         flow_nesting_limit: MAX_DEPTH as usize,
         block_nesting_limit: MAX_DEPTH as usize,
     };
-    let parser = Parser::new_from_str_with_options(chunk.text, options);
-    Composer { chunk, parser, budget, problems, anchors: BTreeMap::new() }.document()
+    Parser::new_from_str_with_options(text, options)
 }
 
 struct Composer<'a> {
@@ -91,6 +98,13 @@ impl<'a> Composer<'a> {
     }
 
     fn next(&mut self) -> Result<(Event<'a>, Span), Problem> {
+        if self.problems.len() > MAX_PROBLEMS {
+            return Err(Problem::new("the document has more problems than are listed").at(
+                self.chunk.file,
+                0,
+                0,
+            ));
+        }
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => Err(syntax::problem(&error, self.chunk)),

@@ -16,6 +16,7 @@ mod node;
 mod normalise;
 mod parse;
 mod print;
+mod quotes;
 mod scalar;
 mod split;
 mod syntax;

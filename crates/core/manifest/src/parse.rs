@@ -1,9 +1,10 @@
 //! Which objects does a file hold, and what is wrong with it?
 
-use crate::compose::{self, Budget, Chunk};
+use crate::compose::{self, Budget, Chunk, MAX_PROBLEMS};
 use crate::files;
 use crate::lines::Lines;
 use crate::node::{Content, Entry, Node};
+use crate::quotes;
 use crate::split::{self, Document};
 use model::{Object, Place, Problem};
 use serde_json::Value;
@@ -32,8 +33,6 @@ pub const MAX_BYTES: u64 = 10_000_000;
 pub const SKIP_MARKER: &str = "+argocd:skip-file-rendering";
 /// Most documents of one file.
 const MAX_DOCUMENTS: usize = 10_000;
-/// Most problems that one file reports.
-const MAX_PROBLEMS: usize = 50;
 /// Most values of one file, in units of [`Budget`].
 const MAX_VALUES: u32 = 500_000;
 
@@ -134,7 +133,15 @@ impl<'a> Reader<'a> {
     }
 
     fn compose(&mut self, chunk: Chunk<'a>) -> Result<Option<Node>, Problem> {
-        compose::compose(chunk, &mut self.budget, &mut self.problems)
+        let (budget, n_problems) = (self.budget, self.problems.len());
+        let first = compose::compose(chunk, &mut self.budget, &mut self.problems);
+        if first.is_ok() {
+            return first;
+        }
+        let Some(text) = quotes::indent(chunk.text) else { return first };
+        self.budget = budget;
+        self.problems.truncate(n_problems);
+        compose::compose(Chunk { text: &text, ..chunk }, &mut self.budget, &mut self.problems)
     }
 
     /// Takes one object, or each object of a list. Null stands for nothing.

@@ -147,6 +147,22 @@ fn lookalikes_stay_text() {
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
+/// The folders that hold what we printed, and what kubectl reads from it.
+#[test]
+fn kubectl_reads_what_is_printed() {
+    let cases = ["deployment", "difficult", "lookalikes", "nested", "numbers"];
+    for case in cases {
+        let folder = format!("{}/../../../fixtures/manifest/printed_{case}", env!("CARGO_MANIFEST_DIR"));
+        let value: Value = serde_json::from_str(&read(&format!("{folder}/expected.json"))).unwrap();
+        assert_eq!(to_yaml(&value), read(&format!("{folder}/input.yaml")), "{case}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "fixtures are files")]
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
 #[test]
 fn long_lines_are_not_folded() {
     let printed = to_yaml(&json!({"a": "word ".repeat(100).trim_end()}));
@@ -167,7 +183,7 @@ fn numbers_keep_their_value() {
         json!(1e20),
         json!(5e-324),
         json!(123_456_789.125),
-        json!(1.8446744073709552e19),
+        json!(1.844_674_407_370_955_2e19),
     ];
     let failures: Vec<_> = numbers.iter().filter_map(changed).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -1,0 +1,149 @@
+//! Does input that is meant to exhaust us end as a problem, and soon? Go's readers of YAML had to learn this one by one
+//! (CVE-2019-11253, CVE-2019-11254, CVE-2022-3064, CVE-2022-28948).
+
+use manifest::{Parsed, parse};
+use model::Problem;
+use std::fmt::Write as _;
+
+const HEAD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
+
+/// Reads, holds the time against a bound that only runaway work exceeds, and returns the first problem's sentence.
+fn first_problem(text: &str) -> String {
+    let (parsed, problems) = read(text.as_bytes());
+    assert_eq!(parsed.len(), 0, "{problems:?}");
+    let first = problems.first().map(ToString::to_string).unwrap_or_default();
+    assert!(first.len() < 300, "{first}");
+    first
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test measures")]
+fn read(bytes: &[u8]) -> (Vec<Parsed>, Vec<Problem>) {
+    let begin = std::time::Instant::now();
+    let read = parse("bad.yaml", bytes);
+    assert!(begin.elapsed().as_secs() < 20, "took {:?}", begin.elapsed());
+    assert!(read.1.len() <= 51, "{} problems", read.1.len());
+    read
+}
+
+#[test]
+fn billion_laughs() {
+    let mut text = format!("{HEAD}data:\n  a0: &a0 lol\n");
+    for i in 1..40 {
+        let items = vec![format!("*a{}", i - 1); 9].join(", ");
+        writeln!(text, "  a{i}: &a{i} [{items}]").expect("a string takes all");
+    }
+    assert!(first_problem(&text).contains("more values than the limit allows"));
+    let maps = text.replace('[', "{<<: [").replace(']', "]}").replace("lol", "{x: y}");
+    let (parsed, problems) = read(maps.as_bytes());
+    assert_eq!((parsed.len(), problems.len()), (1, 0), "merges of one key stay small");
+}
+
+#[test]
+fn copies_of_long_text() {
+    let items = vec!["*a"; 100_000].join(", ");
+    let text = format!("{HEAD}data:\n  a: &a {}\n  b: [{items}]\n", "x".repeat(10_000));
+    assert!(first_problem(&text).contains("more values than the limit allows"));
+}
+
+#[test]
+fn an_anchor_within_itself() {
+    assert!(first_problem(&format!("{HEAD}data: &a\n  b: *a\n")).contains("contains itself"));
+    assert!(first_problem(&format!("{HEAD}data: &a\n  <<: *a\n")).contains("contains itself"));
+}
+
+#[test]
+fn a_hundred_thousand_merges() {
+    let merges = "  <<: *a\n".repeat(100_000);
+    let keys: String = (0..100).flat_map(|i| ["k".into(), i.to_string(), ": v, ".into()]).collect();
+    let text = format!("{HEAD}base: &a {{{keys}}}\ndata:\n{merges}");
+    assert!(first_problem(&text).contains("more values than the limit allows"));
+}
+
+#[test]
+fn deep_nesting() {
+    for (open, close) in [("[", "]"), ("{a: ", "}")] {
+        for depth in [200, 10_000, 100_000] {
+            let text = format!("{HEAD}data: {}{}\n", open.repeat(depth), close.repeat(depth));
+            assert!(first_problem(&text).contains("nested more than 100 levels"), "{open}");
+        }
+    }
+    let block: String = (0..2_000).flat_map(|i| [" ".repeat(i), "a:\n".into()]).collect();
+    assert!(first_problem(&format!("{HEAD}data:\n{block}")).contains("nested more"));
+    assert!(first_problem(&format!("{HEAD}data:\n{}\n", "- ".repeat(10_000))).contains("nested more"));
+    let json = format!(
+        "{{\"apiVersion\": \"v1\", \"kind\": \"X\", \"metadata\": {}{}}}",
+        "[".repeat(9_999),
+        "]".repeat(9_999)
+    );
+    let (_, problems) = parse("bad.json", json.as_bytes());
+    assert!(problems[0].message.contains("nested more than 100 levels"), "{problems:?}");
+}
+
+#[test]
+fn nesting_by_alias() {
+    let mut text = format!("{HEAD}data:\n  a0: &a0 {}x{}\n", "[".repeat(50), "]".repeat(50));
+    for i in 1..4 {
+        writeln!(text, "  a{i}: &a{i} {}*a{}{}", "[".repeat(40), i - 1, "]".repeat(40))
+            .expect("a string takes all");
+    }
+    assert!(first_problem(&text).contains("nested more than 100 levels"));
+}
+
+#[test]
+fn what_a_hundred_levels_allow() {
+    let text = format!("{HEAD}data: {}x{}\n", "[".repeat(98), "]".repeat(98));
+    let (parsed, problems) = read(text.as_bytes());
+    assert_eq!((parsed.len(), problems), (1, Vec::new()));
+}
+
+#[test]
+fn a_huge_scalar() {
+    let text = format!("{HEAD}data: {{a: {}}}\n", "x".repeat(50_000_000));
+    assert!(first_problem(&text).contains("larger than the limit of 10 MB"));
+    let text = format!("{HEAD}data: {{a: \"{}\"}}\n", "x".repeat(9_000_000));
+    assert_eq!(read(text.as_bytes()).0.len(), 1);
+}
+
+#[test]
+fn many_documents() {
+    assert!(first_problem(&"a: b\n---\n".repeat(100_000)).contains("more than 10000 documents"));
+    assert_eq!(read("---\n".repeat(1_000_000).as_bytes()), (Vec::new(), Vec::new()));
+    let (parsed, problems) = read(format!("{HEAD}---\n").repeat(9_000).as_bytes());
+    assert_eq!((parsed.len(), problems.len()), (9_000, 0));
+}
+
+#[test]
+fn many_values() {
+    let text = format!("{HEAD}data: [{}]\n", "1,".repeat(600_000));
+    assert!(first_problem(&text).contains("more values than the limit allows"));
+    let text = format!("{HEAD}data: {{{}}}\n", "a,".repeat(400_000));
+    assert!(read(text.as_bytes()).1.len() == 51, "one problem per key given twice, up to a limit");
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    let (parsed, problems) = parse("bad.yaml", b"apiVersion: v1\nkind: \xff\n");
+    assert_eq!(parsed, []);
+    assert_eq!(problems[0].to_string(), "bad.yaml:2:7: the file is not UTF-8 text (save it as UTF-8)");
+    assert_eq!(parse("bad.yaml", &[0; 100]).1.len(), 0, "zeros are no manifest");
+}
+
+#[test]
+fn messages_quote_no_values() {
+    for broken in [
+        "password: 'hunter2",
+        "password: hunter2: x",
+        "password: \"\\hunter2\"",
+        "password: !!int hunter2",
+        "a: b\n\thunter2: x",
+        "password: @hunter2",
+        "password: *hunter2",
+        "password: hunter2\n hunter2",
+        "password: [hunter2",
+    ] {
+        let text = format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData:\n  {broken}\n");
+        let (_, problems) = parse("bad.yaml", text.as_bytes());
+        assert!(!problems.is_empty(), "{broken}");
+        assert!(problems.iter().all(|problem| !problem.to_string().contains("hunter2")), "{problems:?}");
+    }
+}
