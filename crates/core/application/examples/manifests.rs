@@ -10,5 +10,5 @@ fn main() -> std::io::Result<()> {
     for (name, text) in application::crd::files() {
         std::fs::write(root.join("crds").join(name), text)?;
     }
-    Ok(())
+    std::fs::write(root.join("install.yaml"), application::install::yaml())
 }

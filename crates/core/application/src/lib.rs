@@ -13,6 +13,7 @@ pub mod crd;
 pub mod duration;
 mod findings;
 mod honoured;
+pub mod install;
 mod object;
 mod options;
 mod project;
