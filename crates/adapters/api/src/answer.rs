@@ -1,0 +1,154 @@
+//! What does an answer look like on the wire, and what does a refusal say?
+
+use serde_json::{Value, json};
+use std::fmt;
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use warp::http::{HeaderValue, StatusCode};
+use warp::reject::{Reject, Rejection};
+use warp::reply::Response;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// What the agent answers to a [`Request`](crate::Request).
+pub type Reply = Result<Body, ApiError>;
+
+/// What a successful answer holds. Secret values are masked already.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// JSON, as programs read it.
+    Json(Value),
+    /// Text, as people read it.
+    Text(String),
+}
+
+/// A refusal, with the sentence that the caller reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// gRPC code, as Argo CD's clients expect it (`google.golang.org/grpc/codes`).
+    pub code: u8,
+    /// HTTP status.
+    pub status: u16,
+    /// What is wrong and, where there is one, the next step.
+    pub message: String,
+}
+
+impl ApiError {
+    fn new(code: u8, status: u16, message: impl Into<String>) -> Self {
+        Self { code, status, message: message.into() }
+    }
+
+    /// What was asked for does not exist: `NotFound`, 404.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(5, 404, message)
+    }
+
+    /// The request itself is wrong: `InvalidArgument`, 400.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(3, 400, message)
+    }
+
+    /// The request is right but not now: `FailedPrecondition`, 400. Argo CD answers so to a sync while another operation
+    /// is in progress.
+    pub fn failed_precondition(message: impl Into<String>) -> Self {
+        Self::new(9, 400, message)
+    }
+
+    /// Somebody else changed it meanwhile: `Aborted`, 409.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(10, 409, message)
+    }
+
+    /// The caller may not: `PermissionDenied`, 403.
+    pub fn permission_denied(message: impl Into<String>) -> Self {
+        Self::new(7, 403, message)
+    }
+
+    /// Argo CD does it and we do not yet: `Unimplemented`, 501.
+    pub fn unimplemented(message: impl Into<String>) -> Self {
+        Self::new(12, 501, message)
+    }
+
+    /// The agent cannot say right now: `Unavailable`, 503.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(14, 503, message)
+    }
+
+    /// A mistake of ours: `Internal`, 500.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(13, 500, message)
+    }
+
+    /// The agent did not answer in time: `DeadlineExceeded`, 504.
+    pub(crate) fn late(message: impl Into<String>) -> Self {
+        Self::new(4, 504, message)
+    }
+
+    /// The caller did not send its request in time: `DeadlineExceeded`, 408.
+    pub(crate) fn slow(message: impl Into<String>) -> Self {
+        Self::new(4, 408, message)
+    }
+
+    /// The request is larger than we read: `ResourceExhausted`, 413.
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(8, 413, message)
+    }
+
+    /// The body is not of a type that we read: `InvalidArgument`, 415.
+    pub(crate) fn unsupported_type(message: impl Into<String>) -> Self {
+        Self::new(3, 415, message)
+    }
+
+    /// The path exists and the method does not: `Unimplemented`, 405.
+    pub(crate) fn wrong_method(message: impl Into<String>) -> Self {
+        Self::new(12, 405, message)
+    }
+
+    /// Writes the error in Argo CD's shape (grpc-gateway): the sentence twice, and the code.
+    pub fn to_json(&self) -> Value {
+        json!({ "error": self.message, "code": self.code, "message": self.message })
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl Reject for ApiError {}
+
+/// Writes an answer; every one is typed, not to be guessed at by browsers, and not to be kept by caches.
+pub(crate) fn write(reply: Reply) -> Response {
+    match reply {
+        Ok(Body::Json(value)) => response(200, JSON, value.to_string()),
+        Ok(Body::Text(text)) => response(200, TEXT, text),
+        Err(error) => response(error.status, JSON, error.to_json().to_string()),
+    }
+}
+
+/// Writes text of a given type.
+pub(crate) fn text(status: u16, content_type: &'static str, text: String) -> Response {
+    response(status, HeaderValue::from_static(content_type), text)
+}
+
+/// Writes what a rejected request is told: our own reason, or that warp could not read its head.
+pub(crate) fn write_rejection(rejection: &Rejection) -> Response {
+    let error = rejection
+        .find::<ApiError>()
+        .cloned()
+        .unwrap_or_else(|| ApiError::invalid("the request's Host header or query cannot be read"));
+    write(Err(error))
+}
+
+fn response(status: u16, content_type: HeaderValue, text: String) -> Response {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

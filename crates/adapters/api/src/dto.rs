@@ -1,0 +1,194 @@
+//! What does the API return of an Application?
+
+use crate::ListQuery;
+use serde_json::{Map, Value, json};
+
+/// Annotations with this prefix are links that user interfaces show: `url` or `title|url` (Argo CD deep links).
+const LINK_PREFIX: &str = "link.argocd.argoproj.io/";
+
+/// Returns an Application as callers see it: the object as stored, without `managedFields`, without links that are not
+/// http or https (interfaces would run `javascript:` ones), and without passwords in repository URLs.
+pub fn application(raw: &Value) -> Value {
+    let mut app = cleaned(raw);
+    if let Some(annotations) = app.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.retain(|name, link| !name.starts_with(LINK_PREFIX) || is_web_link(link));
+    }
+    if let Some(Value::Array(urls)) = app.pointer_mut("/status/summary/externalURLs") {
+        urls.retain(is_web_link);
+    }
+    app
+}
+
+/// Returns Argo CD's `ApplicationList` of what a query asks for, sorted by name and namespace. `resource_version` is that
+/// of the newest view of all Applications. The query's `fields` are applied later, by the route.
+pub fn list<'a>(
+    applications: impl IntoIterator<Item = &'a Value>,
+    query: &ListQuery,
+    resource_version: &str,
+) -> Value {
+    let mut chosen: Vec<&Value> = applications.into_iter().filter(|app| is_asked_for(app, query)).collect();
+    chosen.sort_by_key(|app| (text(app, "/metadata/name"), text(app, "/metadata/namespace")));
+    let items: Vec<Value> = chosen.into_iter().map(application).collect();
+    json!({ "metadata": { "resourceVersion": resource_version }, "items": items })
+}
+
+/// Returns a repository URL without its password, for answers, metric labels and logs. `git@host:path` has none.
+pub fn without_password(url: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = url.split_once("://")?;
+        let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(authority_end);
+        let (user_info, host) = authority.rsplit_once('@')?;
+        let (user, _) = user_info.split_once(':')?;
+        Some(format!("{scheme}://{user}:***@{host}{path}"))
+    };
+    hidden().unwrap_or_else(|| url.to_owned())
+}
+
+fn is_asked_for(app: &Value, query: &ListQuery) -> bool {
+    let project = Some(text(app, "/spec/project")).filter(|project| !project.is_empty()).unwrap_or("default");
+    let is = |wanted: &Option<String>, pointer| {
+        wanted.as_deref().is_none_or(|wanted| wanted == text(app, pointer))
+    };
+    (query.projects.is_empty() || query.projects.iter().any(|wanted| wanted == project))
+        && is(&query.name, "/metadata/name")
+        && is(&query.app_namespace, "/metadata/namespace")
+        && query.repo.as_deref().is_none_or(|repo| has_repo(app, repo))
+        && query.selector.matches(app.pointer("/metadata/labels").unwrap_or(&Value::Null))
+}
+
+fn has_repo(app: &Value, repo: &str) -> bool {
+    let several = app.pointer("/spec/sources").and_then(Value::as_array);
+    let sources = several.into_iter().flatten().chain(app.pointer("/spec/source"));
+    sources.into_iter().any(|source| text(source, "/repoURL") == repo)
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Copies a value without `managedFields`, which are a large part of an Application and of no use to callers, and without
+/// passwords in any `repoURL`.
+fn cleaned(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let fields = map.iter().filter(|(name, _)| name.as_str() != "managedFields");
+            Value::Object(
+                fields.map(|(name, value)| (name.clone(), cleaned_field(name, value))).collect::<Map<_, _>>(),
+            )
+        }
+        Value::Array(items) => items.iter().map(cleaned).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+fn cleaned_field(name: &str, value: &Value) -> Value {
+    match (name, value) {
+        ("repoURL", Value::String(url)) => Value::String(without_password(url)),
+        _ => cleaned(value),
+    }
+}
+
+fn is_web_link(link: &Value) -> bool {
+    let url = link.as_str().map(|link| link.rsplit('|').next().unwrap_or(link).trim());
+    url.is_some_and(|url| {
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        matches!(scheme.as_deref(), Some("http" | "https"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Selector;
+
+    fn app(name: &str, namespace: &str, project: &str, repo: &str) -> Value {
+        json!({
+            "metadata": { "name": name, "namespace": namespace, "labels": { "team": name } },
+            "spec": { "project": project, "source": { "repoURL": repo } },
+        })
+    }
+
+    fn names(query: &ListQuery) -> String {
+        let apps = [
+            app("web", "argocd", "shop", "https://git/a"),
+            app("api", "tenant", "shop", "https://git/b"),
+            app("api", "argocd", "", "https://git/a"),
+        ];
+        let list = list(&apps, query, "12");
+        assert_eq!(list["metadata"], json!({ "resourceVersion": "12" }));
+        let names = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|app| format!("{}/{}", text(app, "/metadata/namespace"), text(app, "/metadata/name")));
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn lists_are_narrowed_and_sorted() {
+        let all = ListQuery::default();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(names(&all), "argocd/api tenant/api argocd/web");
+        assert_eq!(
+            names(&ListQuery { projects: vec!["shop".into()], ..all.clone() }),
+            "tenant/api argocd/web"
+        );
+        assert_eq!(names(&ListQuery { projects: vec!["default".into()], ..all.clone() }), "argocd/api");
+        assert_eq!(names(&ListQuery { name: some("web"), ..all.clone() }), "argocd/web");
+        assert_eq!(names(&ListQuery { app_namespace: some("tenant"), ..all.clone() }), "tenant/api");
+        assert_eq!(names(&ListQuery { repo: some("https://git/b"), ..all.clone() }), "tenant/api");
+        let selector = Selector::parse("team!=api").unwrap();
+        assert_eq!(names(&ListQuery { selector, ..all }), "argocd/web");
+    }
+
+    #[test]
+    fn answers_hold_no_managed_fields_passwords_or_script_links() {
+        let raw = json!({
+            "metadata": {
+                "name": "web",
+                "managedFields": [{ "manager": "kubectl" }],
+                "annotations": {
+                    "link.argocd.argoproj.io/good": "Shop|https://shop.example/",
+                    "link.argocd.argoproj.io/script": "Shop|javascript:alert(1)",
+                    "link.argocd.argoproj.io/data": "data:text/html,x",
+                    "link.argocd.argoproj.io/hidden": "https://a|vbscript://x",
+                    "link.argocd.argoproj.io/bare": "shop.example",
+                    "other": "javascript:stays",
+                },
+            },
+            "spec": { "sources": [{ "repoURL": "https://bot:s3cret@git.example/a.git" }] },
+            "status": {
+                "summary": { "externalURLs": ["http://a/", "javascript:alert(1)"] },
+                "history": [{ "source": { "repoURL": "https://bot:s3cret@git.example/a.git" } }],
+            },
+        });
+        let repo = "https://bot:***@git.example/a.git";
+        assert_eq!(
+            application(&raw),
+            json!({
+                "metadata": {
+                    "name": "web",
+                    "annotations": {
+                        "link.argocd.argoproj.io/good": "Shop|https://shop.example/",
+                        "other": "javascript:stays",
+                    },
+                },
+                "spec": { "sources": [{ "repoURL": repo }] },
+                "status": {
+                    "summary": { "externalURLs": ["http://a/"] },
+                    "history": [{ "source": { "repoURL": repo } }],
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn only_passwords_are_hidden() {
+        for same in ["https://git/a:b@c", "git@github.com:org/repo", "https://bot@git/a", "/srv/repos/a", ""]
+        {
+            assert_eq!(without_password(same), same);
+        }
+        assert_eq!(without_password("ssh://u:p@x:y@h:22/r"), "ssh://u:***@h:22/r");
+    }
+}

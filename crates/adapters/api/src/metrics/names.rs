@@ -1,0 +1,133 @@
+//! Which metrics are there, under which names and labels? Dashboards read them: changing one breaks somebody's.
+//!
+//! `argocd_*` are Argo CD's, named and labelled as its metrics documentation says, where ours mean the same.
+
+use super::{Kind, Metric};
+
+/// Upper bounds of [`APP_RECONCILE`], in seconds, as Argo CD's.
+pub const RECONCILE_BOUNDS: &[f64] = &[0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
+
+/// One per app, always 1; `operation` is empty, `sync` or `delete`.
+pub const APP_INFO: Metric<10> = Metric {
+    name: "argocd_app_info",
+    help: "Information about an Application; always 1.",
+    kind: Kind::Gauge,
+    labels: [
+        "namespace",
+        "name",
+        "project",
+        "autosync_enabled",
+        "repo",
+        "dest_server",
+        "dest_namespace",
+        "sync_status",
+        "health_status",
+        "operation",
+    ],
+};
+/// One per app and condition, always 1.
+pub const APP_CONDITION: Metric<4> = Metric {
+    name: "argocd_app_condition",
+    help: "Conditions of an Application.",
+    kind: Kind::Gauge,
+    labels: ["namespace", "name", "project", "condition"],
+};
+/// Finished syncs; `phase` is `Succeeded`, `Failed` or `Error`, `dry_run` is `true` or `false`.
+pub const APP_SYNC_TOTAL: Metric<6> = Metric {
+    name: "argocd_app_sync_total",
+    help: "Finished syncs of an Application, by phase.",
+    kind: Kind::Counter,
+    labels: ["namespace", "name", "project", "dest_server", "phase", "dry_run"],
+};
+/// How long syncs took, in seconds.
+pub const APP_SYNC_SECONDS: Metric<4> = Metric {
+    name: "argocd_app_sync_duration_seconds_total",
+    help: "Seconds that syncs of an Application took, together.",
+    kind: Kind::Counter,
+    labels: ["namespace", "name", "project", "dest_server"],
+};
+/// How long comparisons took, in seconds, by [`RECONCILE_BOUNDS`].
+pub const APP_RECONCILE: Metric<2> = Metric {
+    name: "argocd_app_reconcile",
+    help: "Seconds from a change seen to its comparison done.",
+    kind: Kind::Histogram,
+    labels: ["namespace", "dest_server"],
+};
+/// 1 while the cluster's watches are up, else 0.
+pub const CLUSTER_CONNECTION_STATUS: Metric<2> = Metric {
+    name: "argocd_cluster_connection_status",
+    help: "Whether the cluster is reached: 1 or 0.",
+    kind: Kind::Gauge,
+    labels: ["server", "k8s_version"],
+};
+/// Objects watched per cluster.
+pub const CLUSTER_OBJECTS: Metric<1> = Metric {
+    name: "argocd_cluster_api_resource_objects",
+    help: "Objects that are watched in the cluster.",
+    kind: Kind::Gauge,
+    labels: ["server"],
+};
+/// Watch events per cluster and kind.
+pub const CLUSTER_EVENTS_TOTAL: Metric<3> = Metric {
+    name: "argocd_cluster_events_total",
+    help: "Watch events received from the cluster, by kind.",
+    kind: Kind::Counter,
+    labels: ["server", "group", "kind"],
+};
+/// Requests to Git remotes; `request_type` is `ls-remote` or `fetch`. `repo` holds no password.
+pub const GIT_REQUEST_TOTAL: Metric<2> = Metric {
+    name: "argocd_git_request_total",
+    help: "Requests to Git remotes, by type.",
+    kind: Kind::Counter,
+    labels: ["repo", "request_type"],
+};
+
+/// Sets of manifests read from Git; `outcome` is `ok` or `failed`.
+pub const RENDERS: Metric<1> = Metric {
+    name: "tautline_renders_total",
+    help: "Sets of manifests read from Git, by outcome.",
+    kind: Kind::Counter,
+    labels: ["outcome"],
+};
+/// Objects applied; `outcome` is a bounded reason word or `ok`.
+pub const APPLIES: Metric<1> = Metric {
+    name: "tautline_applies_total",
+    help: "Objects applied to the cluster, by outcome.",
+    kind: Kind::Counter,
+    labels: ["outcome"],
+};
+/// Writes of Applications; `outcome` is `ok` or an error class.
+pub const STATUS_WRITES: Metric<1> = Metric {
+    name: "tautline_status_writes_total",
+    help: "Status writes of Applications, by outcome.",
+    kind: Kind::Counter,
+    labels: ["outcome"],
+};
+/// Requests that we send to the Kubernetes API server.
+pub const API_REQUESTS: Metric<2> = Metric {
+    name: "tautline_api_requests_total",
+    help: "Requests sent to the Kubernetes API server, by verb and kind.",
+    kind: Kind::Counter,
+    labels: ["verb", "kind"],
+};
+/// Objects of an app that differ from Git.
+pub const APP_DRIFT: Metric<3> = Metric {
+    name: "tautline_app_drifted_objects",
+    help: "Objects of an Application that differ from Git.",
+    kind: Kind::Gauge,
+    labels: ["namespace", "name", "project"],
+};
+/// How old our view of a repository is, in seconds. `repo` holds no password.
+pub const SOURCE_AGE: Metric<1> = Metric {
+    name: "tautline_source_age_seconds",
+    help: "Seconds since the repository was last looked at with success.",
+    kind: Kind::Gauge,
+    labels: ["repo"],
+};
+/// Always 1.
+pub const BUILD_INFO: Metric<1> = Metric {
+    name: "tautline_build_info",
+    help: "The running version; always 1.",
+    kind: Kind::Gauge,
+    labels: ["version"],
+};

@@ -1,0 +1,112 @@
+//! What do a request's path and query parameters say?
+
+use crate::{ApiError, AppRef, ListQuery, Projection, Selector};
+
+/// Parameters of Argo CD's `ApplicationQuery`. `resourceVersion` has no effect: answers are always the newest we know.
+const READ: &[&str] = &[
+    "name",
+    "projects",
+    "project",
+    "selector",
+    "repo",
+    "appNamespace",
+    "fields",
+    "refresh",
+    "resourceVersion",
+];
+/// Parameters that say which app is meant.
+const WHICH: &[&str] = &["appNamespace", "project"];
+
+/// Query parameters in the order of the request, percent-decoded.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+/// Reads what to list. `refresh` has no effect here, as in Argo CD.
+pub(crate) fn list(pairs: &Pairs) -> Result<ListQuery, ApiError> {
+    check_names(pairs, READ)?;
+    let projects = pairs
+        .iter()
+        .filter(|(name, value)| matches!(name.as_str(), "projects" | "project") && !value.is_empty());
+    Ok(ListQuery {
+        projects: projects.map(|(_, value)| value.clone()).collect(),
+        name: one(pairs, "name")?,
+        selector: one(pairs, "selector")?
+            .map_or_else(|| Ok(Selector::default()), |text| Selector::parse(&text))?,
+        repo: one(pairs, "repo")?,
+        app_namespace: one(pairs, "appNamespace")?,
+        fields: fields(pairs)?,
+    })
+}
+
+/// Reads which app is to be read, how fresh, and which of its fields.
+pub(crate) fn get(name: String, pairs: &Pairs) -> Result<(AppRef, Option<String>, Projection), ApiError> {
+    check_names(pairs, READ)?;
+    let app = app_ref(name, pairs)?;
+    let refresh = one(pairs, "refresh")?;
+    match refresh.as_deref() {
+        None | Some("normal" | "hard") => Ok((app, refresh, fields(pairs)?)),
+        Some(other) => Err(ApiError::invalid(format!("`refresh` is `normal` or `hard`, not `{other}`"))),
+    }
+}
+
+/// Reads which app is meant, where nothing else may be asked.
+pub(crate) fn which(name: String, pairs: &Pairs) -> Result<AppRef, ApiError> {
+    check_names(pairs, WHICH)?;
+    app_ref(name, pairs)
+}
+
+fn app_ref(name: String, pairs: &Pairs) -> Result<AppRef, ApiError> {
+    let app = AppRef { name, namespace: one(pairs, "appNamespace")?, project: one(pairs, "project")? };
+    check_app(&app)?;
+    Ok(app)
+}
+
+/// Refuses names that no Application or namespace can have, so that they never become part of a URL or a log line.
+pub(crate) fn check_app(app: &AppRef) -> Result<(), ApiError> {
+    if !is_dns_name(&app.name, 253, true) {
+        return Err(ApiError::invalid(format!("no application can be called {:?}", app.name)));
+    }
+    if let Some(namespace) = app.namespace.as_deref().filter(|namespace| !is_dns_name(namespace, 63, false)) {
+        return Err(ApiError::invalid(format!("no namespace can be called {namespace:?}")));
+    }
+    Ok(())
+}
+
+fn is_dns_name(text: &str, longest: usize, dots: bool) -> bool {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || (dots && b == b'.');
+    let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= longest && bytes.iter().copied().all(is_inner) && ends(bytes.first()) && ends(bytes.last())
+}
+
+fn fields(pairs: &Pairs) -> Result<Projection, ApiError> {
+    one(pairs, "fields")?.map_or_else(|| Ok(Projection::default()), |text| Projection::parse(&text))
+}
+
+/// Returns a parameter that may stand once; an empty one counts as absent.
+fn one(pairs: &Pairs, name: &str) -> Result<Option<String>, ApiError> {
+    let mut values =
+        pairs.iter().filter(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value);
+    let first = values.next().cloned();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(ApiError::invalid(format!("the query parameter `{name}` stands several times"))),
+    }
+}
+
+/// Refuses parameters that we do not know: a misspelt one would otherwise widen a list, or turn a dry run into a sync.
+fn check_names(pairs: &Pairs, known: &[&str]) -> Result<(), ApiError> {
+    let mut unknown: Vec<String> = pairs
+        .iter()
+        .filter(|(name, _)| !known.contains(&name.as_str()))
+        .map(|(name, _)| format!("`{name}`"))
+        .collect();
+    unknown.dedup();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::invalid(format!(
+        "unknown query parameter {}; known are {}",
+        unknown.join(", "),
+        known.join(", ")
+    )))
+}

@@ -1,0 +1,151 @@
+//! What can a caller ask of the agent?
+
+use crate::{ApiError, Projection, Reply, Selector};
+use model::ResourceSelector;
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+
+/// One request, read and checked, on its way to the agent; the answer goes into `reply`. The caller waits for it at most
+/// [`Limits::request_timeout`](crate::Limits), after which sending it fails.
+#[derive(Debug)]
+pub enum Request {
+    /// Which Applications are there? Answered with [`dto::list`](crate::dto::list).
+    List {
+        /// Which of them.
+        query: ListQuery,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// One Application, answered with [`dto::application`](crate::dto::application).
+    Get {
+        /// Which one.
+        app: AppRef,
+        /// `normal` or `hard`: look again first, and answer when that is done.
+        refresh: Option<String>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Sync an Application; answered with the Application and its new `operation`.
+    Sync {
+        /// Which one.
+        app: AppRef,
+        /// How.
+        body: SyncBody,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// How does live differ from desired? Answered masked.
+    Drift {
+        /// Of which Application.
+        app: AppRef,
+        /// For whom.
+        format: DriftFormat,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+}
+
+/// Which Applications to list; what is empty or `None` does not narrow it (Argo CD `ApplicationQuery`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Only apps of these projects.
+    pub projects: Vec<String>,
+    /// Only the app of exactly this name.
+    pub name: Option<String>,
+    /// Only apps with such labels.
+    pub selector: Selector,
+    /// Only apps of this repository URL.
+    pub repo: Option<String>,
+    /// Only apps in this namespace.
+    pub app_namespace: Option<String>,
+    /// Which fields the caller wants; applied by this crate to the answer.
+    pub fields: Projection,
+}
+
+/// Which Application is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppRef {
+    /// Its name; a valid one.
+    pub name: String,
+    /// Its namespace, a valid one; `None` for the control namespace.
+    pub namespace: Option<String>,
+    /// The project that the caller believes it is in.
+    pub project: Option<String>,
+}
+
+impl AppRef {
+    /// Refuses an app of another project than the caller named (Argo CD: a wrong project never reaches the app).
+    pub fn check_project(&self, project: &str) -> Result<(), ApiError> {
+        match &self.project {
+            Some(wanted) if wanted != project => Err(ApiError::not_found(format!(
+                "there is no application `{}` in project `{wanted}`; leave `project` away to find it in any",
+                self.name
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// How to sync. Fields of Argo CD's request that we do not act on are refused before this is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncBody {
+    /// What to deploy instead of the spec's target revision; empty for that.
+    pub revision: String,
+    /// Delete what Git no longer has.
+    pub prune: bool,
+    /// Change nothing.
+    pub dry_run: bool,
+    /// Only these objects; empty for all.
+    pub resources: Vec<ResourceSelector>,
+    /// Repeats at most, where the request says it.
+    pub retry_limit: Option<i64>,
+}
+
+impl SyncBody {
+    /// Writes the `operation` that asks an Application for this sync (Argo CD `Operation`); `username` is who asked, empty
+    /// where unknown.
+    pub fn operation(&self, username: &str) -> Value {
+        let mut sync = Map::new();
+        let mut put = |name: &str, value: Value| sync.insert(name.to_owned(), value);
+        if !self.revision.is_empty() {
+            put("revision", json!(self.revision));
+        }
+        if self.prune {
+            put("prune", json!(true));
+        }
+        if self.dry_run {
+            put("dryRun", json!(true));
+        }
+        if !self.resources.is_empty() {
+            put("resources", self.resources.iter().map(resource).collect());
+        }
+        let mut operation = json!({ "sync": sync, "initiatedBy": {} });
+        if !username.is_empty() {
+            operation["initiatedBy"]["username"] = json!(username);
+        }
+        if let Some(limit) = self.retry_limit {
+            operation["retry"] = json!({ "limit": limit });
+        }
+        operation
+    }
+}
+
+fn resource(selector: &ResourceSelector) -> Value {
+    let mut value = json!({ "kind": selector.kind, "name": selector.name });
+    if !selector.group.is_empty() {
+        value["group"] = json!(selector.group);
+    }
+    if !selector.namespace.is_empty() {
+        value["namespace"] = json!(selector.namespace);
+    }
+    value
+}
+
+/// For whom a drift report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftFormat {
+    /// For programs.
+    Json,
+    /// For people: a unified diff.
+    Text,
+}

@@ -1,0 +1,235 @@
+//! How are connections taken, bounded, and ended?
+
+use crate::{Request, routes};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
+use warp::filters::BoxedFilter;
+use warp::hyper::service::{Service as _, service_fn};
+use warp::reply::Response;
+
+/// What one caller may take from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections open at once. A further one ends the one that has waited longest without a request under way.
+    pub max_connections: usize,
+    /// Longest wait for a request's head, also on an idle kept-alive connection.
+    pub header_timeout: Duration,
+    /// Longest wait for a request's body, once its head is there.
+    pub body_timeout: Duration,
+    /// Longest wait for an answer, body included.
+    pub request_timeout: Duration,
+    /// How long requests under way may take to end after the shutdown began.
+    pub shutdown_deadline: Duration,
+    /// Largest body, in bytes.
+    pub max_body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 256,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            shutdown_deadline: Duration::from_secs(2),
+            max_body: 1024 * 1024,
+        }
+    }
+}
+
+/// A listener at work.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where it listens; the port is the real one where 0 was asked for.
+    pub addr: SocketAddr,
+    /// Ends after the shutdown, at the latest when its deadline has passed.
+    pub task: JoinHandle<()>,
+}
+
+/// Serves the API with the default [`Limits`] until `shutdown` completes. Each request is sent to `requests`.
+///
+/// # Errors
+/// `InvalidInput` for an address that is not loopback: there is no authentication yet. Else what binding said.
+pub async fn serve(
+    listen: SocketAddr,
+    requests: mpsc::Sender<Request>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<Serving> {
+    serve_with(listen, Limits::default(), requests, shutdown).await
+}
+
+/// Serves the API with limits of your own.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_with(
+    listen: SocketAddr,
+    limits: Limits,
+    requests: mpsc::Sender<Request>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<Serving> {
+    if !listen.ip().is_loopback() {
+        let sentence = format!(
+            "the API has no authentication yet and listens on loopback only, not on {listen}; use 127.0.0.1:{} and, from \
+             elsewhere, `kubectl port-forward`",
+            listen.port()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
+    }
+    bind(listen, limits, routes::filter(requests, limits), shutdown).await
+}
+
+/// Listens and answers by a filter that never rejects.
+pub(crate) async fn bind(
+    listen: SocketAddr,
+    limits: Limits,
+    filter: BoxedFilter<(Response,)>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<Serving> {
+    let listener = TcpListener::bind(listen).await?;
+    let addr = listener.local_addr()?;
+    let task = tokio::spawn(accept(listener, limits, filter, shutdown));
+    Ok(Serving { addr, task })
+}
+
+async fn accept(
+    listener: TcpListener,
+    limits: Limits,
+    filter: BoxedFilter<(Response,)>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut shutdown = pin!(shutdown);
+    let (stop, stopping) = watch::channel(());
+    let mut connections = Connections::default();
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(ended) = connections.tasks.join_next_with_id() => connections.forget(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if connections.make_room(limits.max_connections) => {
+                    let in_flight = Arc::new(AtomicUsize::new(0));
+                    let work = connection(stream, limits, filter.clone(), in_flight.clone(), stopping.clone());
+                    connections.add(work, in_flight);
+                }
+                Ok((_, peer)) => tracing::warn!(%peer, "connection refused: all others have requests under way"),
+                Err(error) => {
+                    // Out of file descriptors, mostly: accepting again at once would spin until one is free.
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    drop(stop);
+    let all_ended = async { while connections.tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.shutdown_deadline, all_ended).await.is_err() {
+        connections.tasks.shutdown().await;
+    }
+}
+
+/// Serves one connection until its end, or until `stopping` says to finish the request under way and close.
+async fn connection(
+    stream: TcpStream,
+    limits: Limits,
+    filter: BoxedFilter<(Response,)>,
+    in_flight: Arc<AtomicUsize>,
+    mut stopping: watch::Receiver<()>,
+) {
+    let routes = TowerToHyperService::new(warp::service(filter));
+    let service = service_fn(move |request| {
+        let under_way = UnderWay::new(&in_flight);
+        let answer = routes.call(request);
+        async move {
+            let _under_way = under_way;
+            answer.await as Result<Response, Infallible>
+        }
+    });
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(64 * 1024);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        // The sender is dropped, never used: the change is that it is gone.
+        _ = stopping.changed() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error, "connection ended early");
+    }
+}
+
+/// Counts a request as under way while it exists.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The open connections, oldest first.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    open: Vec<Connection>,
+}
+
+struct Connection {
+    task: AbortHandle,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl Connections {
+    fn add(&mut self, work: impl Future<Output = ()> + Send + 'static, in_flight: Arc<AtomicUsize>) {
+        let task = self.tasks.spawn(work);
+        self.open.push(Connection { task, in_flight });
+    }
+
+    /// Ends the oldest connection without a request under way if there is no room left; false where none can be ended.
+    /// So connections that only wait, a flood of half-open ones as well, never keep a new request out.
+    fn make_room(&mut self, max: usize) -> bool {
+        if self.open.len() < max {
+            return true;
+        }
+        let idle = self.open.iter().position(|open| open.in_flight.load(Ordering::Relaxed) == 0);
+        idle.inspect(|&index| self.open.remove(index).task.abort()).is_some()
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(%error, "a connection's task panicked");
+                }
+                error.id()
+            }
+        };
+        self.open.retain(|open| open.task.id() != id);
+    }
+}

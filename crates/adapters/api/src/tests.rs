@@ -1,0 +1,6 @@
+//! Does the whole edge answer as documented?
+
+mod probes;
+mod routes;
+mod sockets;
+mod sync;

@@ -1,0 +1,277 @@
+//! Does every documented path answer, does no other exist, and who is let in?
+
+use crate::routes::{ROUTES, filter};
+use crate::{ApiError, Body, Limits, Request};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+/// The API in front of an agent that answers with what it was asked.
+pub(super) fn echo() -> BoxedFilter<(Response,)> {
+    let (requests, mut asked) = mpsc::channel(8);
+    tokio::spawn(async move {
+        while let Some(request) = asked.recv().await {
+            let (text, reply) = match request {
+                Request::List { query, reply } => (format!("List {query:?}"), reply),
+                Request::Get { app, refresh, reply } if app.name == "gone" => {
+                    let _sent = reply.send(Err(ApiError::not_found(format!("no app `gone` {refresh:?}"))));
+                    continue;
+                }
+                Request::Get { app, refresh, reply } => (format!("Get {app:?} {refresh:?}"), reply),
+                Request::Sync { app, body, reply } => (format!("Sync {app:?} {body:?}"), reply),
+                Request::Drift { app, format, reply } => (format!("Drift {app:?} {format:?}"), reply),
+            };
+            let _sent = reply.send(Ok(Body::Json(json!({ "asked": text, "more": { "a": 1, "b": 2 } }))));
+        }
+    });
+    filter(requests, Limits::default())
+}
+
+/// Sends `METHOD path` with header lines (`name: value`) and returns status and what was answered.
+async fn send(line: &str, headers: &[&str]) -> (u16, Value) {
+    let (method, path) = line.split_once(' ').unwrap();
+    let mut request = warp::test::request().method(method).path(path);
+    if !headers.iter().any(|header| header.starts_with("host:")) {
+        request = request.header("host", "localhost:8080");
+    }
+    for header in headers {
+        let (name, value) = header.split_once(": ").unwrap();
+        request = request.header(name, value);
+    }
+    let response = request.reply(&echo()).await;
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{line}");
+    assert_eq!(response.headers()["cache-control"], "no-store", "{line}");
+    assert_eq!(response.headers()["content-type"], "application/json", "{line}");
+    (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
+}
+
+async fn asked(line: &str, headers: &[&str]) -> String {
+    let (status, body) = send(line, headers).await;
+    assert_eq!(status, 200, "{line}: {body}");
+    body["asked"].as_str().unwrap().to_owned()
+}
+
+async fn refused(line: &str, headers: &[&str]) -> (u16, String) {
+    let (status, body) = send(line, headers).await;
+    assert_eq!(body["error"], body["message"], "{line}");
+    assert!(body["code"].is_u64(), "{line}: {body}");
+    (status, body["message"].as_str().unwrap().to_owned())
+}
+
+const POST: &[&str] = &["content-type: application/json"];
+
+const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"];
+const WORDS: &[&str] = &["api", "v1", "version", "applications", "sync", "drift"];
+
+#[tokio::test]
+async fn every_documented_route_answers_and_no_other_method_does() {
+    for route in ROUTES {
+        let path = route.path.replace("{name}", "web");
+        for method in METHODS {
+            let (status, body) = send(&format!("{method} {path}"), POST).await;
+            let expected = if *method == route.method { 200 } else { 405 };
+            assert_eq!(status, expected, "{method} {path}: {body}");
+        }
+    }
+}
+
+/// All paths of up to five words that stand in any route.
+fn paths() -> Vec<String> {
+    let mut all = vec![String::new()];
+    let mut longest = all.clone();
+    for _ in 0..5 {
+        longest =
+            longest.iter().flat_map(|path| WORDS.iter().map(move |word| format!("{path}/{word}"))).collect();
+        all.extend(longest.clone());
+    }
+    all
+}
+
+#[tokio::test]
+async fn no_other_path_answers() {
+    let documented: Vec<String> =
+        ROUTES.iter().flat_map(|route| WORDS.iter().map(|word| route.path.replace("{name}", word))).collect();
+    let api = echo();
+    for path in paths() {
+        let path = if path.is_empty() { "/".to_owned() } else { path };
+        let expected = if documented.contains(&path) { [200, 405] } else { [404, 404] };
+        let response = warp::test::request().path(&path).header("host", "localhost").reply(&api).await;
+        assert!(expected.contains(&response.status().as_u16()), "{path}: {}", response.status());
+    }
+    for path in
+        ["/healthz", "/metrics", "/api/v1/applications/web/resource-tree", "//api/version", "/API/version"]
+    {
+        assert_eq!(refused(&format!("GET {path}"), &[]).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_one() {
+    let (status, message) = refused("DELETE /api/v1/applications/web", &[]).await;
+    assert_eq!((status, message.as_str()), (405, "DELETE is not answered here, GET is"));
+    let response = warp::test::request()
+        .path("/api/v1/applications/web/sync")
+        .header("host", "localhost")
+        .reply(&echo())
+        .await;
+    assert_eq!(response.headers()["allow"], "POST");
+}
+
+#[tokio::test]
+async fn queries_reach_the_agent_as_asked() {
+    let list = asked(
+        "GET /api/v1/applications?projects=shop&projects=a%20b&project=x&name=web&appNamespace=tenant&repo=https%3A%2F%2Fg\
+         &refresh=hard&resourceVersion=5&selector=team%3Dshop",
+        &[],
+    )
+    .await;
+    for part in [
+        r#"projects: ["shop", "a b", "x"]"#,
+        r#"name: Some("web")"#,
+        r#"app_namespace: Some("tenant")"#,
+        r#"repo: Some("https://g")"#,
+        r#"key: "team""#,
+    ] {
+        assert!(list.contains(part), "{part} in {list}");
+    }
+    assert_eq!(
+        asked("GET /api/v1/applications/web?appNamespace=tenant&project=shop&refresh=hard", &[]).await,
+        r#"Get AppRef { name: "web", namespace: Some("tenant"), project: Some("shop") } Some("hard")"#
+    );
+    assert_eq!(
+        asked("GET /api/v1/applications/web?appNamespace=&refresh=", &[]).await,
+        r#"Get AppRef { name: "web", namespace: None, project: None } None"#
+    );
+}
+
+#[tokio::test]
+async fn fields_narrow_the_answer() {
+    for path in ["/api/v1/applications", "/api/v1/applications/web"] {
+        let (_, body) = send(&format!("GET {path}?fields=more.b"), &[]).await;
+        assert_eq!(body, json!({ "more": { "b": 2 } }));
+        let (_, body) = send(&format!("GET {path}?fields=-asked,more.b"), &[]).await;
+        assert_eq!(body, json!({ "more": { "a": 1 } }));
+    }
+}
+
+#[tokio::test]
+async fn bad_queries_and_names_are_refused() {
+    for (path, sentence) in [
+        ("?selektor=a", "unknown query parameter `selektor`; known are name, projects"),
+        ("?selector=a=b=c", "`selector`: "),
+        ("?fields=a..b", "`fields`: "),
+        ("?name=a&name=b", "the query parameter `name` stands several times"),
+        ("/web?refresh=now", "`refresh` is `normal` or `hard`, not `now`"),
+        ("/web?appNamespace=a/b", "no namespace can be called \"a/b\""),
+        ("/web?appNamespace=a.b", "no namespace can be called"),
+        ("/Web", "no application can be called \"Web\""),
+        ("/..%2fx", "no application can be called"),
+        ("/-a", "no application can be called"),
+        ("/web/drift?refresh=hard", "unknown query parameter `refresh`; known are appNamespace, project"),
+    ] {
+        let (status, message) = refused(&format!("GET /api/v1/applications{path}"), &[]).await;
+        assert!(status == 400 && message.starts_with(sentence), "{path}: {status} {message}");
+    }
+}
+
+#[tokio::test]
+async fn drift_comes_as_the_caller_likes() {
+    for (accept, format) in [
+        ("text/plain", "Text"),
+        ("text/*;q=0.9, application/json;q=0.5", "Text"),
+        ("text/plain, application/json", "Json"),
+        ("application/json, text/plain;q=0.5", "Json"),
+        ("text/html, */*", "Json"),
+        ("garbage;;q=x,", "Json"),
+    ] {
+        let asked = asked("GET /api/v1/applications/web/drift", &[&format!("accept: {accept}")]).await;
+        assert!(asked.ends_with(format), "{accept}: {asked}");
+    }
+    assert!(asked("GET /api/v1/applications/web/drift", &[]).await.ends_with("Json"));
+}
+
+#[tokio::test]
+async fn only_loopback_hosts_are_answered() {
+    for host in ["localhost", "LOCALHOST:80", "127.0.0.1:8080", "[::1]:8080", "127.8.8.8"] {
+        assert_eq!(send("GET /api/version", &[&format!("host: {host}")]).await.0, 200, "{host}");
+    }
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.nip.io",
+        "10.0.0.1",
+        "0.0.0.0",
+        "[::]",
+        "localhost@evil",
+    ] {
+        let (status, message) = refused("GET /api/version", &[&format!("host: {host}")]).await;
+        assert!(status == 403 && message.starts_with("without authentication"), "{host}: {status} {message}");
+    }
+    assert_eq!(refused("GET /api/version", &["host: not a host"]).await.0, 400);
+    // The request line may name a host of its own.
+    assert_eq!(refused("GET http://evil.example/api/version", &["host: localhost"]).await.0, 400);
+    let nameless = warp::test::request().path("/api/version").reply(&echo()).await;
+    assert_eq!(nameless.status(), 403);
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_are_refused() {
+    let sync = "POST /api/v1/applications/web/sync";
+    for origin in ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:1"] {
+        assert_eq!(send(sync, &[POST[0], &format!("origin: {origin}")]).await.0, 200, "{origin}");
+    }
+    for origin in ["https://evil.example", "null", "http://localhost.evil.example", "localhost", ""] {
+        let (status, message) = refused(sync, &[POST[0], &format!("origin: {origin}")]).await;
+        assert!(status == 403 && message.contains("other sites"), "{origin}: {status} {message}");
+    }
+    assert_eq!(refused("GET /api/version", &["origin: https://evil.example"]).await.0, 403);
+    for plain in
+        [&[][..], &["content-type: text/plain"], &["content-type: application/x-www-form-urlencoded"]]
+    {
+        assert_eq!(refused(sync, plain).await.0, 415, "{plain:?}");
+    }
+    assert_eq!(send(sync, &["content-type: Application/JSON; charset=utf-8"]).await.0, 200);
+}
+
+#[tokio::test]
+async fn refusals_have_the_shape_of_argo_cd() {
+    let (status, body) = send("GET /api/v1/applications/gone", &[]).await;
+    assert_eq!(status, 404);
+    assert_eq!(body, json!({ "error": "no app `gone` None", "code": 5, "message": "no app `gone` None" }));
+}
+
+#[tokio::test]
+async fn an_agent_that_stops_is_unavailable() {
+    let (requests, asked) = mpsc::channel(1);
+    drop(asked);
+    let api = filter(requests, Limits::default());
+    let response =
+        warp::test::request().path("/api/v1/applications").header("host", "localhost").reply(&api).await;
+    assert_eq!(response.status(), 503);
+
+    let (requests, mut asked) = mpsc::channel::<Request>(1);
+    tokio::spawn(async move { drop(asked.recv().await) });
+    let api = filter(requests, Limits::default());
+    let response =
+        warp::test::request().path("/api/v1/applications").header("host", "localhost").reply(&api).await;
+    assert_eq!(response.status(), 503);
+}
+
+#[tokio::test]
+async fn text_is_answered_as_text() {
+    let (requests, mut asked) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let Some(Request::Drift { reply, .. }) = asked.recv().await else { panic!("no drift asked") };
+        reply.send(Ok(Body::Text("--- live\n+++ desired\n".to_owned()))).unwrap();
+    });
+    let response = warp::test::request()
+        .path("/api/v1/applications/web/drift")
+        .header("host", "localhost")
+        .header("accept", "text/plain")
+        .reply(&filter(requests, Limits::default()))
+        .await;
+    assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(response.body(), "--- live\n+++ desired\n");
+}
