@@ -261,3 +261,118 @@ fn new_entry(sides: &Sides<'_>, ours: &FieldSet, changed: &[(usize, FieldSet)]) 
     }
     Value::Object(entry)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config_map(data: &Value, managed: &Value) -> Object {
+        Object::from_value(json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data,
+            "metadata": {"name": "c", "resourceVersion": "7", "creationTimestamp": "2026-01-01T10:00:00Z",
+                "managedFields": managed}}))
+        .unwrap()
+    }
+
+    fn entry(manager: &str, operation: &str, version: &str, fields: &[&str]) -> Value {
+        let data: Map<String, Value> = fields.iter().map(|field| (format!("f:{field}"), json!({}))).collect();
+        json!({"manager": manager, "operation": operation, "apiVersion": version, "fieldsType": "FieldsV1",
+            "time": "2026-01-01T10:00:00Z", "fieldsV1": {"f:data": data}})
+    }
+
+    fn desired() -> Object {
+        config_map(&json!({"a": "1"}), &json!([]))
+    }
+
+    fn live(managed: &Value) -> Object {
+        config_map(&json!({"a": "1", "b": "2"}), managed)
+    }
+
+    #[test]
+    fn the_patch_replaces_the_resource_version_and_keeps_times_and_what_it_cannot_read() {
+        let unreadable = json!({"manager": "x", "operation": "Update", "fieldsV1": {"?": 1}});
+        let managed = json!([unreadable, entry("argocd-controller", "Apply", "v1", &["a", "b"])]);
+        assert_eq!(
+            adopt(&desired(), &live(&managed)).unwrap(),
+            json!([
+                {"op": "replace", "path": "/metadata/managedFields",
+                    "value": [unreadable, entry("tautline", "Apply", "v1", &["a", "b"])]},
+                {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+            ])
+        );
+    }
+
+    #[test]
+    fn nothing_is_adopted_where_it_changes_nothing() {
+        let adopts = |entry: Value| adopt(&desired(), &live(&json!([entry]))).is_some();
+        assert!(adopts(entry("helm", "Apply", "v1", &["b"])));
+        assert!(!adopts(entry("helm", "Apply", "v1", &["a"])), "all of it is in Git");
+        assert!(!adopts(entry("helm", "Update", "v1", &["b"])), "nobody says that helm set it");
+        assert!(!adopts(entry("helm", "Apply", "v2", &["b"])), "paths of another version");
+        assert!(!adopts(entry("somebody", "Apply", "v1", &["b"])), "not a tool that we take over from");
+        assert!(!adopts(entry("argocd-controller", "Apply", "v1", &["gone"])), "not there any more");
+    }
+
+    #[test]
+    fn a_tool_s_update_entry_follows_its_own_apply_entry() {
+        let managed = json!([
+            entry("argocd-controller", "Apply", "v1", &["b"]),
+            entry("argocd-controller", "Update", "v1", &["b", "c"]),
+        ]);
+        let patch = adopt(&desired(), &live(&managed)).unwrap();
+        assert_eq!(
+            patch[0]["value"],
+            json!([
+                entry("argocd-controller", "Update", "v1", &["c"]),
+                entry("tautline", "Apply", "v1", &["b"])
+            ])
+        );
+    }
+
+    #[test]
+    fn a_hand_that_holds_what_we_drop_lets_go() {
+        let managed = json!([
+            entry("tautline", "Apply", "v1", &["a", "b"]),
+            entry("k9s", "Update", "v1", &["b", "c"]),
+            entry("somebody", "Update", "v1", &["b"]),
+        ]);
+        let patch = adopt(&desired(), &live(&managed)).unwrap();
+        assert_eq!(patch[0]["value"][1], entry("k9s", "Update", "v1", &["c"]));
+        assert_eq!(patch[0]["value"][2], managed[2]);
+        assert_eq!(drops(&desired(), &live(&managed)).members(), [Path::fields(&["data", "b"])]);
+    }
+
+    #[test]
+    fn replicas_stay_with_whoever_has_them() {
+        let deployment = |replicas: Option<i64>, managed: Value| {
+            Object::from_value(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "web", "managedFields": managed}, "spec": {"replicas": replicas}}))
+            .unwrap()
+        };
+        let managed = json!([{"manager": "argocd-controller", "operation": "Apply", "apiVersion": "apps/v1",
+            "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        assert_eq!(adopt(&deployment(None, json!([])), &deployment(Some(5), managed)), None);
+    }
+
+    #[test]
+    fn added_by_hand_is_what_a_person_set_and_nobody_depends_on() {
+        let added = |time: &str, fields: Value| {
+            let entry = json!({"manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1", "time": time,
+                "fieldsV1": fields});
+            let mut live = live(&json!([entry]));
+            live.set_annotation("kubectl.kubernetes.io/restartedAt", "now");
+            live.fields_mut().insert("spec".into(), json!({"x": 1, "clusterIP": "None"}));
+            live.metadata_mut().insert("finalizers".into(), json!(["f"]));
+            let desired = desired();
+            let sides = Sides::of(&desired, &live, &Rules::default());
+            let paths = additions(&sides, HAND_TOOLS);
+            paths.iter().map(|(_, path)| path.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let (creation, later) = ("2026-01-01T10:00:00Z", "2026-01-01T11:00:00Z");
+        assert_eq!(added(later, json!({"f:data": {"f:b": {}}, "f:spec": {"f:x": {}}})), "data.b spec.x");
+        assert_eq!(added(creation, json!({"f:data": {"f:b": {}}, "f:spec": {"f:x": {}}})), "data.b");
+        assert_eq!(added(later, json!({"f:spec": {"f:clusterIP": {}}})), "");
+        assert_eq!(added(later, json!({"f:metadata": {"f:finalizers": {"v:\"f\"": {}}}})), "");
+        let restarted = json!({"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}}});
+        assert_eq!(added(later, restarted), "");
+    }
+}

@@ -191,3 +191,63 @@ pub(crate) fn is_blank(value: &Value) -> bool {
         Value::Object(map) => map.values().all(is_blank),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// One line per difference, in lists that `owned` (`fieldsV1`) tells the kind of.
+    fn found(desired: &Value, live: &Value, owned: &Value) -> String {
+        let owned = FieldSet::from_fields_v1(owned).unwrap();
+        let lines = gaps(desired, live, &owned, None).into_iter().map(|d| format!("{} {:?}", d.path, d.gap));
+        lines.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn keyed_lists() {
+        let owned = json!({"f:l": {"k:{\"name\":\"a\"}": {".": {}, "f:name": {}}}});
+        let live = json!({"l": [{"name": "x", "v": 9}, {"name": "a", "v": 1}, {"name": "b", "v": 2}]});
+        let say = |list: Value| found(&json!({"l": list}), &live, &owned);
+        assert_eq!(say(json!([{"name": "a", "v": 1}, {"name": "b"}])), "");
+        assert_eq!(
+            say(json!([{"name": "b"}, {"name": "a"}])),
+            "l Unsure",
+            "only the server knows about order"
+        );
+        assert_eq!(say(json!([{"name": "a", "v": 2}])), r#"l[name="a"].v Changed"#);
+        assert_eq!(say(json!([{"name": "c"}])), r#"l[name="c"] Missing"#);
+        assert_eq!(say(json!([{"name": "a"}, {"name": "a"}])), r#"l[name="a"] Unsure; l[name="a"] Unsure"#);
+        assert_eq!(say(json!([])), "l Unsure");
+        assert_eq!(say(json!({"a": 1})), "l Changed");
+    }
+
+    #[test]
+    fn sets() {
+        let owned = json!({"f:l": {"v:\"a\"": {}}});
+        let say = |list: Value| found(&json!({"l": list}), &json!({"l": ["x", "a", "b"]}), &owned);
+        assert_eq!(say(json!(["a", "b"])), "");
+        assert_eq!(say(json!(["b", "a"])), "l Unsure");
+        assert_eq!(say(json!(["a", "c"])), r#"l[="c"] Missing"#);
+    }
+
+    #[test]
+    fn lists_that_nobody_told_the_kind_of() {
+        let say = |list: Value| {
+            found(&json!({"l": list}), &json!({"l": [{"p": 1, "proto": "TCP"}, 2]}), &json!({}))
+        };
+        assert_eq!(say(json!([{"p": 1, "proto": "TCP"}, 2])), "");
+        assert_eq!(say(json!([{"p": 1}, 2])), "l Unsure", "a default, or dropped from Git");
+        assert_eq!(say(json!([{"p": 3}, 2])), "l[0].p Changed");
+        assert_eq!(say(json!([2])), "l Changed");
+    }
+
+    #[test]
+    fn atomic_maps() {
+        let say =
+            |map: Value| found(&json!({"m": map}), &json!({"m": {"a": 1, "b": 2}}), &json!({"f:m": {}}));
+        assert_eq!(say(json!({"a": 1, "b": 2})), "");
+        assert_eq!(say(json!({"a": 1})), "m Unsure");
+        assert_eq!(say(json!({"a": 2})), "m.a Changed");
+    }
+}

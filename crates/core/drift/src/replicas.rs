@@ -41,3 +41,44 @@ pub(crate) fn of(object: &Object) -> Option<&Value> {
 pub(crate) fn path() -> Path {
     Path::fields(&["spec", "replicas"])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(replicas: Option<i64>, owners: &[&str]) -> Object {
+        let managed: Vec<Value> = owners
+            .iter()
+            .map(|manager| {
+                json!({"manager": manager, "operation": "Apply", "apiVersion": "apps/v1",
+                    "fieldsV1": {"f:spec": {"f:replicas": {}}}})
+            })
+            .collect();
+        Object::from_value(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "7", "managedFields": managed},
+            "spec": {"replicas": replicas, "paused": true}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_body_holds_live_s_value_and_its_resource_version_and_nothing_else() {
+        let body = hand_over(&deployment(None, &[]), &deployment(Some(5), &["tautline"])).unwrap();
+        assert_eq!(
+            body.into_value(),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 5},
+                "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "7"}})
+        );
+    }
+
+    #[test]
+    fn only_what_nobody_else_holds_is_handed_over() {
+        let handed = |desired, live, owners: &[&str]| {
+            hand_over(&deployment(desired, &[]), &deployment(live, owners)).is_some()
+        };
+        assert!(handed(None, Some(5), &["tautline"]));
+        assert!(!handed(Some(3), Some(5), &["tautline"]));
+        assert!(!handed(None, None, &["tautline"]));
+        assert!(!handed(None, Some(5), &["kubectl-edit"]));
+        assert!(!handed(None, Some(5), &["tautline", "tautline-scale"]));
+    }
+}

@@ -167,6 +167,7 @@ pub(crate) fn pruned(children: impl Iterator<Item = (Step, FieldSet)>) -> BTreeM
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn set(value: &Value) -> FieldSet {
@@ -198,5 +199,23 @@ mod tests {
         assert!(!atomic.owns(&Path::fields(&["spec", "other"])));
         let granular = set(&json!({"f:spec": {"f:selector": {".": {}, "f:app": {}}}}));
         assert!(!granular.owns(&Path::fields(&["spec", "selector", "tier"])));
+    }
+
+    fn any_set() -> impl Strategy<Value = FieldSet> {
+        prop::collection::vec(prop::collection::vec("[a-c]", 1..4), 0..8).prop_map(|paths| {
+            FieldSet::of(paths.iter().map(|steps| Path(steps.iter().map(Step::field).collect())))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn laws(a in any_set(), b in any_set()) {
+            prop_assert_eq!(a.union(&b), b.union(&a));
+            prop_assert_eq!(a.intersection(&b), b.intersection(&a));
+            prop_assert_eq!(a.difference(&b).union(&a.intersection(&b)), a.clone());
+            prop_assert!(a.difference(&b).intersection(&b).is_empty());
+            prop_assert_eq!(FieldSet::of(a.members()), a.clone());
+            prop_assert_eq!(FieldSet::from_fields_v1(&a.to_fields_v1()), Some(a));
+        }
     }
 }
