@@ -24,7 +24,7 @@ What a pod does is chosen by the tag of its first container's image, as in `--im
 
 Environment:
   TAUTLINE_LAB_CACHE       where the built programs are kept [~/.cache/tautline/lab]
-  TMPDIR                   where a running lab keeps its data, a folder of its own that goes when it ends [/tmp]
+  TMPDIR                   where a running lab keeps its data, until it ends [/tmp]
   TAUTLINE_LAB_KUBECONFIG  a cluster that tests use instead of a lab";
 
 fn main() -> ExitCode {

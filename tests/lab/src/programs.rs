@@ -84,7 +84,11 @@ pub fn programs() -> Result<PathBuf> {
 /// Returns the folder that outlives every lab: `$TAUTLINE_LAB_CACHE`, else `$XDG_CACHE_HOME/tautline/lab`,
 /// else `~/.cache/tautline/lab`.
 pub(crate) fn cache_folder() -> Result<PathBuf> {
-    cache_folder_from(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+    let folder = cache_folder_from(|name| {
+        std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    })?;
+    // Servers run in folders of their own, and links point into this one.
+    std::path::absolute(folder).context("find the cache folder")
 }
 
 fn cache_folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf> {

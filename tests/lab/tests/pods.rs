@@ -2,14 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, in its helpers as well")]
 
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::process::{Command, Stdio};
 
 use lab::Lab;
 use serde_json::Value;
 
 const WAITING: &str = "jsonpath={.status.containerStatuses[0].state.waiting.reason}";
-const RESTARTS: &str = "jsonpath={.status.containerStatuses[0].restartCount}";
 
 /// A pod named `web` in a namespace of its own.
 struct Pod {
@@ -26,19 +25,60 @@ impl Pod {
         Self { lab, namespace }
     }
 
-    /// Waits for a condition of `kubectl wait`, and returns the status that the pod has then.
+    /// Waits for a condition of `kubectl wait`, and returns the status that fulfilled it.
     fn until(&self, condition: &str) -> Value {
         let condition = format!("--for={condition}");
-        let waited =
-            self.lab.kubectl(&["-n", &self.namespace, "wait", "pod/web", &condition, "--timeout=90s"]);
-        waited.unwrap_or_else(|error| panic!("{error:#}\n{:#}", self.status()));
-        self.status()
-    }
-
-    fn status(&self) -> Value {
-        let pod = self.lab.kubectl(&["-n", &self.namespace, "get", "pod", "web", "-o", "json"]).unwrap();
+        let wait = ["-n", &self.namespace, "wait", "pod/web", &condition, "--timeout=90s", "-o", "json"];
+        let pod = self.lab.kubectl(&wait).unwrap_or_else(|error| panic!("{error:#}\n{}", self.describe()));
         serde_json::from_str::<Value>(&pod).unwrap()["status"].take()
     }
+
+    fn describe(&self) -> String {
+        self.lab.kubectl(&["-n", &self.namespace, "describe", "pod", "web"]).unwrap_or_default()
+    }
+}
+
+/// Runs a pod and returns each state that its first container goes through, up to the one that begins with
+/// `last`. The pod is held back until the watch has shown it, so that no state is missed.
+fn history(image: &str, last: &str) -> Vec<String> {
+    let pod = Pod::run(image, &[r#"--overrides={"spec":{"schedulingGates":[{"name":"lab/hold"}]}}"#]);
+    let mut watch = Command::new(lab::programs().unwrap().join("kubectl"))
+        .args(["-n", &pod.namespace, "get", "pods", "--watch", "-o", "json"])
+        .env("KUBECONFIG", pod.lab.kubeconfig())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let shown = serde_json::Deserializer::from_reader(BufReader::new(watch.stdout.take().unwrap()));
+    let mut states: Vec<String> = Vec::new();
+    for shown in shown.into_iter::<Value>() {
+        if states.is_empty() {
+            let release = r#"[{"op":"remove","path":"/spec/schedulingGates"}]"#;
+            pod.lab
+                .kubectl(&["-n", &pod.namespace, "patch", "pod", "web", "--type=json", "-p", release])
+                .unwrap();
+        }
+        states.push(state(&shown.unwrap()["status"]));
+        if states.last().unwrap().starts_with(last) {
+            break;
+        }
+    }
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    // Changes elsewhere in the pod show the same state again.
+    states.dedup();
+    states
+}
+
+/// Returns a line such as `Running ready=false restarts=1 CrashLoopBackOff`.
+fn state(status: &Value) -> String {
+    let phase = status["phase"].as_str().unwrap();
+    let container = &status["containerStatuses"][0];
+    if container.is_null() {
+        return phase.to_owned();
+    }
+    let reasons = ["waiting", "terminated"].map(|state| container["state"][state]["reason"].as_str());
+    let reason = reasons.into_iter().flatten().next().unwrap_or("running");
+    format!("{phase} ready={} restarts={} {reason}", container["ready"], container["restartCount"])
 }
 
 /// Returns `<type>=<status>` of a condition, with the reason and message when it has them.
@@ -106,20 +146,15 @@ fn an_image_that_cannot_be_pulled_says_why() {
 
 #[test]
 fn the_first_pull_error_comes_before_the_back_off() {
-    let pod = Pod::run("web:not-found", &[]);
-    // Events stay, while the first state may have passed before a command looks.
-    let mut events = Command::new(lab::programs().unwrap().join("kubectl"))
-        .args(["get", "events", "--watch", "--field-selector=involvedObject.name=web,reason=Failed"])
-        .args(["-n", &pod.namespace, "-o", r#"jsonpath={.message}{"\n"}"#])
-        .env("KUBECONFIG", pod.lab.kubeconfig())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(events.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let messages: Vec<String> = lines.take(2).collect();
-    events.kill().unwrap();
-    events.wait().unwrap();
-    assert_eq!(messages, ["Error: ErrImagePull", "Error: ImagePullBackOff"]);
+    assert_eq!(
+        history("web:not-found", "Pending ready=false restarts=0 ImagePullBackOff"),
+        [
+            "Pending",
+            "Pending ready=false restarts=0 ContainerCreating",
+            "Pending ready=false restarts=0 ErrImagePull",
+            "Pending ready=false restarts=0 ImagePullBackOff",
+        ]
+    );
 }
 
 #[test]
@@ -133,21 +168,37 @@ fn a_name_that_cannot_be_read_is_refused() {
 }
 
 #[test]
-fn a_crashing_container_is_restarted_after_longer_and_longer_waits() {
+fn a_crashing_container_is_restarted_at_once_and_then_after_waits() {
+    assert_eq!(
+        history("web:crash", "Running ready=false restarts=3"),
+        [
+            "Pending",
+            "Pending ready=false restarts=0 ContainerCreating",
+            "Running ready=false restarts=0 running",
+            "Running ready=false restarts=0 Error",
+            "Running ready=false restarts=1 running",
+            "Running ready=false restarts=1 Error",
+            "Running ready=false restarts=1 CrashLoopBackOff",
+            "Running ready=false restarts=2 running",
+            "Running ready=false restarts=2 Error",
+            "Running ready=false restarts=2 CrashLoopBackOff",
+            "Running ready=false restarts=3 running",
+        ]
+    );
+}
+
+#[test]
+fn a_crashing_container_says_how_it_ended_and_how_long_it_waits() {
     let pod = Pod::run("web:crash", &[]);
-    for (restarts, wait) in [(1, "10s"), (2, "20s")] {
-        pod.until(&format!("{RESTARTS}={restarts}"));
-        let status = pod.until(&format!("{WAITING}=CrashLoopBackOff"));
-        let container = &status["containerStatuses"][0];
-        assert_eq!(container["restartCount"], restarts);
-        assert_eq!(container["ready"], false);
-        assert_eq!(container["lastState"]["terminated"]["exitCode"], 1);
-        assert_eq!(container["lastState"]["terminated"]["reason"], "Error");
-        let message = container["state"]["waiting"]["message"].as_str().unwrap();
-        let begin = format!("back-off {wait} restarting failed container=web pod=web_{}(", pod.namespace);
-        assert!(message.starts_with(&begin), "{message}");
-        assert_eq!(status["phase"], "Running");
-    }
+    let status = pod.until(&format!("{WAITING}=CrashLoopBackOff"));
+    let container = &status["containerStatuses"][0];
+    assert_eq!(container["lastState"]["terminated"]["exitCode"], 1);
+    assert_eq!(container["lastState"]["terminated"]["reason"], "Error");
+    let restarts = usize::try_from(container["restartCount"].as_u64().unwrap()).unwrap();
+    let wait = ["10s", "20s", "40s", "1m20s", "2m40s", "5m0s"][restarts - 1];
+    let message = container["state"]["waiting"]["message"].as_str().unwrap();
+    let begin = format!("back-off {wait} restarting failed container=web pod=web_{}(", pod.namespace);
+    assert!(message.starts_with(&begin), "{message}");
 }
 
 #[test]
@@ -162,22 +213,41 @@ fn the_containers_beside_a_failing_one_run() {
 
 #[test]
 fn ready_then_crash_is_ready_first_and_again() {
+    assert_eq!(
+        history("web:ready-then-crash", "Running ready=true restarts=2"),
+        [
+            "Pending",
+            "Pending ready=false restarts=0 ContainerCreating",
+            "Running ready=true restarts=0 running",
+            "Running ready=false restarts=0 Error",
+            "Running ready=true restarts=1 running",
+            "Running ready=false restarts=1 Error",
+            "Running ready=false restarts=1 CrashLoopBackOff",
+            "Running ready=true restarts=2 running",
+        ]
+    );
+}
+
+#[test]
+fn the_conditions_follow_a_container_that_crashes_after_it_was_ready() {
     let pod = Pod::run("web:ready-then-crash", &[]);
-    assert_eq!(pod.until("condition=Ready")["containerStatuses"][0]["restartCount"], 0);
+    assert_eq!(condition(&pod.until("condition=Ready"), "Ready"), "True");
     let status = pod.until("condition=Ready=false");
     assert_eq!(condition(&status, "Ready"), "False ContainersNotReady containers with unready status: [web]");
-    pod.until(&format!("{RESTARTS}=1"));
-    let status = pod.until("condition=Ready");
-    assert_eq!(status["containerStatuses"][0]["lastState"]["terminated"]["exitCode"], 1);
+    assert_eq!(condition(&pod.until("condition=Ready"), "ContainersReady"), "True");
 }
 
 #[test]
 fn a_slow_pod_runs_before_it_is_ready() {
-    let pod = Pod::run("web:slow", &[]);
-    let status = pod.until("jsonpath={.status.phase}=Running");
-    assert_eq!(status["containerStatuses"][0]["ready"], false);
-    let status = pod.until("condition=Ready");
-    assert_eq!(status["containerStatuses"][0]["ready"], true);
+    assert_eq!(
+        history("web:slow", "Running ready=true"),
+        [
+            "Pending",
+            "Pending ready=false restarts=0 ContainerCreating",
+            "Running ready=false restarts=0 running",
+            "Running ready=true restarts=0 running",
+        ]
+    );
 }
 
 #[test]
