@@ -2,9 +2,11 @@
 
 use crate::credentials::Credentials;
 use crate::error::{Kind, SourceError, printable};
+use crate::packs;
 use crate::url::RepoUrl;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// One bare clone in the cache folder. It only ever gains objects; a damaged one is replaced as a whole.
@@ -17,6 +19,8 @@ pub(crate) struct CacheClone {
     building: Mutex<()>,
     /// Held for reading while objects are read, for writing while the folder is replaced.
     swap: RwLock<()>,
+    /// How often the folder was replaced.
+    generation: AtomicU64,
 }
 
 /// Names who has been served from this repository: marks of credentials, one per line. Without it an app could
@@ -26,11 +30,22 @@ const ACCESS: &str = "tautline-access";
 impl CacheClone {
     pub(crate) fn new(cache: &Path, url: &RepoUrl) -> Self {
         let folder = cache.join(model::digest(url.normalised().as_bytes()).short(32));
-        Self { folder, fetching: Mutex::default(), building: Mutex::default(), swap: RwLock::default() }
+        Self {
+            folder,
+            fetching: Mutex::default(),
+            building: Mutex::default(),
+            swap: RwLock::default(),
+            generation: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
         self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether the clone is still the one that somebody found damaged.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     /// Runs something on the clone while nobody replaces it. A folder that is no repository counts as damaged.
@@ -41,6 +56,21 @@ impl CacheClone {
         let _guard = self.swap.read().unwrap_or_else(PoisonError::into_inner);
         let repository = git2::Repository::open_bare(&self.folder)?;
         work(&repository)
+    }
+
+    /// Tidies up after a fetch; what goes wrong is tried again after the next.
+    pub(crate) fn merge_packs(&self) {
+        match self.with(packs::merge) {
+            Ok(replaced) if !replaced.is_empty() => {
+                let _guard = self.swap.write().unwrap_or_else(PoisonError::into_inner);
+                for path in replaced {
+                    // Not every pack has a file of each kind.
+                    drop(fs::remove_file(path));
+                }
+            }
+            Ok(_) => {}
+            Err(fault) => tracing::debug!(?fault, folder = %self.folder.display(), "packs are not merged"),
+        }
     }
 
     /// Opens the clone to talk to a server, which may take long: without holding up who wants to replace it. Makes an
@@ -80,6 +110,7 @@ impl CacheClone {
             });
         let moved = made.and_then(|()| {
             let _guard = self.swap.write().unwrap_or_else(PoisonError::into_inner);
+            self.generation.fetch_add(1, Ordering::Relaxed);
             swap(&self.folder, &fresh, &old).map_err(|error| disk(&error))
         });
         // What is left over is removed again at the next start.

@@ -26,6 +26,7 @@ mod credentials;
 mod error;
 mod listing;
 mod local;
+mod packs;
 mod pool;
 mod refs;
 mod remote;

@@ -46,6 +46,10 @@ impl Call<'_> {
         revision: &Revision,
     ) -> Result<(), SourceError> {
         let _guard = clone.lock();
+        self.complete(clone, refs, revision)
+    }
+
+    fn complete(&self, clone: &CacheClone, refs: &Refs, revision: &Revision) -> Result<(), SourceError> {
         drop(clone.ensure()?);
         let fetched = clone.with(|repository| {
             if commit_of(repository, revision).is_ok() {
@@ -55,19 +59,26 @@ impl Call<'_> {
             self.fill(repository, refs, revision)
         });
         match fetched {
+            Ok(()) => {
+                clone.merge_packs();
+                Ok(())
+            }
             Err(Fault::Damaged(_)) => self.renew(clone, refs, revision),
             other => other.map_err(|fault| self.plain(fault)),
         }
     }
 
-    /// Replaces a damaged clone by a new one.
+    /// Replaces a clone that was damaged at `generation` by a new one, unless another call did.
     pub(crate) fn rebuild(
         &self,
-        clone: &CacheClone,
+        (clone, generation): (&CacheClone, u64),
         refs: &Refs,
         revision: &Revision,
     ) -> Result<(), SourceError> {
         let _guard = clone.lock();
+        if clone.generation() != generation {
+            return self.complete(clone, refs, revision);
+        }
         self.renew(clone, refs, revision)
     }
 

@@ -286,6 +286,7 @@ impl Sources {
             let (clone, work) = (Arc::clone(&clone), Arc::clone(&work));
             inner.disk.run("", inner.config.timeout, move |token| clone.with(|git| work(git, token)))
         };
+        let generation = clone.generation();
         let again = match run().await {
             Ok(done) => return Ok(done),
             Err(Fault::Source(error)) => return Err(error),
@@ -297,7 +298,10 @@ impl Sources {
                 let refs = self.refs(repository).await?;
                 let (clone, revision) = (Arc::clone(&clone), revision.clone());
                 let timeout = inner.config.fetch_timeout;
-                self.call(repository, timeout, move |call| call.rebuild(&clone, &refs, &revision)).await
+                self.call(repository, timeout, move |call| {
+                    call.rebuild((&clone, generation), &refs, &revision)
+                })
+                .await
             }
         };
         match (again, run().await) {

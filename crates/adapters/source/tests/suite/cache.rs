@@ -19,27 +19,27 @@ fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(path, bytes).unwrap();
 }
 
+fn rewrite_all(served: &Served, extension: &str, change: impl Fn(&mut Vec<u8>)) {
+    for path in packs(served, extension) {
+        rewrite(&path, &change);
+    }
+}
+
+fn flip(bytes: &mut [u8]) {
+    for byte in bytes {
+        *byte ^= 0x55;
+    }
+}
+
 type Damage = (&'static str, fn(&Served));
 
 const DAMAGES: [Damage; 9] = [
-    ("flipped pack", |it| {
-        packs(it, "pack")
-            .iter()
-            .for_each(|path| rewrite(path, |b| b[14..].iter_mut().for_each(|b| *b ^= 0x55)))
-    }),
-    ("truncated pack", |it| {
-        packs(it, "pack").iter().for_each(|path| rewrite(path, |bytes| bytes.truncate(30)))
-    }),
-    ("empty pack", |it| packs(it, "pack").iter().for_each(|path| rewrite(path, Vec::clear))),
-    ("flipped index", |it| {
-        packs(it, "idx")
-            .iter()
-            .for_each(|path| rewrite(path, |b| b[1040..].iter_mut().for_each(|b| *b ^= 0x55)))
-    }),
-    ("truncated index", |it| {
-        packs(it, "idx").iter().for_each(|path| rewrite(path, |bytes| bytes.truncate(100)))
-    }),
-    ("no pack", |it| packs(it, "pack").iter().for_each(|path| std::fs::remove_file(path).unwrap())),
+    ("flipped pack", |it| rewrite_all(it, "pack", |bytes| flip(&mut bytes[14..]))),
+    ("truncated pack", |it| rewrite_all(it, "pack", |bytes| bytes.truncate(30))),
+    ("empty pack", |it| rewrite_all(it, "pack", Vec::clear)),
+    ("flipped index", |it| rewrite_all(it, "idx", |bytes| flip(&mut bytes[1040..]))),
+    ("truncated index", |it| rewrite_all(it, "idx", |bytes| bytes.truncate(100))),
+    ("no pack", |it| packs(it, "pack").iter().try_for_each(std::fs::remove_file).unwrap()),
     ("no objects", |it| std::fs::remove_dir_all(it.place.clones()[0].join("objects")).unwrap()),
     ("no HEAD", |it| std::fs::remove_file(it.place.clones()[0].join("HEAD")).unwrap()),
     ("no clone", |it| std::fs::remove_dir_all(&it.place.clones()[0]).unwrap()),
@@ -124,4 +124,19 @@ async fn many_callers_share_one_fetch() {
         assert_eq!(read.await.unwrap(), "a.yaml: 1");
     }
     assert_eq!(it.n_fetches(), 1);
+}
+
+#[tokio::test]
+async fn many_fetches_leave_few_packs_and_lose_nothing() {
+    let it = Served::new();
+    let first = it.repo.commit("main", &[("a.yaml", "first")]);
+    assert_eq!(it.read("").await, "a.yaml: first");
+    it.repo.delete("refs/heads/main");
+    for n in 0..45 {
+        it.repo.commit("main", &[("a.yaml", &format!("{n}"))]);
+        assert_eq!(it.read("").await, format!("a.yaml: {n}"));
+    }
+    assert!(packs(&it, "pack").len() < 10, "{}", packs(&it, "pack").len());
+    assert_eq!(packs(&it, "pack").len(), packs(&it, "idx").len());
+    assert_eq!(it.read(first.as_str()).await, "a.yaml: first", "no ref leads to it any more");
 }

@@ -197,9 +197,7 @@ async fn only_selected_files_count_for_the_limits() {
     let told = async |wanted: &'static str| {
         let listing =
             place.sources.read(&repo.at(), &revision, &folder(""), move |path| wanted.contains(path)).await;
-        listing
-            .map(|listing| show(&listing))
-            .unwrap_or_else(|error| format!("{:?}: {}", error.kind, error.message))
+        listing.map_or_else(|error| format!("{:?}: {}", error.kind, error.message), |listing| show(&listing))
     };
     assert_eq!(told("a.yaml").await, "a.yaml: 12345678");
     assert_eq!(told("a.yaml d.yaml").await, "a.yaml: 12345678, d.yaml: 12345678");

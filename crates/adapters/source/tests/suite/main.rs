@@ -1,4 +1,5 @@
 //! Does the crate read real repositories, on disk and from a server, good ones and bad ones?
+#![expect(clippy::unwrap_used, reason = "clippy allows it in test functions only, not in what they call")]
 
 mod cache;
 mod content;

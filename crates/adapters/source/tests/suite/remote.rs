@@ -202,18 +202,18 @@ async fn a_host_that_never_answers_stops_only_itself() {
 #[tokio::test]
 async fn a_call_nobody_waits_for_is_not_made() {
     let it = Served::in_place(Place::with(|config| (config.threads, config.per_host) = (1, 1)));
-    let (sources, dead) = (it.place.sources.clone(), at(&it.server.url("status/500/first")));
-    let queued = at(&it.server.url("status/500/dropped"));
-    {
-        let first = sources.refs(&dead);
-        let second = sources.refs(&queued);
-        tokio::pin!(second);
-        // Polled once, so that it is queued, and then dropped.
-        let waited = tokio::time::timeout(Duration::ZERO, &mut second).await;
-        drop(waited);
-        first.await.unwrap_err();
+    let (sources, first) = (it.place.sources.clone(), at(&it.server.url("gate/first")));
+    let first = tokio::spawn(async move { sources.refs(&first).await });
+    while it.server.seen().is_empty() {
+        tokio::task::yield_now().await;
     }
+    let second = at(&it.server.url("status/500/second"));
+    let second = tokio::time::timeout(Duration::from_millis(1), it.place.sources.refs(&second)).await;
+    assert!(second.is_err(), "it waits for the only thread, and then nobody waits for it");
+    it.server.open_gate();
+    assert_eq!(first.await.unwrap().unwrap_err().kind, Kind::Unavailable);
     assert_eq!(it.read("").await, "a.yaml: 1");
+    assert!(it.server.seen().iter().all(|seen| !seen.line.contains("second")));
 }
 
 #[tokio::test]

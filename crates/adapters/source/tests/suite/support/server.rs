@@ -6,13 +6,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// What the server does with each request, by the first part of its path.
 pub(crate) struct Server {
     pub(crate) address: String,
     pub(crate) port: u16,
     seen: Arc<Mutex<Vec<Seen>>>,
+    gate: Arc<(Mutex<bool>, Condvar)>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,20 +32,27 @@ struct Request {
 
 impl Server {
     /// Serves the bare repositories in `root`: below `/open/` to anybody, below `/basic/` to ann with the password
-    /// `canary`, below `/bearer/` to the token `canary`. `/hang/` never answers, `/status/N/` answers N,
+    /// `canary`, below `/bearer/` to the token `canary`. `/hang/` never answers, `/gate/` once it is opened, `/status/N/` answers N,
     /// `/to/ADDRESS/` and `/basic-to/ADDRESS/` redirect.
     pub(crate) fn start(root: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (root, log) = (root.to_owned(), Arc::clone(&seen));
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let (root, log, door) = (root.to_owned(), Arc::clone(&seen), Arc::clone(&gate));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (root, log) = (root.clone(), Arc::clone(&log));
-                std::thread::spawn(move || converse(stream, &root, &log));
+                let (root, log, door) = (root.clone(), Arc::clone(&log), Arc::clone(&door));
+                std::thread::spawn(move || converse(stream, &root, &log, &door));
             }
         });
-        Self { address: format!("127.0.0.1:{port}"), port, seen }
+        Self { address: format!("127.0.0.1:{port}"), port, seen, gate }
+    }
+
+    /// Lets requests below `/gate/` be answered, with 500.
+    pub(crate) fn open_gate(&self) {
+        *self.gate.0.lock().unwrap() = true;
+        self.gate.1.notify_all();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -56,7 +64,12 @@ impl Server {
     }
 }
 
-fn converse(stream: TcpStream, root: &Path, log: &Mutex<Vec<Seen>>) {
+fn converse(
+    stream: TcpStream,
+    root: &Path,
+    log: &Mutex<Vec<Seen>>,
+    (is_open, opened): &(Mutex<bool>, Condvar),
+) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader) {
@@ -69,16 +82,19 @@ fn converse(stream: TcpStream, root: &Path, log: &Mutex<Vec<Seen>>) {
         let basic = base64::engine::general_purpose::STANDARD.encode("ann:canary");
         let is_ann = authorization == Some(&format!("Basic {basic}"));
         let answer = match first {
-            "open" => backend(root, rest, &request),
+            "hostile" if request.method == "GET" => hostile(&rest.replace("/info/refs", ""), root),
+            "open" | "hostile" => backend(root, rest, &request),
             "basic" if is_ann => backend(root, rest, &request),
             "basic-to" if is_ann => redirect(rest, &request),
             "basic" | "basic-to" => plain(401, "www-authenticate: Basic realm=\"git canary\"\r\n"),
             "bearer" if authorization == Some("Bearer canary") => backend(root, rest, &request),
             "bearer" => plain(401, "www-authenticate: Bearer\r\n"),
             "status" => plain(rest.split('/').next().unwrap().parse().unwrap(), ""),
-            "hostile" if request.method == "GET" => hostile(&rest.replace("/info/refs", ""), root),
-            "hostile" => backend(root, rest, &request),
             "to" => redirect(rest, &request),
+            "gate" => {
+                drop(opened.wait_while(is_open.lock().unwrap(), |is_open| !*is_open).unwrap());
+                plain(500, "")
+            }
             "hang" => {
                 // Until the other side gives up.
                 drop(reader.read_to_end(&mut Vec::new()));
