@@ -167,6 +167,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(50))]
+
         #[test]
         fn masked_text_holds_no_secret(values in prop::collection::vec("[~#%]{4,9}", 1..4), as_text: bool) {
             let data: Map<String, Value> = values.iter().enumerate().map(|(i, v)| {

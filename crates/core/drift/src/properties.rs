@@ -86,6 +86,8 @@ fn owned_object() -> impl Strategy<Value = Object> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn nothing_drifts_from_itself(x in owned_object()) {
         let rules = Rules::default();

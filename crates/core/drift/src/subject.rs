@@ -34,6 +34,12 @@ pub(crate) fn subject(object: &Object, rules: &Rules) -> Value {
             }
         }
     }
+    // An aggregated role's rules are written by a controller; Git only says what to aggregate.
+    if object.gvk().group_kind().is("rbac.authorization.k8s.io", "ClusterRole")
+        && subject.get("aggregationRule").is_some_and(Value::is_object)
+    {
+        subject.remove("rules");
+    }
     let mut subject = Value::Object(subject);
     for rule in &rules.pointers {
         pointer::remove(&mut subject, rule);
