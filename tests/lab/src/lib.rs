@@ -27,9 +27,13 @@
 //! ([`programs`]); that takes some minutes, once per version.
 //!
 //! **What is real.** Everything but the nodes: RBAC, default admission, API priority and fairness with their
-//! defaults, the controllers, the scheduler. The nodes are kwok's; no container ever runs, so there are no logs and no `exec`. Certificates
-//! and tokens are made for each lab. etcd does not sync to disk, and the controllers' clients may ask faster
-//! than by default ([`Options::fast`]).
+//! defaults, the controllers, the scheduler. Certificates and tokens are made for each lab. etcd does not sync to
+//! disk, and the controllers may ask faster than by default ([`Options::fast`]).
+//!
+//! **What is missing.** The nodes are kwok's; no container ever runs, so there are no logs and no `exec`, no network
+//! and no metrics. There is no storage (a claim waits for a volume that the test creates) and there are no load
+//! balancers; a status that they would write is written by the test, as in
+//! `kubectl patch service web --subresource=status`.
 //!
 //! **What a pod does** is chosen by the tag of its first container's image, whatever the image:
 //!

@@ -28,6 +28,25 @@ fn a_deployment_rolls_out() {
 }
 
 #[test]
+fn stateful_sets_and_daemon_sets_roll_out() {
+    let lab = lab::shared();
+    let namespace = lab.namespace("workloads");
+    let spec = r#""selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},
+        "spec":{"containers":[{"name":"web","image":"web:1"}]}}"#;
+    let objects = format!(
+        r#"{{"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{{"name":"web"}},"spec":{{{spec}}}}}
+        {{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{{"name":"web"}},
+          "spec":{{"replicas":2,"serviceName":"web",{spec}}}}}"#
+    );
+    lab.kubectl_with_input(&["-n", &namespace, "apply", "-f", "-"], &objects).unwrap();
+    for kind in ["daemonset/web", "statefulset/web"] {
+        lab.kubectl(&["-n", &namespace, "rollout", "status", kind, "--timeout=60s"]).unwrap();
+    }
+    let on_each_node = ["-n", &namespace, "get", "daemonset", "web", "-o", "jsonpath={.status.numberReady}"];
+    assert_eq!(lab.kubectl(&on_each_node).unwrap(), "2");
+}
+
+#[test]
 fn a_deployment_of_failing_pods_passes_its_progress_deadline() {
     let (lab, namespace) = with(&["create", "deployment", "web", "--image=web:not-found"]);
     let soon = r#"{"spec":{"progressDeadlineSeconds":2}}"#;
