@@ -62,6 +62,12 @@ impl Lab {
     /// # Errors
     /// A program cannot be built or started, or does not answer in time; the error has the end of its log.
     pub fn start(options: &Options) -> Result<Self> {
+        let first = Self::attempt(options);
+        // Whoever does not know our locks may take a port before our server does; the next attempt sees that.
+        if first.as_ref().is_err_and(is_port_taken) { Self::attempt(options) } else { first }
+    }
+
+    fn attempt(options: &Options) -> Result<Self> {
         let programs = programs()?;
         let cache = cache_folder()?;
         let folder = Folder::create()?;
@@ -225,5 +231,38 @@ impl Drop for Own {
     fn drop(&mut self) {
         // All at once: ending them one after the other would make each wait for the one before.
         self.servers().iter_mut().for_each(Server::let_go);
+    }
+}
+
+/// Tells whether a server ended because somebody else listens on its port.
+fn is_port_taken(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("address already in use")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_server_whose_port_is_taken_says_so() {
+        let cache = cache_folder().unwrap();
+        let folder = Folder::create().unwrap();
+        let [etcd, etcd_peer, api] = [(); 3].map(|()| Port::reserve(&cache).unwrap());
+        let _stranger = TcpListener::bind(("127.0.0.1", etcd.number)).unwrap();
+        let programs = programs().unwrap();
+        let plan =
+            Plan { folder: &folder, programs: &programs, etcd: &etcd, etcd_peer: &etcd_peer, api: &api };
+        let mut server = plan.etcd();
+        server.start(&folder).unwrap();
+        let error = loop {
+            match server.check() {
+                Ok(()) => thread::yield_now(),
+                Err(error) => break error,
+            }
+        };
+        assert!(is_port_taken(&error), "{error:#}");
     }
 }
