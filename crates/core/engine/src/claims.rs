@@ -53,6 +53,11 @@ impl Claims {
         self.by_key.get(key).into_iter().flatten().filter(move |other| *other != app)
     }
 
+    /// Returns the apps that want `key`.
+    pub fn claimants(&self, key: &ObjectKey) -> impl Iterator<Item = &AppKey> {
+        self.by_key.get(key).into_iter().flatten()
+    }
+
     /// Returns what `app` wants that others want, too.
     pub fn shared(&self, app: &AppKey) -> impl Iterator<Item = &ObjectKey> {
         self.by_app

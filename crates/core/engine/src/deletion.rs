@@ -2,7 +2,7 @@
 
 use crate::effect::Effect;
 use crate::event::CascadePass;
-use crate::state::{Activity, Deleting, State};
+use crate::state::{Activity, Deleting, SourceView, State};
 use crate::{report, trigger};
 use model::{App, Cascade, Seconds, Timestamp};
 
@@ -30,7 +30,12 @@ fn wanted(state: &State, app: &App) -> Option<Cascade> {
         Cascade::Orphan => return None,
         cascade @ (Cascade::Foreground | Cascade::Background) => cascade,
     };
-    let permitted = state.may_write && state.refused.is_empty() && trigger::read_only(state, app).is_empty();
+    // A rendering in flight may yet turn out to need something that makes the app read-only.
+    let permitted = state.may_write
+        && state.source != SourceView::Unknown
+        && state.rendering.is_none()
+        && state.refused.is_empty()
+        && trigger::read_only(state, app).is_empty();
     permitted.then_some(cascade)
 }
 

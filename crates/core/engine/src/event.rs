@@ -24,6 +24,13 @@ pub enum Event {
         /// Everything that is wrong with it.
         problems: Vec<Problem>,
     },
+    /// A revision cannot be rendered because it needs something that we do not act on yet.
+    Unsupported {
+        /// The revision.
+        revision: Revision,
+        /// What it needs.
+        not_yet: Vec<NotYet>,
+    },
     /// Desired was compared with live.
     Compared(Arc<Comparison>),
     /// The revision that an operation names was rendered.

@@ -52,7 +52,10 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::SourceFailed(failure) => {
             let since = match &state.source {
                 SourceView::Failing(_, since) => *since,
-                SourceView::Unknown | SourceView::At(_) | SourceView::Invalid(..) => now,
+                SourceView::Unknown
+                | SourceView::At(_)
+                | SourceView::Invalid(..)
+                | SourceView::Unsupported(..) => now,
             };
             if !matches!(&state.source, SourceView::Failing(old, _) if *old == failure)
                 && !failure.is_transient
@@ -74,6 +77,14 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
                     Tone::Warning,
                 ));
                 state.source = SourceView::Invalid(revision, problems);
+                refreshed(state);
+            }
+        }
+        Event::Unsupported { revision, not_yet } => {
+            if state.rendering.as_ref() == Some(&revision) {
+                state.rendering = None;
+                sync::supersede(state, Reason::NotYet, out);
+                state.source = SourceView::Unsupported(revision, not_yet);
                 refreshed(state);
             }
         }
@@ -149,7 +160,10 @@ fn resolved(state: &mut State, revision: Revision, out: &mut Vec<Effect>) {
     }
     let hard = state.refresh == RefreshView::Running(model::Refresh::Hard);
     let is_known = state.desired.as_ref().is_some_and(|desired| desired.revision == revision);
-    let is_invalid = matches!(&state.source, SourceView::Invalid(bad, _) if *bad == revision);
+    let is_invalid = match &state.source {
+        SourceView::Invalid(bad, _) | SourceView::Unsupported(bad, _) => *bad == revision,
+        SourceView::Unknown | SourceView::At(_) | SourceView::Failing(..) => false,
+    };
     let is_rendering = state.rendering.as_ref() == Some(&revision);
     if !is_invalid {
         state.source = SourceView::At(revision.clone());

@@ -91,6 +91,8 @@ pub struct OperationReport {
     pub selective: Vec<ResourceSelector>,
     /// Self-heals in a row.
     pub heals: u32,
+    /// Whether the content was at fault: no repeat before there is other content. Never while it runs.
+    pub is_condemned: bool,
     /// Whether it becomes an entry of history once it succeeded.
     pub is_release: bool,
 }
@@ -154,7 +156,11 @@ pub(crate) fn next_change(state: &State, now: Timestamp) -> Option<Timestamp> {
     let run = state.run().map(|run| run.started_at + QUIET);
     let blind = match &state.source {
         SourceView::Failing(failure, since) if failure.is_transient => Some(*since + BLIND_GRACE),
-        SourceView::Failing(..) | SourceView::Unknown | SourceView::At(_) | SourceView::Invalid(..) => None,
+        SourceView::Failing(..)
+        | SourceView::Unknown
+        | SourceView::At(_)
+        | SourceView::Invalid(..)
+        | SourceView::Unsupported(..) => None,
     };
     run.into_iter().chain(blind).filter(|at| *at > now).min()
 }
@@ -196,7 +202,7 @@ fn conditions(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
                 );
             }
         }
-        SourceView::Failing(..) | SourceView::Unknown | SourceView::At(_) => {}
+        SourceView::Failing(..) | SourceView::Unknown | SourceView::At(_) | SourceView::Unsupported(..) => {}
     }
     let fields = trigger::read_only(state, app);
     if !fields.is_empty() {
@@ -280,6 +286,7 @@ fn running(run: &Run, finished_at: Option<Timestamp>, message: String) -> Operat
         operation: run.operation().cloned(),
         selective: selective(&run.cause),
         heals: heals(&run.cause),
+        is_condemned: false,
         is_release: false,
     }
 }
@@ -298,6 +305,7 @@ fn ended(last: &Attempt) -> OperationReport {
         operation: last.operation.clone(),
         selective: last.selective.clone(),
         heals: last.heals,
+        is_condemned: last.is_condemned,
         is_release: last.phase == OperationPhase::Succeeded
             && last.selective.is_empty()
             && last.heals == 0

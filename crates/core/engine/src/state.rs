@@ -4,8 +4,8 @@ use crate::event::{Desired, SourceFailure};
 use crate::report::Report;
 use crate::run::Run;
 use model::{
-    Comparison, DesiredHash, Destination, ObjectResult, Operation, OperationPhase, Problem, Reason, Refresh,
-    ResourceSelector, Revision, Source, SyncId, Timestamp,
+    Comparison, DesiredHash, Destination, NotYet, ObjectResult, Operation, OperationPhase, Problem, Reason,
+    Refresh, ResourceSelector, Revision, Source, SyncId, Timestamp,
 };
 use std::sync::Arc;
 
@@ -89,6 +89,8 @@ pub enum SourceView {
     Failing(SourceFailure, Timestamp),
     /// This revision's content is wrong.
     Invalid(Revision, Vec<Problem>),
+    /// This revision needs something that we do not act on yet.
+    Unsupported(Revision, Vec<NotYet>),
 }
 
 /// Where a refresh stands.

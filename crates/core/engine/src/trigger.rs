@@ -2,7 +2,7 @@
 
 use crate::retry;
 use crate::run::Cause;
-use crate::state::{Attempt, State};
+use crate::state::{Attempt, SourceView, State};
 use model::{App, Automated, Comparison, OperationPhase, SyncStatus, Timestamp};
 use std::collections::BTreeSet;
 
@@ -38,7 +38,11 @@ pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Wish {
 /// Returns what the app uses that we do not act on yet, in its spec or in its objects.
 pub fn read_only(state: &State, app: &App) -> Vec<String> {
     let rendered = state.desired.iter().flat_map(|desired| desired.not_yet.iter());
-    app.not_yet.iter().chain(rendered).map(|not_yet| not_yet.field.clone()).collect()
+    let source: &[model::NotYet] = match &state.source {
+        SourceView::Unsupported(_, not_yet) => not_yet,
+        SourceView::Unknown | SourceView::At(_) | SourceView::Failing(..) | SourceView::Invalid(..) => &[],
+    };
+    app.not_yet.iter().chain(rendered).chain(source).map(|not_yet| not_yet.field.clone()).collect()
 }
 
 /// Returns whether an automated sync would delete everything, which `allowEmpty` must permit.
