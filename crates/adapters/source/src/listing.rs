@@ -7,7 +7,7 @@ use crate::tree::{self, Dir, EntryKind, Found};
 use git2::{Oid, Repository};
 use model::Revision;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A folder to read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,7 +152,7 @@ fn locate(repository: &Repository, revision: &Revision, folder: &Folder) -> Resu
 /// One file or link found on the way.
 struct Item {
     relative: String,
-    name_is_text: bool,
+    is_text: bool,
     /// The content; `None` for a link that leads to a folder, a submodule or nothing.
     blob: Option<Oid>,
     link: Option<String>,
@@ -162,7 +162,7 @@ struct Item {
 impl Item {
     fn load(&self, repository: &Repository, folder: &str) -> Result<Option<File>, Fault> {
         let path = tree::join(folder.trim_matches('/'), &self.relative);
-        if !self.name_is_text {
+        if !self.is_text {
             let message = format!("the name of file {path:?} is not UTF-8");
             return Err(SourceError::new(Kind::Invalid, message).into());
         }
@@ -170,6 +170,22 @@ impl Item {
         let bytes = repository.find_blob(blob)?.content().to_vec();
         Ok(Some(File { path, id: blob.to_string(), bytes, link: self.link.clone() }))
     }
+}
+
+/// A folder that is being looked at.
+struct Here {
+    dirs: Vec<Dir>,
+    relative: String,
+    /// Whether all names down to here are UTF-8.
+    is_text: bool,
+}
+
+/// A folder to look at later.
+struct Below {
+    parent: Arc<Here>,
+    name: String,
+    is_text: bool,
+    tree: Oid,
 }
 
 struct Walk<'a> {
@@ -193,50 +209,56 @@ impl<'a> Walk<'a> {
         let (items, root_names) = (Vec::new(), Vec::new());
         let mut walk =
             Self { repository, token, recurse: folder.recurse, tree, items, root_names, n_entries: 0 };
-        let mut open = vec![(dirs, String::new())];
-        while let Some((dirs, relative)) = open.pop() {
-            open.extend(walk.enter(&dirs, &relative)?);
+        let mut below = walk.enter(Here { dirs, relative: String::new(), is_text: true })?;
+        while let Some(Below { parent, name, is_text, tree }) = below.pop() {
+            let mut dirs = parent.dirs.clone();
+            let relative = tree::join(&parent.relative, &name);
+            dirs.push(Dir { name, tree });
+            below.extend(walk.enter(Here { dirs, relative, is_text })?);
         }
         Ok(walk)
     }
 
     /// Looks at one folder and returns those in it.
-    fn enter(&mut self, dirs: &[Dir], relative: &str) -> Result<Vec<(Vec<Dir>, String)>, Fault> {
+    fn enter(&mut self, here: Here) -> Result<Vec<Below>, Fault> {
         self.token.check()?;
-        let Some(dir) = dirs.last() else { return Ok(Vec::new()) };
+        let Some(dir) = here.dirs.last() else { return Ok(Vec::new()) };
         let tree = self.repository.find_tree(dir.tree)?;
-        let mut below = Vec::new();
         self.n_entries += tree.len();
-        if self.n_entries > MAX_ENTRIES || dirs.len() > MAX_DEPTH {
+        if self.n_entries > MAX_ENTRIES || here.dirs.len() > MAX_DEPTH {
             return Err(SourceError::new(Kind::TooLarge, "the folder holds too many files or folders").into());
         }
+        let here = Arc::new(here);
+        let mut below = Vec::new();
         for entry in &tree {
-            let bytes = entry.name_bytes();
-            tree::check_name(&tree::path_of(dirs), bytes)?;
-            let name = String::from_utf8_lossy(bytes).into_owned();
-            if relative.is_empty() {
+            tree::check_name(&here.dirs, entry.name_bytes())?;
+            let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
+            if here.relative.is_empty() {
                 self.root_names.push(name.clone());
             }
-            let path = tree::join(relative, &name);
-            let name_is_text = std::str::from_utf8(bytes).is_ok();
-            match tree::kind_of(&entry) {
-                EntryKind::Submodule => {}
-                EntryKind::Folder if !self.recurse => {}
+            let is_text = here.is_text && std::str::from_utf8(entry.name_bytes()).is_ok();
+            let id = entry.id();
+            let (blob, link) = match tree::kind_of(&entry) {
+                EntryKind::Submodule => continue,
                 EntryKind::Folder => {
-                    let mut way = dirs.to_vec();
-                    way.push(Dir { name, tree: entry.id() });
-                    below.push((way, path));
+                    if self.recurse {
+                        below.push(Below { parent: Arc::clone(&here), name, is_text, tree: id });
+                    }
+                    continue;
                 }
-                EntryKind::File => {
-                    let (blob, entry) = (Some(entry.id()), entry.id());
-                    self.items.push(Item { relative: path, name_is_text, blob, link: None, entry });
+                EntryKind::Link if is_text => {
+                    let (blob, target) = self.resolve(&here.dirs, &name)?;
+                    (blob, Some(target))
                 }
-                EntryKind::Link => {
-                    let (blob, target) = self.resolve(dirs, &name)?;
-                    let entry = entry.id();
-                    self.items.push(Item { relative: path, name_is_text, blob, link: Some(target), entry });
-                }
-            }
+                EntryKind::File | EntryKind::Link => (Some(id), None),
+            };
+            self.items.push(Item {
+                relative: tree::join(&here.relative, &name),
+                is_text,
+                blob,
+                link,
+                entry: id,
+            });
         }
         Ok(below)
     }

@@ -115,10 +115,10 @@ fn link_text(repository: &Repository, id: Oid) -> Result<Option<String>, Fault> 
 }
 
 /// Refuses names that are fine in a tree object and dangerous as files.
-pub(crate) fn check_name(folder: &str, name: &[u8]) -> Result<(), SourceError> {
+pub(crate) fn check_name(dirs: &[Dir], name: &[u8]) -> Result<(), SourceError> {
     let is_git = name.eq_ignore_ascii_case(b".git");
     if name.is_empty() || name == b".." || name == b"." || is_git || name.iter().any(|b| b"/\\".contains(b)) {
-        let path = join(folder, &String::from_utf8_lossy(name));
+        let path = join(&path_of(dirs), &String::from_utf8_lossy(name));
         let message = format!("the commit holds an entry with a forbidden name, {path:?}");
         return Err(SourceError::new(Kind::Invalid, message)
             .help("names may not be `.`, `..` or `.git` and may not hold slashes"));

@@ -134,6 +134,8 @@ async fn strange_names_are_fine() {
         "",
     );
     assert_eq!(told.await, format!("A.yaml: x, a.yaml: x, {long}: x"));
+    let told = raw(|repo, blob| repo.raw_tree(&[(LINK, b"a\xff.yaml", blob)]), "").await;
+    assert_eq!(told, "Invalid: the name of file \"a\u{fffd}.yaml\" is not UTF-8");
     let told = raw(|repo, blob| repo.raw_tree(&[(FILE, b"a\xff.yaml", blob)]), "").await;
     assert_eq!(told, "Invalid: the name of file \"a\u{fffd}.yaml\" is not UTF-8");
 }
