@@ -30,6 +30,19 @@ pub(crate) struct Chunk<'a> {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Budget(pub(crate) u32);
 
+impl Budget {
+    /// Returns whether it was exceeded, so that reading on is useless.
+    pub(crate) fn is_spent(self) -> bool {
+        self.0 == 0
+    }
+
+    fn overspent(&mut self) -> Problem {
+        self.0 = 0;
+        Problem::new("the file holds more values than the limit allows")
+            .help("split the file, or repeat less by anchors and aliases")
+    }
+}
+
 /// Reads a document.
 ///
 /// Mistakes that leave the structure intact (a key given twice) are added to `problems` and reading goes on.
@@ -312,9 +325,7 @@ impl<'a> Composer<'a> {
                 self.budget.0 = left;
                 Ok(())
             }
-            None => Err(Problem::new("the file holds more values than the limit allows")
-                .at(self.chunk.file, line, column)
-                .help("split the file, or repeat less by anchors and aliases")),
+            None => Err(self.budget.overspent().at(self.chunk.file, line, column)),
         }
     }
 

@@ -14,18 +14,16 @@ pub enum SourceType {
     Helm,
 }
 
-/// Returns what renders a folder that holds files of these `names` (Argo CD "tool detection"): a chart is a chart even
-/// where a kustomization lies beside it.
+/// Returns what renders a folder that holds files of these `names` (Argo CD "tool detection"): of the names that say
+/// something, the last in lexical order decides, so that a kustomization beside a chart wins.
 pub fn source_type<'a>(names: impl IntoIterator<Item = &'a str>) -> SourceType {
-    let mut found = SourceType::Directory;
-    for name in names {
-        match name {
-            "Chart.yaml" => return SourceType::Helm,
-            "kustomization.yaml" | "kustomization.yml" | "Kustomization" => found = SourceType::Kustomize,
-            _ => {}
-        }
-    }
-    found
+    let type_of = |name: &str| match name {
+        "kustomization.yaml" | "kustomization.yml" | "Kustomization" => Some(SourceType::Kustomize),
+        _ if name.ends_with("Chart.yaml") => Some(SourceType::Helm),
+        _ => None,
+    };
+    let deciding = names.into_iter().filter_map(|name| Some((name, type_of(name)?)));
+    deciding.max().map_or(SourceType::Directory, |(_, source_type)| source_type)
 }
 
 /// Returns whether a file's name says that it holds manifests which [`crate::parse`] reads.
@@ -76,13 +74,14 @@ mod tests {
 
     #[test]
     fn tools_are_told_by_their_files() {
-        let cases: [(&[&str], SourceType); 6] = [
+        let cases: [(&[&str], SourceType); 7] = [
             (&[], SourceType::Directory),
             (&["a.yaml", "chart.yaml", "kustomization.json"], SourceType::Directory),
             (&["a.yaml", "kustomization.yaml"], SourceType::Kustomize),
             (&["kustomization.yml"], SourceType::Kustomize),
             (&["Kustomization"], SourceType::Kustomize),
-            (&["kustomization.yaml", "Chart.yaml"], SourceType::Helm),
+            (&["values.yaml", "Chart.yaml"], SourceType::Helm),
+            (&["kustomization.yaml", "Chart.yaml"], SourceType::Kustomize),
         ];
         for (names, expected) in cases {
             assert_eq!(source_type(names.iter().copied()), expected, "{names:?}");

@@ -33,8 +33,11 @@ pub const MAX_BYTES: u64 = 10_000_000;
 pub const SKIP_MARKER: &str = "+argocd:skip-file-rendering";
 /// Most documents of one file.
 const MAX_DOCUMENTS: usize = 10_000;
-/// Most values of one file, in units of [`Budget`].
-const MAX_VALUES: u32 = 500_000;
+/// Values of one file, in units of [`Budget`]: some for copies by alias, and more for each byte than manifests need, which
+/// have a key or value in seven bytes or more.
+fn budget(n_bytes: usize) -> Budget {
+    Budget(u32::try_from(200_000 + n_bytes / 6).unwrap_or(u32::MAX))
+}
 
 /// Reads a manifest file, YAML or JSON, as kubectl does; one bad document does not hide the others.
 ///
@@ -59,9 +62,12 @@ pub fn parse(file: &str, bytes: &[u8]) -> (Vec<Parsed>, Vec<Problem>) {
             .help("split the file");
         return (Vec::new(), vec![problem]);
     }
-    let mut reader = Reader { file, budget: Budget(MAX_VALUES), ..Reader::default() };
+    let mut reader = Reader { file, budget: budget(text.len()), ..Reader::default() };
     for document in documents {
         reader.document(document);
+        if reader.budget.is_spent() {
+            break;
+        }
         if reader.problems.len() > MAX_PROBLEMS {
             reader.problems.truncate(MAX_PROBLEMS);
             reader.problems.push(Problem::new("the file has more problems than are listed").at(file, 0, 0));
@@ -267,4 +273,33 @@ fn is_null_list(node: &Node) -> bool {
     node.field("items").is_some_and(|entry| entry.node.is_null())
         && node.field("spec").is_none()
         && node.field("status").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The densest of ordinary manifests must not come near the limit, at whatever size.
+    #[test]
+    fn ordinary_manifests_stay_within_the_budget() {
+        let containers =
+            "      - name: a\n        image: b:1\n        env:\n        - name: X\n          value: y\n";
+        let dense_yaml =
+            format!("spec:\n  template:\n    spec:\n      containers:\n{}", containers.repeat(100));
+        let schema = "\"a\":{\"type\":\"string\",\"format\":\"byte\"},";
+        let dense_json = format!(
+            "{{\"properties\":{{{}\"z\":{{}}}}}}",
+            (0..300).map(|i| schema.replacen('a', &i.to_string(), 1)).collect::<String>()
+        );
+        for text in [dense_yaml, dense_json] {
+            let mut left = Budget(1_000_000);
+            let mut problems = Vec::new();
+            let chunk = Chunk { file: "", text: &text, lines_before: 0 };
+            assert!(compose::compose(chunk, &mut left, &mut problems).is_ok());
+            assert_eq!(problems, []);
+            let used = 1_000_000 - left.0;
+            let granted = budget(text.len()).0 - budget(0).0;
+            assert!(used <= granted, "{used} of {granted} for {} bytes", text.len());
+        }
+    }
 }
