@@ -5,7 +5,8 @@
 //! [Parsed] of all files ──arrange──▶ namespaces set, duplicates gone, sorted ──desired_hash──▶ DesiredHash
 //! ```
 //!
-//! What a scalar means is decided in `scalar.rs`, alone. Bad input never hides other bad input.
+//! What a scalar means is decided in `scalar.rs`, alone. Bad input never hides other bad input, and no message quotes a
+//! value. Cases stand in `fixtures/manifest`; its `regenerate.sh` asks a real kubectl for the answers.
 
 mod arrange;
 mod compose;

@@ -20,7 +20,7 @@ fn first_problem(text: &str) -> String {
 fn read(bytes: &[u8]) -> (Vec<Parsed>, Vec<Problem>) {
     let begin = std::time::Instant::now();
     let read = parse("bad.yaml", bytes);
-    assert!(begin.elapsed().as_secs() < 20, "took {:?}", begin.elapsed());
+    assert!(begin.elapsed().as_secs() < 60, "took {:?}", begin.elapsed());
     assert!(read.1.len() <= 51, "{} problems", read.1.len());
     read
 }
