@@ -20,7 +20,7 @@ impl Backoff {
     pub(crate) fn failed(&mut self, error: Option<&CallError>) -> Duration {
         let wait = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         self.failures += 1;
-        let asked = error.and_then(|error| error.retry_after).map_or(0, |length| length.as_millis());
+        let asked = error.and_then(|error| error.retry_after).map_or(0, model::Seconds::as_millis);
         let asked = Duration::from_millis(u64::try_from(asked).unwrap_or_default());
         spread(wait).max(asked.mul_f64(1.0 + fraction() / 10.0))
     }

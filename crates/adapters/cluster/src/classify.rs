@@ -92,10 +92,17 @@ fn class(code: u16, status: &Status, is_status: bool) -> ErrorClass {
         409 => ErrorClass::Conflict,
         410 => ErrorClass::Gone,
         429 => ErrorClass::Throttled,
-        // Server-side apply reports content that does not fit the schema as an internal error.
-        500 if says("failed to create typed patch object") => ErrorClass::Invalid,
+        500 if is_unfit(&status.message) => ErrorClass::Invalid,
         _ => ErrorClass::Unavailable,
     }
+}
+
+/// Returns whether server-side apply refused content that does not fit the schema: 1.36 answers 500 then, in one of these
+/// words. Others, such as those of a conversion webhook that is down, are no verdict on the content.
+fn is_unfit(message: &str) -> bool {
+    message.starts_with("failed to create typed patch object")
+        || (message.starts_with("failed to convert new object")
+            && message.contains("unable to convert unstructured object"))
 }
 
 /// Returns whether an admission webhook or policy refused the content, in the words of the API server.
@@ -144,17 +151,17 @@ fn masked(code: u16, status: &Status) -> String {
         status.causes().iter().map(|cause| cause.field.as_str()).filter(|field| is_path(field)).collect();
     fields.extend(typed_patch_path(&status.message));
     fields.dedup();
-    let mut sentence = String::from("Secret");
-    if !name.is_empty() {
-        sentence.push_str(&format!(" \"{name}\""));
-    }
+    let name = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
     let reason = if is_word(&status.reason) { status.reason.clone() } else { code.to_string() };
-    sentence.push_str(&format!(" was refused ({reason})"));
-    if !fields.is_empty() {
-        sentence.push_str(&format!(" at {}", fields.join(", ")));
-    }
-    sentence.push_str("; the server's own text is hidden because it may quote values");
-    sentence
+    let place = if fields.is_empty() { String::new() } else { format!(" at {}", fields.join(", ")) };
+    let hint = if status.message.contains("illegal base64 data") {
+        ": a value under data is not base64"
+    } else {
+        ""
+    };
+    format!(
+        "Secret{name} was refused ({reason}){place}{hint}; the server's own text is hidden because it may quote values"
+    )
 }
 
 /// Returns the path that server-side apply puts right after its first words: `...Kind=Secret): .data.k: expected ...`.
@@ -193,4 +200,165 @@ fn shortened(text: &str) -> String {
 fn bare(status: u16) -> String {
     let words = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
     format!("the API server answered {status} {}", words.unwrap_or_default()).trim_end().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn status(message: &str, details: &Value) -> String {
+        json!({"kind": "Status", "message": message, "details": details}).to_string()
+    }
+
+    fn classed(code: u16, body: &str) -> ErrorClass {
+        classify(code, body.as_bytes(), Content::Plain).class
+    }
+
+    /// Most sentences are those of a Kubernetes 1.36.3 server.
+    #[test]
+    fn every_row_of_the_table() {
+        let none = Value::Null;
+        let named = json!({"name": "x", "kind": "configmaps"});
+        let terminating = json!({"kind": "configmaps", "causes": [{"reason": "NamespaceTerminating"}]});
+        for (code, message, details, class) in [
+            (400, "the name of the object (y) does not match", &none, ErrorClass::Invalid),
+            (400, "admission webhook \"a.b\" denied the request: no", &none, ErrorClass::Denied),
+            (401, "Unauthorized", &none, ErrorClass::Forbidden),
+            (403, "configmaps \"x\" is forbidden: User cannot patch", &named, ErrorClass::Forbidden),
+            (403, "admission webhook \"a.b\" denied the request: no", &none, ErrorClass::Denied),
+            (403, "unable to create new content in namespace x", &terminating, ErrorClass::Unavailable),
+            (
+                403,
+                "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1",
+                &named,
+                ErrorClass::Unavailable,
+            ),
+            (404, "configmaps \"x\" not found", &named, ErrorClass::NotFound),
+            (
+                404,
+                "namespaces \"x\" not found",
+                &json!({"name": "x", "kind": "namespaces"}),
+                ErrorClass::NotFound,
+            ),
+            (404, "the server could not find the requested resource", &json!({}), ErrorClass::NoSuchKind),
+            (405, "the server does not allow this method", &none, ErrorClass::Unavailable),
+            (408, "request timed out", &none, ErrorClass::Unavailable),
+            (409, "Apply failed with 1 conflict", &none, ErrorClass::Conflict),
+            (410, "too old resource version", &none, ErrorClass::Gone),
+            (413, "Request entity too large", &none, ErrorClass::Invalid),
+            (422, "ConfigMap \"x\" is invalid", &named, ErrorClass::Invalid),
+            (
+                422,
+                "deployments.apps \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+                &named,
+                ErrorClass::Denied,
+            ),
+            (429, "too many requests", &none, ErrorClass::Throttled),
+            (500, "etcdserver: leader changed", &none, ErrorClass::Unavailable),
+            (
+                500,
+                "Internal error occurred: failed calling webhook \"a.b\": EOF",
+                &none,
+                ErrorClass::Unavailable,
+            ),
+            (400, "failed calling webhook \"a.b\": bad answer", &none, ErrorClass::Unavailable),
+            (500, "admission webhook \"a.b\" denied the request: it broke", &none, ErrorClass::Unavailable),
+            (
+                500,
+                "failed to create typed patch object (/x; /v1, Kind=ConfigMap): .foo: field not declared",
+                &none,
+                ErrorClass::Invalid,
+            ),
+            (
+                500,
+                "failed to convert new object (/x; /v1, Kind=Secret) to proper version: unable to convert unstructured object",
+                &none,
+                ErrorClass::Invalid,
+            ),
+            (
+                500,
+                "failed to convert new object: conversion webhook for a.b failed: EOF",
+                &none,
+                ErrorClass::Unavailable,
+            ),
+            (502, "", &none, ErrorClass::Unavailable),
+            (503, "service unavailable", &none, ErrorClass::Unavailable),
+            (504, "Timeout: request did not complete", &none, ErrorClass::Unavailable),
+            (418, "", &none, ErrorClass::Unavailable),
+        ] {
+            assert_eq!(classed(code, &status(message, details)), class, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn bodies_that_are_no_status() {
+        let error = |code, body: &str| classify(code, body.as_bytes(), Content::Plain);
+        assert_eq!(error(404, "404 page not found\n").class, ErrorClass::NoSuchKind);
+        assert_eq!(error(404, "404 page not found\n").message, "404 page not found");
+        assert_eq!(error(502, "<html>Bad gateway</html>").message, "the API server answered 502 Bad Gateway");
+        assert_eq!(error(599, "").message, "the API server answered 599");
+        assert_eq!(classify(500, b"\xff\xfe", Content::Plain).class, ErrorClass::Unavailable);
+        assert_eq!(error(500, &"x".repeat(1_000_000)).message.chars().count(), LONGEST_MESSAGE + 1);
+    }
+
+    #[test]
+    fn the_wait_is_bounded() {
+        assert_eq!(retry_after(Some("86400")), Some(Seconds::new(30)));
+        assert_eq!(retry_after(Some("2")), Some(Seconds::new(2)));
+        for nothing in [None, Some("0"), Some("-1"), Some("Sat, 21 Nov 2026 06:59:07 GMT"), Some("")] {
+            assert_eq!(retry_after(nothing), None);
+        }
+        let body = status("Timeout", &json!({"retryAfterSeconds": 86_400}));
+        assert_eq!(classify(504, body.as_bytes(), Content::Plain).retry_after, Some(Seconds::new(30)));
+    }
+
+    #[test]
+    fn values_of_secrets_stay_hidden() {
+        let causes = json!({"name": "x", "kind": "Secret", "causes": [
+            {"reason": "FieldValueInvalid", "message": "Invalid value: \"hush\"", "field": "data[k]"},
+            {"reason": "FieldValueInvalid", "message": "Invalid value: \"hush\"", "field": "data[k hush]"},
+        ]});
+        for (code, message, details, expected) in [
+            (
+                422,
+                "Secret \"x\" is invalid: data[k]: Invalid value: \"hush\"",
+                &causes,
+                "Secret \"x\" was refused (422) at data[k]; the server's own text is hidden because it may quote values",
+            ),
+            (
+                500,
+                "failed to create typed patch object (/x; /v1, Kind=Secret): .stringData.k: expected string, got &value.valueUnstructured{Value:[]interface {}{\"hush\"}}",
+                &Value::Null,
+                "Secret was refused (500) at .stringData.k; the server's own text is hidden because it may quote values",
+            ),
+            (
+                500,
+                "failed to create typed patch object (/x; /v1, Kind=Secret): .data hush: expected map, got &{hush}",
+                &Value::Null,
+                "Secret was refused (500); the server's own text is hidden because it may quote values",
+            ),
+            (
+                500,
+                "failed to convert new object (/x; /v1, Kind=Secret) to proper version: unable to convert unstructured object to /v1, Kind=Secret: error decoding from json: illegal base64 data at input byte 3",
+                &Value::Null,
+                "Secret was refused (500): a value under data is not base64; the server's own text is hidden because it may quote values",
+            ),
+            (
+                400,
+                "admission webhook \"a.b\" denied the request: hush is too short",
+                &Value::Null,
+                "Secret was refused (400); the server's own text is hidden because it may quote values",
+            ),
+        ] {
+            let error = classify(code, status(message, details).as_bytes(), Content::Secret);
+            assert_eq!(error.message, expected);
+        }
+        for (code, body) in [(400, "hush"), (403, "hush"), (502, "hush"), (429, "hush")] {
+            assert!(!classify(code, body.as_bytes(), Content::Secret).message.contains("hush"), "{code}");
+        }
+        let forbidden = status("secrets \"x\" is forbidden: User cannot patch", &Value::Null);
+        let error = classify(403, forbidden.as_bytes(), Content::Secret);
+        assert_eq!(error.message, "secrets \"x\" is forbidden: User cannot patch");
+    }
 }

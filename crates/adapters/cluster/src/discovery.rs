@@ -95,8 +95,8 @@ impl Discovery {
                 if kind.is_empty() {
                     continue;
                 }
-                let gvk = GroupVersionKind { group: name.clone(), version: version.version.clone(), kind };
-                self.add_resource(gvk, resource.resource, &resource.scope, resource.verbs);
+                let gvk = GroupVersionKind { group: name.clone(), version: version.name.clone(), kind };
+                self.add_resource(gvk, resource.plural, &resource.scope, resource.verbs);
             }
         }
     }
@@ -183,7 +183,8 @@ struct Group {
 
 #[derive(Deserialize)]
 struct Version {
-    version: String,
+    #[serde(rename = "version")]
+    name: String,
     #[serde(default)]
     freshness: String,
     #[serde(default)]
@@ -193,7 +194,8 @@ struct Version {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource {
-    resource: String,
+    #[serde(rename = "resource")]
+    plural: String,
     #[serde(default)]
     response_kind: Option<ResponseKind>,
     scope: String,
@@ -205,4 +207,90 @@ struct Resource {
 struct ResponseKind {
     #[serde(default)]
     kind: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{Reply, cluster};
+
+    const CORE: &str = r#"{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","items":[
+        {"metadata":{},"versions":[{"version":"v1","freshness":"Current","resources":[
+            {"resource":"namespaces","responseKind":{"group":"","version":"","kind":"Namespace"},"scope":"Cluster","verbs":["watch","get"]},
+            {"resource":"configmaps","responseKind":{"kind":"ConfigMap"},"scope":"Namespaced","verbs":["list"],
+             "subresources":[{"subresource":"status","responseKind":{"kind":"Scale"},"verbs":["get"]}]}
+        ]}]}]}"#;
+
+    const GROUPS: &str = r#"{"kind":"APIGroupDiscoveryList","items":[
+        {"metadata":{"name":"apps"},"versions":[
+            {"version":"v2","freshness":"Current","resources":[
+                {"resource":"deployments","responseKind":{"kind":"Deployment"},"scope":"Namespaced","verbs":["get","list"]},
+                {"resource":"aliases","responseKind":{"kind":"Deployment"},"scope":"Namespaced","verbs":["get"]},
+                {"resource":"nothing","scope":"Namespaced","verbs":["get"]}]},
+            {"version":"v1","freshness":"Current","resources":[
+                {"resource":"deployments","responseKind":{"kind":"Deployment"},"scope":"Namespaced","verbs":["get"]}]}]},
+        {"metadata":{"name":"metrics.k8s.io"},"versions":[{"version":"v1","freshness":"Stale","resources":null}]},
+        {"metadata":{"name":"odd.io"},"versions":[{"version":7}]},
+        {"metadata":{"name":"b.io"},"versions":[{"version":"v1","freshness":"Current","resources":[
+            {"resource":"bs","responseKind":{"kind":"B"},"scope":"Cluster","verbs":null}]}]}
+    ]}"#;
+
+    fn gvk(api_version: &str, kind: &str) -> GroupVersionKind {
+        GroupVersionKind::from_api_version(api_version, kind)
+    }
+
+    async fn discovered() -> Discovery {
+        let (cluster, asked) = cluster(vec![Reply::Full(200, CORE.into()), Reply::Full(200, GROUPS.into())]);
+        let discovery = cluster.discover().await.unwrap();
+        assert_eq!(*asked.lock().unwrap(), ["GET /api", "GET /apis"]);
+        discovery
+    }
+
+    #[tokio::test]
+    async fn kinds_versions_and_scopes() {
+        let discovery = discovered().await;
+        let endpoints: Vec<String> = discovery
+            .endpoints()
+            .map(|e| format!("{} {} {} {}", e.gvk, e.plural, e.namespaced, e.verbs.join(",")))
+            .collect();
+        assert_eq!(
+            endpoints,
+            [
+                "v1 ConfigMap configmaps true list",
+                "v1 Namespace namespaces false get,watch",
+                "apps/v1 Deployment deployments true get",
+                "apps/v2 Deployment deployments true get,list",
+                "b.io/v1 B bs false ",
+            ]
+        );
+        let preferred = discovery.preferred(&GroupKind::new("apps", "Deployment")).unwrap();
+        assert_eq!(preferred.gvk, gvk("apps/v2", "Deployment"));
+        assert_eq!(discovery.scope(&gvk("v1", "ConfigMap")), Some(Scope::Namespaced));
+        assert_eq!(discovery.scope(&gvk("b.io/v1", "B")), Some(Scope::Cluster));
+        assert_eq!(discovery.scope(&gvk("b.io/v2", "B")), None);
+    }
+
+    #[tokio::test]
+    async fn kinds_of_a_group_that_does_not_answer_are_unknown_not_absent() {
+        let discovery = discovered().await;
+        assert_eq!(discovery.failed_groups(), ["metrics.k8s.io", "odd.io"]);
+        assert!(!discovery.is_absent(&GroupKind::new("metrics.k8s.io", "PodMetrics")));
+        assert!(!discovery.is_absent(&GroupKind::new("odd.io", "Odd")));
+        assert!(discovery.is_absent(&GroupKind::new("apps", "Nothing")));
+        assert!(!discovery.is_absent(&GroupKind::new("b.io", "B")));
+    }
+
+    #[tokio::test]
+    async fn half_an_answer_is_none() {
+        for (core, groups) in [
+            (Reply::Full(200, CORE.into()), Reply::Full(503, String::new())),
+            (Reply::Full(404, "404 page not found".into()), Reply::Full(200, GROUPS.into())),
+            (Reply::Full(200, r#"{"kind":"APIVersions"}"#.into()), Reply::Full(200, GROUPS.into())),
+            (Reply::Full(200, CORE.into()), Reply::Full(200, "{\"kind\":".into())),
+            (Reply::Full(200, r#"{"kind":"APIGroupDiscoveryList"}"#.into()), Reply::Full(200, GROUPS.into())),
+        ] {
+            let (cluster, _) = cluster(vec![core, groups]);
+            assert_eq!(cluster.discover().await.unwrap_err().class, ErrorClass::Unavailable);
+        }
+    }
 }

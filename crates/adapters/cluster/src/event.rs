@@ -179,3 +179,95 @@ fn cut(message: &str) -> &str {
     }
     &message[..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{Reply, cluster};
+
+    fn draft(message: &str) -> EventDraft {
+        EventDraft {
+            regarding: Regarding {
+                api_version: "argoproj.io/v1alpha1".into(),
+                kind: "Application".into(),
+                namespace: "argocd".into(),
+                name: "shop".into(),
+                uid: "u".into(),
+                ..Regarding::default()
+            },
+            r#type: EventType::Warning,
+            reason: "Refused".into(),
+            message: message.into(),
+            action: "Sync".into(),
+        }
+    }
+
+    fn written() -> String {
+        r#"{"apiVersion":"v1","kind":"Event","metadata":{"name":"x"},"count":4}"#.into()
+    }
+
+    #[tokio::test]
+    async fn the_same_news_is_counted_and_other_news_is_new() {
+        let (cluster, asked) = cluster((0..4).map(|_| Reply::Full(201, written())).collect());
+        for message in ["a", "a", "a", "b"] {
+            cluster.event(&draft(message)).await.unwrap();
+        }
+        let asked = asked.lock().unwrap();
+        let verbs: Vec<&str> = asked.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(verbs, ["POST", "PATCH", "PATCH", "POST"]);
+        assert!(asked[0].starts_with("POST /api/v1/namespaces/argocd/events?fieldManager=tautline "));
+        assert!(asked[2].contains("/events/shop.") && asked[2].contains("{\"count\":3,"), "{}", asked[2]);
+    }
+
+    #[tokio::test]
+    async fn what_was_told_before_a_restart_is_counted_on() {
+        let (cluster, asked) = cluster(vec![
+            Reply::Full(409, r#"{"kind":"Status"}"#.into()),
+            Reply::Full(200, written()),
+            Reply::Full(200, written()),
+        ]);
+        cluster.event(&draft("a")).await.unwrap();
+        assert!(asked.lock().unwrap()[2].contains("{\"count\":5,"));
+    }
+
+    #[tokio::test]
+    async fn an_event_that_expired_is_written_anew() {
+        let missing = r#"{"kind":"Status","details":{"kind":"events"}}"#;
+        let (cluster, asked) = cluster(vec![
+            Reply::Full(201, written()),
+            Reply::Full(404, missing.into()),
+            Reply::Full(201, written()),
+        ]);
+        for _ in 0..2 {
+            cluster.event(&draft("a")).await.unwrap();
+        }
+        assert!(asked.lock().unwrap()[2].starts_with("POST"));
+    }
+
+    #[test]
+    fn what_kubectl_describe_needs_is_there() {
+        let event = manifest(&draft(&"ü".repeat(1_000)), Timestamp::from_millis(0)).unwrap().into_value();
+        assert_eq!(
+            event["involvedObject"],
+            json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "namespace": "argocd",
+                "name": "shop", "uid": "u"
+            })
+        );
+        assert_eq!(event["message"].as_str().unwrap().len(), LONGEST_NOTE);
+        assert_eq!(event["firstTimestamp"], "1970-01-01T00:00:00Z");
+        assert_eq!(event["metadata"]["namespace"], "argocd");
+        let mut nowhere = draft("a");
+        nowhere.regarding.namespace = String::new();
+        assert_eq!(manifest(&nowhere, Timestamp::from_millis(0)).unwrap().namespace(), "default");
+    }
+
+    #[test]
+    fn memory_stays_bounded() {
+        let memory = Memory::default();
+        for n in 0..MOST_REMEMBERED + 50 {
+            memory.note(&n.to_string(), 1);
+        }
+        assert_eq!(memory.series().len(), MOST_REMEMBERED);
+    }
+}

@@ -3,7 +3,7 @@
 use crate::{Access, Cluster};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use http::{Request, Response};
+use http::Response;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use kube::client::Body;
@@ -19,8 +19,8 @@ pub(crate) enum Reply {
     Full(u16, String),
     /// Status, one header, body.
     Header(u16, &'static str, &'static str, String),
-    /// 200 and these chunks, then what `After` says.
-    Chunks(Vec<Vec<u8>>, After),
+    /// 200 and these chunks, then what `Then` says.
+    Chunks(Vec<Vec<u8>>, Then),
     /// No connection.
     Refused,
     /// No answer ever.
@@ -30,7 +30,7 @@ pub(crate) enum Reply {
 }
 
 /// What follows the chunks of a stream.
-pub(crate) enum After {
+pub(crate) enum Then {
     /// The server closes.
     Close,
     /// The connection breaks.
@@ -38,26 +38,46 @@ pub(crate) enum After {
     /// Nothing.
     Silence,
     /// The server closes after a while.
-    CloseAfter(Duration),
+    CloseLater(Duration),
+    /// The connection breaks after a while.
+    BreakLater(Duration),
 }
 
 /// What was asked: method, URL and body.
 pub(crate) type Asked = Arc<Mutex<Vec<String>>>;
 
+/// One request.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) body: String,
+}
+
 /// Returns a cluster that answers from the script, then refuses connections; and what it was asked.
 pub(crate) fn cluster(script: Vec<Reply>) -> (Cluster, Asked) {
+    let mut script = VecDeque::from(script);
+    server(move |_| script.pop_front().unwrap_or(Reply::Refused))
+}
+
+/// Returns a cluster that answers as `reply` decides; and what it was asked.
+pub(crate) fn server(reply: impl FnMut(&Request) -> Reply + Send + 'static) -> (Cluster, Asked) {
     let asked = Asked::default();
-    let script = Arc::new(Mutex::new(VecDeque::from(script)));
+    let reply = Arc::new(Mutex::new(reply));
     let log = Arc::clone(&asked);
-    let service = tower::service_fn(move |request: Request<Body>| {
-        let (script, log) = (Arc::clone(&script), Arc::clone(&log));
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let (reply, log) = (Arc::clone(&reply), Arc::clone(&log));
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect_bytes().await.unwrap();
+            let request = Request {
+                method: head.method.to_string(),
+                url: head.uri.to_string(),
+                body: String::from_utf8(body.to_vec()).unwrap(),
+            };
             let kind = head.headers.get("content-type").map_or("", |value| value.to_str().unwrap());
-            let line = format!("{} {} {kind} {}", head.method, head.uri, String::from_utf8_lossy(&body));
+            let line = format!("{} {} {kind} {}", request.method, request.url, request.body);
             log.lock().unwrap().push(line.trim_end().to_owned());
-            let reply = script.lock().unwrap().pop_front().unwrap_or(Reply::Refused);
+            let reply = (*reply.lock().unwrap())(&request);
             answer(reply).await
         }
     });
@@ -72,12 +92,12 @@ pub(crate) fn cluster(script: Vec<Reply>) -> (Cluster, Asked) {
 
 async fn answer(reply: Reply) -> Result<Response<Chunks>, io::Error> {
     let full = |status: u16, body: String| {
-        Ok(Response::builder().status(status).body(chunks(vec![body.into_bytes()], After::Close)).unwrap())
+        Ok(Response::builder().status(status).body(chunks(vec![body.into_bytes()], Then::Close)).unwrap())
     };
     match reply {
         Reply::Full(status, body) => full(status, body),
         Reply::Header(status, key, value, body) => {
-            let body = chunks(vec![body.into_bytes()], After::Close);
+            let body = chunks(vec![body.into_bytes()], Then::Close);
             Ok(Response::builder().status(status).header(key, value).body(body).unwrap())
         }
         Reply::Chunks(parts, after) => Ok(Response::new(chunks(parts, after))),
@@ -93,14 +113,19 @@ async fn answer(reply: Reply) -> Result<Response<Chunks>, io::Error> {
 /// A body that comes in parts; kube's own body type holds each part.
 pub(crate) type Chunks = StreamBody<BoxStream<'static, Result<Frame<Bytes>, io::Error>>>;
 
-fn chunks(parts: Vec<Vec<u8>>, after: After) -> Chunks {
+fn chunks(parts: Vec<Vec<u8>>, after: Then) -> Chunks {
     let parts = stream::iter(parts).map(|part| Ok(Frame::data(Bytes::from(part))));
+    let reset = || Some(Err(io::Error::new(io::ErrorKind::ConnectionReset, "reset")));
     let end = async move {
         match after {
-            After::Close => None,
-            After::Break => Some(Err(io::Error::new(io::ErrorKind::ConnectionReset, "reset"))),
-            After::Silence => std::future::pending().await,
-            After::CloseAfter(time) => {
+            Then::Close => None,
+            Then::Break => reset(),
+            Then::BreakLater(time) => {
+                tokio::time::sleep(time).await;
+                reset()
+            }
+            Then::Silence => std::future::pending().await,
+            Then::CloseLater(time) => {
                 tokio::time::sleep(time).await;
                 None
             }

@@ -9,7 +9,7 @@ use model::{CallError, ErrorClass};
 use std::time::Duration;
 
 /// Longest time for one page.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Longest page that we take, in bytes; a longer one is asked for in smaller pieces.
 const LONGEST_PAGE: usize = 64 << 20;
@@ -38,12 +38,12 @@ impl Watcher {
                     return Ok(None);
                 }
             };
-            self.saw().await?;
             for event in got.events {
                 self.tell(event).await?;
             }
             if got.next.is_empty() {
                 self.tell(WatchEvent::Listed).await?;
+                self.saw().await?;
                 return Ok(Some(got.resource_version));
             }
             next = got.next;

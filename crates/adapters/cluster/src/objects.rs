@@ -200,3 +200,7 @@ fn as_object(value: Value) -> Result<Object, CallError> {
     Object::from_value(value)
         .map_err(|why| unavailable(format!("the API server's answer is no object: {why}")))
 }
+
+#[cfg(test)]
+#[path = "objects_tests.rs"]
+mod tests;

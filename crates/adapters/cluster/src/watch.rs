@@ -3,11 +3,11 @@
 //! One task per watch, and one channel for all of them:
 //!
 //! ```text
-//!          ┌────────── 410, unknown resourceVersion ───────────┐
-//!          ▼                                                   │
+//!          ┌────── 410, unknown resourceVersion ──────┐
+//!          ▼                                          │
 //!   list, page by page ──resourceVersion──▶ watch ──end──▶ watch again from the last resourceVersion
-//!          │                                  │
-//!          └── fails: Blind, wait ◀───────────┘ fails
+//!          ▲                                  │
+//!          └──── Blind, wait ◀────────────────┘ fails twice
 //! ```
 //!
 //! We do not use `kube::runtime::watcher`: it decodes a list as a whole, so that one bad object stops its kind; it never
@@ -103,7 +103,7 @@ pub enum WatchEvent {
         /// Why we do not.
         why: CallError,
     },
-    /// We see again; after `Blind` only. What happened in between has been told, or a list follows.
+    /// We see again; after `Blind` only. What happened in between has been told.
     Seeing,
 }
 
@@ -192,11 +192,6 @@ impl Watcher {
                 self.pause(None).await;
                 Ok(Some(version))
             }
-            End::Broken(error) if opened.elapsed() >= SHORTEST_WATCH && self.backoff.failures() == 0 => {
-                tracing::debug!(kind = %self.spec.endpoint.gvk, %error, "watch broke");
-                self.once_more(Some(&error)).await;
-                Ok(Some(version))
-            }
             End::Broken(error) => self.refused(version, error).await,
             End::Expired => {
                 self.once_more(None).await;
@@ -213,26 +208,28 @@ impl Watcher {
         }
     }
 
-    /// Decides what follows a watch that failed.
+    /// Decides what follows a watch that failed: one more try, then we are blind.
+    ///
+    /// Whoever was blind lists again. A server whose etcd was restored in the meantime accepts a watch from a
+    /// resourceVersion in its future and tells nothing (seen on 1.36.3), so that going on could be blind for ever.
     async fn refused(&mut self, version: String, error: CallError) -> Result<Option<String>, Stopped> {
-        let stays = match error.class {
-            // etcd was restored, or we talk to another server: our resourceVersion lies in its future.
-            ErrorClass::Unavailable => !error.message.contains("Too large resource version"),
-            ErrorClass::Throttled | ErrorClass::Forbidden => true,
-            ErrorClass::Gone
-            | ErrorClass::Conflict
-            | ErrorClass::Invalid
-            | ErrorClass::Denied
-            | ErrorClass::NotFound
-            | ErrorClass::NoSuchKind => false,
-        };
-        if stays || self.backoff.failures() > 0 {
-            self.failed(error).await?;
-        } else {
-            // The list comes at once; it tells if something is really wrong.
-            self.once_more(Some(&error)).await;
+        let is_first = self.backoff.failures() == 0;
+        if error.class == ErrorClass::Throttled {
+            // A list would be the worst answer to this.
+            if is_first {
+                self.pause(Some(&error)).await;
+            } else {
+                self.failed(error).await?;
+            }
+            return Ok(Some(version));
         }
-        Ok(stays.then_some(version))
+        if is_first {
+            let is_known = is_known(&error);
+            self.once_more(Some(&error)).await;
+            return Ok(is_known.then_some(version));
+        }
+        self.failed(error).await?;
+        Ok(None)
     }
 
     /// Tells that we are blind and waits.
@@ -293,7 +290,28 @@ impl Watcher {
     }
 }
 
+/// Returns whether the server may still know our resourceVersion after a watch that it refused.
+fn is_known(error: &CallError) -> bool {
+    match error.class {
+        // What a server says whose etcd was restored, or another server.
+        ErrorClass::Unavailable => !["Too large resource version", "resourceVersion: Invalid value"]
+            .iter()
+            .any(|text| error.message.contains(text)),
+        ErrorClass::Throttled | ErrorClass::Forbidden => true,
+        ErrorClass::Gone
+        | ErrorClass::Conflict
+        | ErrorClass::Invalid
+        | ErrorClass::Denied
+        | ErrorClass::NotFound
+        | ErrorClass::NoSuchKind => false,
+    }
+}
+
 pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;
