@@ -198,6 +198,10 @@ impl Sources {
     /// # Errors
     /// [`Kind::RevisionNotFound`] for none or several, and those of [`Self::fetch`].
     pub async fn expand_short(&self, repository: &Repository, short: &str) -> Result<Revision, SourceError> {
+        if !(4..=40).contains(&short.len()) || !short.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let message = format!("{short:?} is not the beginning of a SHA");
+            return Err(SourceError::new(Kind::RevisionNotFound, message).help("write at least seven digits"));
+        }
         let text = short.to_owned();
         // As a revision it is one that no database holds, which brings all branches and tags.
         let revision = Revision::new(format!("{short:0<40}"));

@@ -53,6 +53,13 @@ async fn whatever_moves_is_fetched_once() {
     assert_eq!(it.read("dev").await, "a.yaml: dev");
     assert_eq!(it.read(&second.as_str()[..9]).await, "a.yaml: 2");
     assert_eq!(it.n_fetches(), 2, "a fetch brings all branches");
+    let source = at(&it.server.url("open/app.git"));
+    for (short, expected) in
+        [("0123456", "no commit begins with \"0123456\""), ("-x", "\"-x\" is not the beginning of a SHA")]
+    {
+        let error = it.place.sources.expand_short(&source, short).await.unwrap_err();
+        assert_eq!((error.kind, error.message.as_str()), (Kind::RevisionNotFound, expected));
+    }
     assert_eq!(it.place.clones().len(), 1);
     let other_name = it.server.url("open/app").replace("http", "HTTP");
     assert_eq!(read(&it.place.sources, &at(&format!("{other_name}.git/")), "", "").await, "a.yaml: 2");
