@@ -6,7 +6,7 @@ use crate::pool::Token;
 use crate::tree::{self, Dir, EntryKind, Found};
 use git2::{Oid, Repository};
 use model::Revision;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A folder to read.
@@ -52,24 +52,24 @@ pub(crate) struct Limits {
 /// Entries that one read looks at: a few nested trees of a kilobyte can spell out more than any disk holds.
 const MAX_ENTRIES: usize = 500_000;
 const MAX_DEPTH: usize = 200;
-/// Trees remembered as free of links.
-const MAX_REMEMBERED: usize = 50_000;
+/// Folders whose inputs are remembered.
+const MAX_REMEMBERED: usize = 20_000;
 
-/// Trees that are known to hold no links, so that their own id says all.
+/// Inputs of folders without links: there the folder's own tree decides, in whatever commit it stands.
 #[derive(Debug, Default)]
-pub(crate) struct Linkless(Mutex<BTreeSet<Oid>>);
+pub(crate) struct Linkless(Mutex<BTreeMap<(Oid, bool), String>>);
 
 impl Linkless {
-    fn contains(&self, tree: Oid) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&tree)
+    fn get(&self, tree: Oid, recurse: bool) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(tree, recurse)).cloned()
     }
 
-    fn insert(&self, tree: Oid) {
-        let mut trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if trees.len() >= MAX_REMEMBERED {
-            trees.clear();
+    fn insert(&self, tree: Oid, recurse: bool, inputs: String) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_REMEMBERED {
+            known.clear();
         }
-        trees.insert(tree);
+        known.insert((tree, recurse), inputs);
     }
 }
 
@@ -117,15 +117,16 @@ pub(crate) fn inputs(
     token: &Token,
 ) -> Result<String, Fault> {
     let dirs = locate(repository, revision, folder)?;
-    let tree = dirs.last().map(|dir| dir.tree);
-    if let Some(tree) = tree.filter(|tree| folder.recurse && linkless.contains(*tree)) {
-        return Ok(tree.to_string());
+    let known = dirs.last().and_then(|dir| linkless.get(dir.tree, folder.recurse));
+    if let Some(inputs) = known {
+        return Ok(inputs);
     }
     let walk = Walk::run(repository, dirs, folder, token)?;
-    if folder.recurse && !walk.has_links() {
-        linkless.insert(walk.tree);
+    let inputs = walk.inputs(folder);
+    if !walk.has_links() {
+        linkless.insert(walk.tree, folder.recurse, inputs.clone());
     }
-    Ok(walk.inputs(folder))
+    Ok(inputs)
 }
 
 fn locate(repository: &Repository, revision: &Revision, folder: &Folder) -> Result<Vec<Dir>, Fault> {
