@@ -5,22 +5,27 @@ use std::net::IpAddr;
 use warp::filters::BoxedFilter;
 use warp::host::Authority;
 use warp::http::header::{HOST, HeaderMap, ORIGIN};
-use warp::http::{HeaderValue, Uri};
+use warp::http::{HeaderValue, Method, Uri};
 use warp::{Filter as _, reject};
 
 /// Lets requests in that name a loopback host and do not come from a page elsewhere; rejects the others with an
 /// [`ApiError`].
 pub(crate) fn filter() -> BoxedFilter<()> {
-    warp::host::optional()
+    warp::method()
+        .and(warp::host::optional())
         .and(warp::header::headers_cloned())
-        .and_then(|authority: Option<Authority>, headers: HeaderMap| async move {
-            check(authority.as_ref(), &headers).map_err(reject::custom)
+        .and_then(|method: Method, authority: Option<Authority>, headers: HeaderMap| async move {
+            check(&method, authority.as_ref(), &headers).map_err(reject::custom)
         })
         .untuple_one()
         .boxed()
 }
 
-fn check(authority: Option<&Authority>, headers: &HeaderMap) -> Result<(), ApiError> {
+fn check(method: &Method, authority: Option<&Authority>, headers: &HeaderMap) -> Result<(), ApiError> {
+    // Its target has no path, on which warp's `path::full` panics.
+    if method == Method::CONNECT {
+        return Err(ApiError::wrong_method("this is no proxy: CONNECT is not answered"));
+    }
     if headers.get_all(HOST).iter().count() > 1 {
         return Err(ApiError::invalid("the request has several Host headers"));
     }

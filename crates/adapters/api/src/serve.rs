@@ -21,7 +21,8 @@ use warp::reply::Response;
 /// What one caller may take from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once. A further one ends the one that has waited longest without a request under way.
+    /// Connections open at once. A further one ends the oldest that has no request under way; where all have one, the
+    /// further one is closed.
     pub max_connections: usize,
     /// Longest wait for a request's head, also on an idle kept-alive connection.
     pub header_timeout: Duration,

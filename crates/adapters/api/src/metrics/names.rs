@@ -131,3 +131,56 @@ pub const BUILD_INFO: Metric<1> = Metric {
     kind: Kind::Gauge,
     labels: ["version"],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape<const N: usize>(metric: &Metric<N>) -> String {
+        format!("{} {:?} {}\n", metric.name, metric.kind, metric.labels.join(","))
+    }
+
+    /// Argo CD's metrics documentation is where these come from; dashboards name every one of them.
+    #[test]
+    fn names_and_labels_are_pinned() {
+        let all = [
+            shape(&APP_INFO),
+            shape(&APP_CONDITION),
+            shape(&APP_SYNC_TOTAL),
+            shape(&APP_SYNC_SECONDS),
+            shape(&APP_RECONCILE),
+            shape(&CLUSTER_CONNECTION_STATUS),
+            shape(&CLUSTER_OBJECTS),
+            shape(&CLUSTER_EVENTS_TOTAL),
+            shape(&GIT_REQUEST_TOTAL),
+            shape(&RENDERS),
+            shape(&APPLIES),
+            shape(&STATUS_WRITES),
+            shape(&API_REQUESTS),
+            shape(&APP_DRIFT),
+            shape(&SOURCE_AGE),
+            shape(&BUILD_INFO),
+        ];
+        assert_eq!(
+            all.concat(),
+            "\
+argocd_app_info Gauge namespace,name,project,autosync_enabled,repo,dest_server,dest_namespace,sync_status,health_status,operation
+argocd_app_condition Gauge namespace,name,project,condition
+argocd_app_sync_total Counter namespace,name,project,dest_server,phase,dry_run
+argocd_app_sync_duration_seconds_total Counter namespace,name,project,dest_server
+argocd_app_reconcile Histogram namespace,dest_server
+argocd_cluster_connection_status Gauge server,k8s_version
+argocd_cluster_api_resource_objects Gauge server
+argocd_cluster_events_total Counter server,group,kind
+argocd_git_request_total Counter repo,request_type
+tautline_renders_total Counter outcome
+tautline_applies_total Counter outcome
+tautline_status_writes_total Counter outcome
+tautline_api_requests_total Counter verb,kind
+tautline_app_drifted_objects Gauge namespace,name,project
+tautline_source_age_seconds Gauge repo
+tautline_build_info Gauge version
+"
+        );
+    }
+}

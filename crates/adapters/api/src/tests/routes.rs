@@ -99,6 +99,10 @@ async fn no_other_path_answers() {
         let response = warp::test::request().path(&path).header("host", "localhost").reply(&api).await;
         assert!(expected.contains(&response.status().as_u16()), "{path}: {}", response.status());
     }
+    // One slash at the end changes nothing.
+    assert_eq!(send("GET /api/v1/applications/web/", &[]).await.0, 200);
+    assert_eq!(refused("POST /api/v1/applications/web/", POST).await.0, 405);
+    assert_eq!(refused("GET /api/v1/applications/web//", &[]).await.0, 404);
     for path in
         ["/healthz", "/metrics", "/api/v1/applications/web/resource-tree", "//api/version", "/API/version"]
     {

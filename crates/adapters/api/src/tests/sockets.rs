@@ -1,12 +1,13 @@
 //! What can a hostile or slow caller do to the others, and how does a shutdown end? On real sockets, with short limits.
 
-use crate::{ApiError, Body, Limits, Request, Serving, serve, serve_with};
+use crate::{ApiError, Body, Limits, Readiness, Request, Serving, serve, serve_probes, serve_with};
 use serde_json::json;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Longer than any limit that a test sets, shorter than the defaults: what waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -170,6 +171,47 @@ async fn several_host_headers_are_refused() {
     let head = "GET /api/version HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n";
     let answer = read_answer(&mut connect(api.addr, head).await).await;
     assert!(status(&answer) == "400" && answer.contains("several Host headers"), "{answer}");
+}
+
+#[tokio::test]
+async fn odd_requests_are_refused_and_harm_nobody() {
+    let api = api(Limits::default()).await;
+    for odd in [
+        "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n",
+        "GET http://localhost HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET //// HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /api/v1/applications/%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /api/v1/applications?%ff=%zz&&=&= HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /api/v1/applications HTTP/1.0\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\r\n\r\n",
+    ] {
+        let mut stream = connect(api.addr, odd).await;
+        stream.shutdown().await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(status(&answer).starts_with('4'), "{odd:?}: {answer:?}");
+    }
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(100_000));
+    for odd in [long.as_str(), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let answer = read_to_end(&mut connect(api.addr, odd).await).await;
+        assert!(matches!(status(&answer), "414" | "431" | "closed"), "{answer:?}");
+    }
+    assert_eq!(status(&read_answer(&mut connect(api.addr, LIST).await).await), "200");
+}
+
+#[tokio::test]
+async fn probes_answer_whatever_host_they_are_asked_by() {
+    let (_agent, readiness) = watch::channel(Readiness { ready: true, alive: true, reasons: Vec::new() });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async { stopped.await.unwrap_or_default() };
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let serving = serve_probes(listen, readiness, Arc::new(String::new), shutdown).await.unwrap();
+    let mut kubelet =
+        connect(serving.addr, "GET /readyz HTTP/1.1\r\nHost: 10.1.2.3:8081\r\nConnection: close\r\n\r\n")
+            .await;
+    assert!(read_to_end(&mut kubelet).await.ends_with("ok\n"));
+    stop.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, serving.task).await.expect("ends").unwrap();
 }
 
 #[tokio::test]
