@@ -13,7 +13,7 @@ use crate::{Cluster, Endpoint};
 use futures::StreamExt as _;
 use http::{Method, Request, Response, header};
 use http_body_util::BodyExt as _;
-use kube::client::Body;
+use kube::client::{AuthError, Body};
 use model::{CallError, ErrorClass, GroupKind};
 use serde_json::Value;
 use std::time::Duration;
@@ -170,14 +170,8 @@ impl Cluster {
     async fn send(&self, call: Call) -> Result<Response<Body>, CallError> {
         self.0.count(call.verb, &call.kind);
         let request = call.into_request()?;
-        self.0.client.send(request).await.map_err(|error| {
-            // The outermost words of kube's errors say little; the innermost are the operating system's.
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(deeper) = cause.source() {
-                cause = deeper;
-            }
-            unavailable(format!("failed to reach {}: {cause}", self.0.url))
-        })
+        let sent = self.0.client.send(request).await;
+        sent.map_err(|error| unavailable(format!("failed to reach {}: {}", self.0.url, root_cause(&error))))
     }
 
     fn no_answer(&self, timeout: Duration) -> CallError {
@@ -191,6 +185,30 @@ impl Cluster {
             Ok(_) | Err(_) => self.0.gate.answered(),
         }
     }
+}
+
+/// Returns the innermost words of an error, which are the operating system's or TLS's: kube's own say little.
+fn root_cause(error: &kube::Error) -> String {
+    failed_plugin(error).unwrap_or_else(|| {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        cause.to_string()
+    })
+}
+
+/// Returns our own sentence for a credential plugin that failed: kube's quotes all that the plugin printed, which may be
+/// a token.
+pub(crate) fn failed_plugin(error: &kube::Error) -> Option<String> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(AuthError::AuthExecRun { out, .. }) = error.downcast_ref() {
+            return Some(format!("the kubeconfig's credential plugin failed ({})", out.status));
+        }
+        cause = error.source();
+    }
+    None
 }
 
 pub(crate) fn unavailable(message: impl Into<String>) -> CallError {

@@ -63,7 +63,11 @@ impl Cluster {
         let agent = HeaderValue::from_str(&access.user_agent).context("use the user agent as a header")?;
         config.headers.push((header::USER_AGENT, agent));
         let url = config.cluster_url.to_string();
-        let client = Client::try_from(config).with_context(|| format!("prepare connections to {url}"))?;
+        let client = Client::try_from(config).map_err(|error| match crate::call::failed_plugin(&error) {
+            Some(sentence) => anyhow::anyhow!(sentence),
+            None => error.into(),
+        });
+        let client = client.with_context(|| format!("prepare connections to {url}"))?;
         Ok(Self::over(client, &url, &access))
     }
 
@@ -102,3 +106,7 @@ impl Inner {
         *counts.entry((verb, kind.clone())).or_default() += 1;
     }
 }
+
+#[cfg(test)]
+#[path = "connect_tests.rs"]
+mod tests;
