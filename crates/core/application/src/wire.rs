@@ -16,8 +16,9 @@ pub use policy::{
     Automated, Backoff, IgnoreDifference, ManagedNamespaceMetadata, Retry, SyncPolicy, Tautline,
 };
 pub use project::{
-    DestinationServiceAccount, GitIntegrity, GitIntegrityPolicy, GpgIntegrity, JwtToken, OrphanedKey,
-    OrphanedResources, ProjectSpec, ResourceRule, Role, SignatureKey, SourceIntegrity, SyncWindow,
+    DestinationServiceAccount, GitIntegrity, GitIntegrityPolicy, GpgIntegrity, IntegrityRepo, JwtToken,
+    KindRule, OrphanedKey, OrphanedResources, ProjectSpec, ResourceRule, Role, SignatureKey, SourceIntegrity,
+    SyncWindow,
 };
 pub use source::{
     Directory, DrySource, EnvEntry, Helm, HelmFileParameter, HelmParameter, HydrateTo, Jsonnet, JsonnetVar,

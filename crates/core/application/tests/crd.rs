@@ -39,6 +39,7 @@ fn schemas_are_structural() {
         "additionalProperties",
         "enum",
         "minLength",
+        "maxLength",
         "pattern",
         "anyOf",
         "x-kubernetes-int-or-string",
@@ -111,6 +112,12 @@ fn what_is_required_is_what_argo_cd_requires() {
         ("roles[]", &["name"]),
         ("jwtTokens[]", &["iat"]),
         ("signatureKeys[]", &["keyID"]),
+        ("sourceIntegrity", &["git"]),
+        ("git", &["policies"]),
+        ("policies[]", &["gpg", "repos"]),
+        ("repos[]", &["url"]),
+        ("gpg", &["keys", "mode"]),
+        ("destinationServiceAccounts[]", &["defaultServiceAccount", "server"]),
     ];
     for crd in [crd::application(), crd::app_project()] {
         walk(schema(&crd), "", &mut |schema, path| {

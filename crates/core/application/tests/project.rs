@@ -229,7 +229,10 @@ fn what_projects_ask_for_and_we_do_not_act_on_is_named() {
             "spec.syncWindows",
         ),
         (json!({"signatureKeys": [{"keyID": "ABCD"}]}), "spec.signatureKeys"),
-        (json!({"sourceIntegrity": {"git": {"policies": [{"repos": ["*"]}]}}}), "spec.sourceIntegrity"),
+        (
+            json!({"sourceIntegrity": {"git": {"policies": [{"repos": [{"url": "*"}], "gpg": {"mode": "head", "keys": ["ABCD"]}}]}}}),
+            "spec.sourceIntegrity",
+        ),
         (json!({"permitOnlyProjectScopedClusters": true}), "spec.permitOnlyProjectScopedClusters"),
         (
             json!({"destinationServiceAccounts": [{"server": "*", "defaultServiceAccount": "sa"}]}),

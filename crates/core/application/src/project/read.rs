@@ -42,17 +42,14 @@ impl Project {
 }
 
 fn project(name: &str, wire: &wire::ProjectSpec, findings: &mut Findings) -> Project {
-    let mut kinds = |field: &str, rules: Option<&Vec<wire::ResourceRule>>| -> Vec<KindRule> {
-        let rules = rules.into_iter().flatten().enumerate();
-        rules.map(|(index, rule)| kind_rule(rule, &format!("spec.{field}[{index}]"), findings)).collect()
-    };
-    let cluster_allow = kinds("clusterResourceWhitelist", wire.cluster_resource_whitelist.as_ref());
-    let cluster_deny = kinds("clusterResourceBlacklist", wire.cluster_resource_blacklist.as_ref());
-    let namespace_deny = kinds("namespaceResourceBlacklist", wire.namespace_resource_blacklist.as_ref());
-    let namespace_allow = wire
-        .namespace_resource_whitelist
-        .as_ref()
-        .map(|rules| kinds("namespaceResourceWhitelist", Some(rules)));
+    let (allowed, denied) = (&wire.namespace_resource_whitelist, &wire.namespace_resource_blacklist);
+    let (cluster_allowed, cluster_denied) =
+        (&wire.cluster_resource_whitelist, &wire.cluster_resource_blacklist);
+    let cluster_allow = named_kinds("clusterResourceWhitelist", cluster_allowed.as_deref(), findings);
+    let cluster_deny = named_kinds("clusterResourceBlacklist", cluster_denied.as_deref(), findings);
+    let namespace_allow = allowed.as_ref().map(|rules| kinds("namespaceResourceWhitelist", rules, findings));
+    let denied = denied.as_deref().unwrap_or_default();
+    let namespace_deny = kinds("namespaceResourceBlacklist", denied, findings);
     Project {
         name: name.into(),
         source_repos: list("spec.sourceRepos", wire.source_repos.as_ref(), Pattern::repo, findings),
@@ -66,13 +63,32 @@ fn project(name: &str, wire: &wire::ProjectSpec, findings: &mut Findings) -> Pro
     }
 }
 
-fn kind_rule(rule: &wire::ResourceRule, path: &str, findings: &mut Findings) -> KindRule {
+/// Rules over cluster-scoped objects, which may name single ones.
+fn named_kinds(field: &str, rules: Option<&[wire::ResourceRule]>, findings: &mut Findings) -> Vec<KindRule> {
+    let mut read = Vec::new();
+    for (index, rule) in rules.unwrap_or_default().iter().enumerate() {
+        let path = format!("spec.{field}[{index}]");
+        let name = rule.name.as_ref().filter(|name| !name.is_empty());
+        let name = name.map(|name| pattern(name, &format!("{path}.name"), Pattern::path, findings));
+        read.push(KindRule { name, ..kind_rule(rule.group.as_ref(), rule.kind.as_ref(), &path, findings) });
+    }
+    read
+}
+
+fn kinds(field: &str, rules: &[wire::KindRule], findings: &mut Findings) -> Vec<KindRule> {
+    let mut read = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let path = format!("spec.{field}[{index}]");
+        read.push(kind_rule(rule.group.as_ref(), rule.kind.as_ref(), &path, findings));
+    }
+    read
+}
+
+fn kind_rule(group: Option<&String>, kind: Option<&String>, path: &str, findings: &mut Findings) -> KindRule {
     let mut part = |field: &str, text: Option<&String>| {
         pattern(text.map_or("", String::as_str), &format!("{path}.{field}"), Pattern::path, findings)
     };
-    let (group, kind) = (part("group", rule.group.as_ref()), part("kind", rule.kind.as_ref()));
-    let name = rule.name.as_ref().filter(|name| !name.is_empty()).map(|name| part("name", Some(name)));
-    KindRule { group, kind, name }
+    KindRule { group: part("group", group), kind: part("kind", kind), name: None }
 }
 
 fn destinations(wire: &wire::ProjectSpec, findings: &mut Findings) -> Vec<DestinationRule> {

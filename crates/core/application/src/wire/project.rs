@@ -10,6 +10,7 @@ wire! {
         /// Clusters and namespaces, as globs; `!` forbids.
         destinations: Vec<Destination>,
         /// Shown to people.
+        #[schemars(length(max = 255))]
         description: String,
         /// Who may do what, for Argo CD's API.
         roles: Vec<Role>,
@@ -18,9 +19,9 @@ wire! {
         /// Cluster-scoped kinds that are forbidden.
         cluster_resource_blacklist: Vec<ResourceRule>,
         /// Namespaced kinds that are allowed; all where absent, none where empty.
-        namespace_resource_whitelist: Vec<ResourceRule>,
+        namespace_resource_whitelist: Vec<KindRule>,
         /// Namespaced kinds that are forbidden.
-        namespace_resource_blacklist: Vec<ResourceRule>,
+        namespace_resource_blacklist: Vec<KindRule>,
         /// Whether to tell of objects that belong to no app.
         orphaned_resources: OrphanedResources,
         /// When syncs may run.
@@ -47,6 +48,16 @@ wire! {
         kind: String,
         /// Name; any where empty.
         name: String,
+    }
+
+    /// Kinds, as patterns over group and kind.
+    KindRule {
+        /// API group; empty for the core group.
+        #[schemars(required)]
+        group: String,
+        /// Kind.
+        #[schemars(required)]
+        kind: String,
     }
 
     /// A role for Argo CD's API.
@@ -130,38 +141,53 @@ wire! {
     /// How commits must be signed.
     SourceIntegrity {
         /// For Git.
+        #[schemars(required)]
         git: GitIntegrity,
     }
 
     /// How Git commits must be signed.
     GitIntegrity {
         /// Policies; the first that matches counts.
+        #[schemars(required)]
         policies: Vec<GitIntegrityPolicy>,
     }
 
     /// How commits of some repositories must be signed.
     GitIntegrityPolicy {
         /// Repositories, as globs.
-        repos: Vec<String>,
+        #[schemars(required)]
+        repos: Vec<IntegrityRepo>,
         /// Signatures by GPG.
+        #[schemars(required)]
         gpg: GpgIntegrity,
+    }
+
+    /// Repositories that a policy is for.
+    IntegrityRepo {
+        /// URL, as a glob.
+        #[schemars(required)]
+        url: String,
     }
 
     /// Signatures by GPG.
     GpgIntegrity {
         /// What is checked: `none`, `head` or `strict`.
+        #[schemars(required)]
         mode: String,
         /// Keys that count.
+        #[schemars(required)]
         keys: Vec<String>,
     }
 
     /// A service account that syncs act as.
     DestinationServiceAccount {
         /// Cluster, as a glob.
+        #[schemars(required)]
         server: String,
         /// Namespace, as a glob.
         namespace: String,
         /// The service account.
+        #[schemars(required)]
         default_service_account: String,
     }
 }
