@@ -1,2 +1,44 @@
-//! The `tautline` program.
-fn main() {}
+//! The `tautline` program: a GitOps agent and its tools.
+//!
+//! ```text
+//! main ── cli (what was asked for) ──▶ run (start, stop) ──▶ agent (the loop) ──▶ effects, writer, watching, comparing
+//!                                  └─▶ tools (crd, render, health): no agent, results on stdout
+//! ```
+
+mod agent;
+mod apply;
+mod apps;
+mod cache;
+mod cascade;
+mod cli;
+mod comparing;
+mod config;
+mod desired;
+mod effects;
+mod exposition;
+mod http;
+mod input;
+mod judge;
+mod kinds;
+mod live;
+mod metrics;
+mod probes;
+mod run;
+mod settings;
+mod sources;
+mod status;
+mod take_in;
+mod tell;
+mod tools;
+mod watching;
+mod writer;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // One TLS provider for the whole process, before anything connects.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        return ExitCode::from(cli::OTHER);
+    }
+    cli::main()
+}

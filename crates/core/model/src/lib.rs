@@ -8,6 +8,7 @@
 //! Wire types (CRDs, HTTP, settings) are converted at the edges and do not appear here.
 
 mod app;
+mod bytes;
 mod comparison;
 mod failure;
 pub mod glob;
@@ -30,6 +31,7 @@ pub use app::{
 };
 pub use comparison::{Comparison, ObjectStatus, SyncStatus};
 pub use failure::{CallError, ErrorClass};
+pub use bytes::{base64_decode, base64_encode};
 pub use hash::{Digest, digest};
 pub use health::{Health, HealthStatus};
 pub use live::{LiveDigest, Match};

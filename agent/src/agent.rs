@@ -1,0 +1,208 @@
+//! Who owns all state? One task: it takes in what happened, steps the engine, and lets effects be carried out.
+//!
+//! ```text
+//! watches, polls, effects, people ──Input──▶ Agent::take_in ──Event──▶ engine::step ──Effect──▶ effects.rs ──▶ I/O
+//!        ▲                                                                                              │
+//!        └──────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+
+use crate::apps::AppEntry;
+use crate::config::Config;
+use crate::desired::Identity;
+use crate::input::Input;
+use crate::kinds::KindsRecord;
+use crate::live::LiveView;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::sources::Repositories;
+use cluster::{Cluster, Discovery, WatchId};
+use engine::claims::Claims;
+use engine::{Event, State, Writes, step};
+use model::{AppKey, GroupKind, Timestamp};
+use source::Sources;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+use tokio::sync::{Semaphore, mpsc};
+
+/// How many inputs are taken in before apps are compared: bursts of watch events cost one comparison per app.
+const BATCH: usize = 256;
+
+/// Everything that the agent knows.
+pub(crate) struct Agent {
+    pub config: Config,
+    pub cluster: Cluster,
+    pub sources: Sources,
+    pub identity: Identity,
+    pub discovery: Arc<Discovery>,
+    pub settings: Settings,
+    pub repos: Repositories,
+    pub apps: BTreeMap<AppKey, AppEntry>,
+    pub by_part_of: BTreeMap<String, AppKey>,
+    pub live: LiveView,
+    pub claims: Claims,
+    pub kinds: KindsRecord,
+    pub watches: BTreeMap<WatchId, Watched>,
+    pub watch_events: mpsc::Sender<(WatchId, cluster::WatchEvent)>,
+    pub inputs: mpsc::UnboundedSender<Input>,
+    /// When apps asked to be woken.
+    pub wakes: BTreeSet<(Timestamp, AppKey)>,
+    /// Apps whose comparison may have changed.
+    pub dirty: BTreeSet<AppKey>,
+    pub may_write: bool,
+    pub is_discovering: bool,
+    pub discovers_again: bool,
+    pub metrics: Metrics,
+    /// Limits what renders at the same time.
+    pub renders: Arc<Semaphore>,
+    /// Limits what asks the API server about single objects.
+    pub checks: Arc<Semaphore>,
+    pub watcher: Option<source::Watch>,
+    pub next_watch: u64,
+    /// Keeps the agent's own watches going.
+    pub own_handles: Vec<cluster::WatchHandle>,
+    /// Applications seen since the list under way began.
+    pub seen_apps: Option<BTreeSet<AppKey>>,
+    pub has_listed_apps: bool,
+    pub holds_lease: bool,
+    pub has_looked_for_other: bool,
+    /// Whether Argo CD's own controller has replicas here.
+    pub other_controller_runs: bool,
+    /// Limits events under way.
+    pub event_room: Arc<Semaphore>,
+}
+
+/// What a watch is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// Applications.
+    Applications,
+    /// `AppProjects`.
+    Projects,
+    /// Repository Secrets.
+    Secrets,
+    /// `argocd-cm`.
+    Settings,
+    /// Kinds that come and go.
+    Definitions,
+    /// Argo CD's own controller: while it runs we only look.
+    OtherController,
+    /// Managed objects of a kind.
+    Kind(GroupKind),
+}
+
+/// Returns the time.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl Agent {
+    /// Runs until `shutdown` is done. Inputs are taken in one by one; apps are compared after each batch.
+    pub(crate) async fn run(
+        mut self,
+        mut inputs: mpsc::UnboundedReceiver<Input>,
+        mut watched: mpsc::Receiver<(WatchId, cluster::WatchEvent)>,
+        mut pulse: crate::probes::Pulse,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        tokio::pin!(shutdown);
+        loop {
+            let due = self.next_due();
+            let timer = tokio::time::sleep_until(due.into());
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                Some(input) = inputs.recv() => self.take_in(input),
+                Some((id, event)) = watched.recv() => self.take_in(Input::Watch(id, event)),
+                () = timer => {}
+            }
+            for _ in 0..BATCH {
+                let input = match inputs.try_recv() {
+                    Ok(input) => input,
+                    Err(_) => match watched.try_recv() {
+                        Ok((id, event)) => Input::Watch(id, event),
+                        Err(_) => break,
+                    },
+                };
+                self.take_in(input);
+            }
+            self.poll_due();
+            self.wake_due();
+            self.compare_dirty();
+            pulse.beat(&self);
+        }
+    }
+
+    fn next_due(&self) -> Instant {
+        let far = Instant::now() + std::time::Duration::from_secs(5);
+        let wake = self.wakes.first().map(|(at, _)| {
+            let wait = at.since(now()).as_millis();
+            Instant::now() + std::time::Duration::from_millis(u64::try_from(wait).unwrap_or(0))
+        });
+        [self.repos.next_due(), wake].into_iter().flatten().fold(far, Instant::min)
+    }
+
+    fn wake_due(&mut self) {
+        let now = now();
+        while let Some((at, _)) = self.wakes.first()
+            && *at <= now
+        {
+            let Some((_, key)) = self.wakes.pop_first() else { return };
+            self.event(&key, Event::Woke);
+        }
+    }
+
+    /// Steps an app's engine and has its effects carried out.
+    pub(crate) fn event(&mut self, key: &AppKey, event: Event) {
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        let Some(app) = entry.app.clone() else { return };
+        let state = std::mem::replace(&mut entry.state, State::new(None, false));
+        let (state, effects) = step(state, event, now(), &app);
+        entry.state = state;
+        for effect in effects {
+            self.carry_out(key, &app, effect);
+        }
+    }
+
+    /// Steps the engines of all apps.
+    pub(crate) fn event_for_all(&mut self, event: &Event) {
+        let keys: Vec<AppKey> = self.apps.keys().cloned().collect();
+        for key in keys {
+            self.event(&key, event.clone());
+        }
+    }
+
+    /// Takes in whether we hold the lease.
+    pub(crate) fn lease_changed(&mut self, held: &cluster::Holding) {
+        self.holds_lease = held.permits_writes();
+        self.update_writes();
+    }
+
+    /// Writes only while we hold the lease and Argo CD's own controller does not run.
+    pub(crate) fn update_writes(&mut self) {
+        let may_write = self.holds_lease && self.has_looked_for_other && !self.other_controller_runs;
+        if self.may_write == may_write {
+            return;
+        }
+        self.may_write = may_write;
+        let writes = if may_write { Writes::Allowed } else { Writes::Forbidden };
+        self.event_for_all(&Event::Writes(writes));
+        self.start_writes();
+    }
+
+    /// Sends an answer that is known already.
+    pub(crate) fn spawn_ready(&self, input: Input) {
+        // The loop owns the receiver and outlives this call.
+        let _ = self.inputs.send(input);
+    }
+
+    /// Starts something that answers with an input.
+    pub(crate) fn spawn(&self, work: impl Future<Output = Input> + Send + 'static) {
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            // The loop ends before its effects do; then nobody wants the answer.
+            let _ = inputs.send(work.await);
+        });
+    }
+}

@@ -1,0 +1,352 @@
+//! How is one object brought to what Git wants? Server-side apply, with what has to precede it.
+
+use crate::desired::{DesiredSet, Rules, Wanted};
+use crate::judge;
+use crate::live::{Baseline, LiveView, images};
+use cluster::{
+    ApplyOptions, Cluster, DeleteOptions, Endpoint, Priority, Propagation, WatchEvent, WatchId, WatchSpec,
+};
+use futures::StreamExt;
+use model::{App, CallError, ErrorClass, LiveDigest, Object, ObjectKey, ObjectOutcome, ObjectResult, names};
+use plan::kinds;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many objects of one app are under way at the same time, so that a large app does not hold up a small one.
+const PER_APP: usize = 16;
+/// Longest wait until a CRD's kinds are served.
+const ESTABLISHED: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What a stage works with: values only, taken when it begins.
+#[derive(Clone)]
+pub(crate) struct Job {
+    /// The API server.
+    pub cluster: Cluster,
+    /// The app.
+    pub app: Arc<App>,
+    /// What Git wants.
+    pub set: Arc<DesiredSet>,
+    /// Project, discovery and who we are.
+    pub rules: Rules,
+    /// What is known of the live objects.
+    pub known: BTreeMap<ObjectKey, Known>,
+    /// Whether to change anything.
+    pub is_dry_run: bool,
+    /// Whether a person asked.
+    pub by_person: bool,
+}
+
+/// What a stage needs to know of a live object.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// Its digest.
+    pub digest: LiveDigest,
+    /// Whether our apply entry holds `spec.replicas`.
+    pub owns_replicas: bool,
+    /// Whether other tools hold fields.
+    pub has_other_managers: bool,
+}
+
+/// What an apply showed us of the cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// The object as stored.
+    pub object: Object,
+    /// What later events are compared with.
+    pub baseline: Baseline,
+}
+
+/// Returns what is known of some objects.
+pub(crate) fn known(live: &LiveView, keys: &[ObjectKey]) -> BTreeMap<ObjectKey, Known> {
+    let entry = |key: &ObjectKey| {
+        let entry = live.get(key)?;
+        Some((
+            key.clone(),
+            Known {
+                digest: entry.digest.clone(),
+                owns_replicas: entry.owns_replicas,
+                has_other_managers: entry.has_other_managers,
+            },
+        ))
+    };
+    keys.iter().filter_map(entry).collect()
+}
+
+/// Applies objects in parallel; one bad object stops only itself.
+pub(crate) async fn stage(job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResult>, Vec<Seen>) {
+    let job = Arc::new(job);
+    let outcomes = futures::stream::iter(keys).map(|key| {
+        let job = Arc::clone(&job);
+        async move {
+            let (outcome, seen) = apply(&job, &key).await;
+            let wanted = job.set.objects.get(&key);
+            let result = ObjectResult {
+                version: wanted.map(|w| w.object.gvk().version).unwrap_or_default(),
+                images: wanted.map(|w| images(&w.object)).unwrap_or_default(),
+                key,
+                outcome,
+            };
+            (result, seen)
+        }
+    });
+    let mut outcomes: Vec<_> = outcomes.buffer_unordered(PER_APP).collect().await;
+    outcomes.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
+    let (results, seen): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+    (results, seen.into_iter().flatten().collect())
+}
+
+async fn apply(job: &Job, key: &ObjectKey) -> (ObjectOutcome, Option<Seen>) {
+    let Some(wanted) = job.set.objects.get(key) else {
+        return (failed(ErrorClass::Invalid, "it is not in this revision's manifests".into()), None);
+    };
+    let gvk = wanted.object.gvk();
+    let Some(endpoint) = job.rules.discovery.endpoint(&gvk) else {
+        let message = format!("no such kind: {gvk}; is its CRD installed?");
+        return (failed(ErrorClass::NoSuchKind, message), None);
+    };
+    if let Err(rule) =
+        job.rules.project.permits(&gvk.group_kind(), endpoint.namespaced, &key.name, &key.namespace)
+    {
+        return (failed(ErrorClass::Denied, rule), None);
+    }
+    match converge(job, wanted, &endpoint).await {
+        Ok((outcome, stored)) if job.is_dry_run => {
+            drop(stored);
+            (outcome, None)
+        }
+        Ok((outcome, stored)) => {
+            let established = established(job, &endpoint, &stored).await;
+            let baseline = judge::after_apply(&job.app, wanted, &stored);
+            let seen = Some(Seen { object: stored, baseline });
+            (established.map_or_else(|error| refusal(error, key), |()| outcome), seen)
+        }
+        Err(error) => (refusal(error, key), None),
+    }
+}
+
+/// Prepares what has to precede the apply, applies, and takes over what other tools still hold.
+async fn converge(
+    job: &Job,
+    wanted: &Wanted,
+    endpoint: &Endpoint,
+) -> Result<(ObjectOutcome, Object), CallError> {
+    let known = job.known.get(&wanted.object.key());
+    if !job.is_dry_run {
+        prepare(job, wanted, endpoint, known).await?;
+    }
+    let mut applied = send(job, wanted, endpoint).await?;
+    let is_stranger = known.is_none() && !applied.created;
+    if is_stranger && !job.is_dry_run {
+        // It was there before us: what other tools hold outside of what Git wants goes with a second apply.
+        if let Some(patch) = drift::adoption::adopt(&wanted.object, &applied.object) {
+            take_over(job, endpoint, &wanted.object, &patch).await?;
+            applied = send(job, wanted, endpoint).await?;
+        }
+    }
+    let before = known.map(|known| known.digest.resource_version.as_str());
+    let outcome = if applied.created {
+        ObjectOutcome::Created
+    } else if before == Some(applied.object.resource_version()) {
+        ObjectOutcome::Unchanged
+    } else {
+        ObjectOutcome::Configured
+    };
+    Ok((outcome, applied.object))
+}
+
+/// Hands `spec.replicas` over before we stop saying it, and takes over fields of other tools that have to go.
+async fn prepare(
+    job: &Job,
+    wanted: &Wanted,
+    endpoint: &Endpoint,
+    known: Option<&Known>,
+) -> Result<(), CallError> {
+    let Some(known) = known else { return Ok(()) };
+    let says_replicas = wanted.object.get("spec").is_some_and(|spec| spec.get("replicas").is_some());
+    let hands_over = known.owns_replicas && !says_replicas;
+    if !hands_over && !known.has_other_managers {
+        return Ok(());
+    }
+    let object = &wanted.object;
+    let Some(live) = job.cluster.get(endpoint, object.namespace(), object.name()).await? else {
+        return Ok(());
+    };
+    let Ok(live) = Object::from_value(live) else { return Ok(()) };
+    if let Some(body) = drift::replicas::hand_over(object, &live) {
+        let options = ApplyOptions {
+            manager: names::SCALE_MANAGER.into(),
+            force: true,
+            dry_run: false,
+            priority: Priority::Apply,
+        };
+        job.cluster.apply(endpoint, &body, &options).await?;
+        // The hand-over moved the resourceVersion, so the take-over below would lose its race.
+        return Ok(());
+    }
+    let hand_tools = match job.app.added_fields {
+        model::AddedFields::Keep => &[][..],
+        model::AddedFields::Remove => drift::HAND_TOOLS,
+    };
+    match drift::adoption::adopt_with(object, &live, hand_tools) {
+        Some(patch) => take_over(job, endpoint, object, &patch).await,
+        None => Ok(()),
+    }
+}
+
+async fn take_over(
+    job: &Job,
+    endpoint: &Endpoint,
+    object: &Object,
+    patch: &serde_json::Value,
+) -> Result<(), CallError> {
+    job.cluster
+        .json_patch(endpoint, object.namespace(), object.name(), patch, names::FIELD_MANAGER)
+        .await
+        .map(drop)
+}
+
+async fn send(job: &Job, wanted: &Wanted, endpoint: &Endpoint) -> Result<cluster::Applied, CallError> {
+    let priority = if job.by_person { Priority::User } else { Priority::Apply };
+    let options =
+        ApplyOptions { manager: names::FIELD_MANAGER.into(), force: true, dry_run: job.is_dry_run, priority };
+    match job.cluster.apply(endpoint, &wanted.object, &options).await {
+        Err(error) if error.class == ErrorClass::NotFound && creates_namespace(job, wanted) => {
+            create_namespace(job, wanted.object.namespace()).await?;
+            job.cluster.apply(endpoint, &wanted.object, &options).await
+        }
+        other => other,
+    }
+}
+
+/// `CreateNamespace=true` makes the destination namespace once something fails for the lack of it: no call is spent
+/// while it exists. A dry run makes nothing.
+fn creates_namespace(job: &Job, wanted: &Wanted) -> bool {
+    let namespace = wanted.object.namespace();
+    job.app.create_namespace
+        && !job.is_dry_run
+        && !namespace.is_empty()
+        && namespace == job.app.destination.namespace
+}
+
+async fn create_namespace(job: &Job, name: &str) -> Result<(), CallError> {
+    let gvk = model::GroupVersionKind::from_api_version("v1", "Namespace");
+    let Some(endpoint) = job.rules.discovery.endpoint(&gvk) else { return Ok(()) };
+    // Without tracking, as Argo CD makes it: such a namespace is never pruned.
+    let body = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let Ok(body) = Object::from_value(body) else { return Ok(()) };
+    match job.cluster.create(&endpoint, &body, names::FIELD_MANAGER).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.class == ErrorClass::Conflict => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until a CRD's kinds are served, so that its resources in the same sync find them.
+async fn established(job: &Job, endpoint: &Endpoint, stored: &Object) -> Result<(), CallError> {
+    if kinds::is_crd(&endpoint.gvk.group_kind()) && !is_established(stored) {
+        wait_for(&job.cluster, endpoint, stored.name(), is_established).await?;
+    }
+    Ok(())
+}
+
+/// Watches one cluster-scoped object until it is as wanted.
+async fn wait_for(
+    cluster: &Cluster,
+    endpoint: &Endpoint,
+    name: &str,
+    wanted: impl Fn(&Object) -> bool,
+) -> Result<(), CallError> {
+    let (sender, mut events) = tokio::sync::mpsc::channel(16);
+    let spec =
+        WatchSpec { field_selector: format!("metadata.name={name}"), ..WatchSpec::all(endpoint.clone()) };
+    let handle = cluster.watch(spec, sender, WatchId(0));
+    let seen = tokio::time::timeout(ESTABLISHED, async {
+        while let Some((_, event)) = events.recv().await {
+            if let WatchEvent::Object(object, _) = event
+                && wanted(&object)
+            {
+                return;
+            }
+        }
+    });
+    let outcome = seen.await.map_err(|_| {
+        CallError::new(ErrorClass::Unavailable, "the CRD was stored and is not established yet")
+    });
+    drop(handle);
+    outcome
+}
+
+fn is_established(crd: &Object) -> bool {
+    let conditions =
+        crd.get("status").and_then(|status| status.get("conditions")).and_then(serde_json::Value::as_array);
+    conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
+}
+
+fn refusal(error: CallError, key: &ObjectKey) -> ObjectOutcome {
+    let next = match error.class {
+        ErrorClass::Forbidden => {
+            format!("; grant the agent's service account what is missing on {}", key.group_kind())
+        }
+        ErrorClass::Invalid | ErrorClass::Denied => "; correct the manifest".into(),
+        ErrorClass::NotFound if !key.namespace.is_empty() => {
+            "; add the Namespace to the manifests, or set the sync option CreateNamespace=true".into()
+        }
+        ErrorClass::NoSuchKind => "; is its CRD installed?".into(),
+        ErrorClass::NotFound
+        | ErrorClass::Conflict
+        | ErrorClass::Gone
+        | ErrorClass::Throttled
+        | ErrorClass::Unavailable => String::new(),
+    };
+    failed(error.class, error.message + &next)
+}
+
+fn failed(class: ErrorClass, message: String) -> ObjectOutcome {
+    ObjectOutcome::Failed(class, message)
+}
+
+/// Deletes objects in parallel, each only as it was when it proved to be ours.
+pub(crate) async fn prune(job: Job, keys: Vec<ObjectKey>) -> Vec<ObjectResult> {
+    let job = Arc::new(job);
+    let results = futures::stream::iter(keys).map(|key| {
+        let job = Arc::clone(&job);
+        async move {
+            let outcome = match job.known.get(&key) {
+                None => ObjectOutcome::Pruned,
+                Some(_) if job.is_dry_run => ObjectOutcome::Pruned,
+                Some(known) => match delete(&job, &known.digest, Propagation::Foreground).await {
+                    Ok(()) => ObjectOutcome::Pruned,
+                    Err(error) => refusal(error, &key),
+                },
+            };
+            let version = job.known.get(&key).map(|known| known.digest.version.clone()).unwrap_or_default();
+            ObjectResult { key, version, outcome, images: Vec::new() }
+        }
+    });
+    let mut results: Vec<_> = results.buffer_unordered(PER_APP).collect().await;
+    results.sort_by(|a, b| a.key.cmp(&b.key));
+    results
+}
+
+/// Deletes one object if it is still what the digest says: the third witness is on the live object itself, and uid and
+/// resourceVersion make the API server hold it to that.
+pub(crate) async fn delete(
+    job: &Job,
+    digest: &LiveDigest,
+    propagation: Propagation,
+) -> Result<(), CallError> {
+    if digest.is_deleting {
+        return Ok(());
+    }
+    let Some(endpoint) = job.rules.discovery.endpoint(&digest.gvk()) else { return Ok(()) };
+    job.rules
+        .project
+        .permits(&digest.key.group_kind(), endpoint.namespaced, &digest.key.name, &digest.key.namespace)
+        .map_err(|rule| CallError::new(ErrorClass::Denied, rule))?;
+    let options = DeleteOptions {
+        uid: digest.uid.clone(),
+        resource_version: digest.resource_version.clone(),
+        propagation,
+    };
+    job.cluster.delete(&endpoint, &digest.key, &options).await.map(drop)
+}

@@ -1,0 +1,139 @@
+//! What does the agent hold of each Application?
+
+use crate::desired::DesiredSet;
+use application::Project;
+use engine::{Report, State};
+use model::{App, AppKey, DesiredHash, ObjectKey, Problem, tracking};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One Application.
+pub(crate) struct AppEntry {
+    /// The object as last read or written, without managed fields.
+    pub raw: Value,
+    /// What it says; the last valid reading.
+    pub app: Option<Arc<App>>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+    /// What the engine remembers.
+    pub state: State,
+    /// Counts changes of source, destination and project: renderings of an older spec are dropped.
+    pub spec_serial: u64,
+    /// Rendered sets that something still refers to.
+    pub sets: BTreeMap<DesiredHash, Arc<DesiredSet>>,
+    /// The app's project.
+    pub project: Arc<Project>,
+    /// Value of the part-of label.
+    pub part_of: String,
+    /// Argo CD's instance name.
+    pub instance: String,
+    /// Objects that our syncs created since the status was last written, with their uids.
+    pub created: Vec<(ObjectKey, String)>,
+    /// The status writer.
+    pub writer: Writer,
+    /// Objects that other apps may hold or that carry no label yet and were looked up one by one.
+    pub probed: BTreeMap<ObjectKey, Probe>,
+}
+
+/// Whether an object that no watch shows exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// Being looked up.
+    Asked,
+    /// It does not.
+    Absent,
+}
+
+/// One write at a time; the newest report wins.
+#[derive(Default)]
+pub(crate) struct Writer {
+    /// Whether a write is under way.
+    pub is_writing: bool,
+    /// What to write next.
+    pub next: Option<Box<Report>>,
+    /// What the write under way writes.
+    pub current: Option<Box<Report>>,
+    /// Writes that failed in a row.
+    pub n_failed: u32,
+}
+
+impl AppEntry {
+    /// Returns an Application that was just seen.
+    pub(crate) fn new(
+        key: &AppKey,
+        raw: Value,
+        control_namespace: &str,
+        state: State,
+        project: Arc<Project>,
+    ) -> Self {
+        Self {
+            raw,
+            app: None,
+            problems: Vec::new(),
+            state,
+            spec_serial: 0,
+            sets: BTreeMap::new(),
+            project,
+            part_of: tracking::part_of_label(key),
+            instance: key.instance_name(control_namespace),
+            created: Vec::new(),
+            writer: Writer::default(),
+            probed: BTreeMap::new(),
+        }
+    }
+
+    /// Returns what Git wants now.
+    pub(crate) fn current(&self) -> Option<&Arc<DesiredSet>> {
+        self.sets.get(&self.state.desired.as_ref()?.hash)
+    }
+
+    /// Returns the resourceVersion of the Application as we know it.
+    pub(crate) fn resource_version(&self) -> &str {
+        self.raw.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Drops rendered sets that nothing refers to any more.
+    pub(crate) fn drop_old_sets(&mut self) {
+        let current = self.state.desired.as_ref().map(|desired| desired.hash);
+        let running = self.state.run().and_then(|run| run.desired.as_ref()).map(|desired| desired.hash);
+        self.sets.retain(|hash, _| Some(*hash) == current || Some(*hash) == running);
+    }
+}
+
+/// Returns an app for an Application that was never valid: enough to report what is wrong with it, and read-only.
+pub(crate) fn placeholder(key: &AppKey, raw: &Value) -> App {
+    let text = |pointer: &str| raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    App {
+        key: key.clone(),
+        uid: text("/metadata/uid"),
+        project: text("/spec/project"),
+        source: model::Source {
+            repo_url: String::new(),
+            path: String::new(),
+            target_revision: String::new(),
+            directory: model::Directory::default(),
+        },
+        destination: model::Destination {
+            server: String::new(),
+            name: String::new(),
+            namespace: String::new(),
+        },
+        automated: None,
+        create_namespace: false,
+        prune_disabled: false,
+        delete_disabled: false,
+        retry: None,
+        ignore_differences: Vec::new(),
+        history_limit: 10,
+        added_fields: model::AddedFields::Keep,
+        sync_deadline: None,
+        not_yet: vec![model::NotYet { field: "spec".into() }],
+        operation: None,
+        terminate: false,
+        refresh: None,
+        skip_reconcile: false,
+        deletion: None,
+        deletion_approved: None,
+    }
+}

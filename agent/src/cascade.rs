@@ -1,0 +1,102 @@
+//! How do the objects of a deleted Application go?
+
+use crate::agent::Agent;
+use crate::apply::{self, Job};
+use crate::input::Input;
+use cluster::Propagation;
+use engine::CascadePass;
+use model::{App, AppKey, Cascade, LiveDigest, ObjectKey, names};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Starts a pass: deletes what proves to be the app's and is not going yet, and tells what is left.
+pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cascade) {
+    let Some(entry) = agent.apps.get(key) else { return };
+    let owner = (entry.instance.as_str(), entry.part_of.as_str());
+    let own_key = ObjectKey::new("argoproj.io", "Application", &key.namespace, &key.name);
+    let digests =
+        agent.live.part_of(&entry.part_of).filter_map(|k| agent.live.get(k)).map(|entry| &entry.digest);
+    let going: Vec<LiveDigest> =
+        plan::prune::cascade(app, digests, owner, &own_key).into_iter().cloned().collect();
+    let is_complete = agent.sees_everything();
+    if !is_complete {
+        let pass =
+            CascadePass { remaining: Vec::new(), unconfirmed: Vec::new(), failed: Vec::new(), is_complete };
+        agent.spawn_ready(Input::Cascaded(key.clone(), pass));
+        return;
+    }
+    let approved = match (app.deletion, app.deletion_approved) {
+        (Some(deletion), Some(at)) => at.as_millis() / 1000 >= deletion.requested_at.as_millis() / 1000,
+        (Some(_) | None, _) => false,
+    };
+    let (waiting, going): (Vec<_>, Vec<_>) =
+        going.into_iter().partition(|d| d.delete_needs_confirmation && !approved);
+    let unconfirmed: Vec<String> = waiting.iter().map(|digest| digest.key.to_string()).collect();
+    // One that asks holds all of them up, as Argo CD does: a person decides about the whole.
+    let going = if unconfirmed.is_empty() { going } else { Vec::new() };
+    let propagation = match policy {
+        Cascade::Background => Propagation::Background,
+        Cascade::Foreground | Cascade::Orphan => Propagation::Foreground,
+    };
+    let job = Job {
+        cluster: agent.cluster.clone(),
+        app: Arc::clone(app),
+        set: Arc::new(crate::desired::DesiredSet::empty()),
+        rules: agent.rules_of(entry),
+        known: BTreeMap::new(),
+        is_dry_run: false,
+        by_person: true,
+    };
+    let key = key.clone();
+    agent.spawn(async move { Input::Cascaded(key, pass(job, going, unconfirmed, propagation).await) });
+}
+
+async fn pass(
+    job: Job,
+    going: Vec<LiveDigest>,
+    unconfirmed: Vec<String>,
+    propagation: Propagation,
+) -> CascadePass {
+    let mut failed = Vec::new();
+    let mut remaining = Vec::new();
+    // Reverse order of creation: workloads before what they need, namespaces last.
+    let by_key: BTreeMap<ObjectKey, LiveDigest> =
+        going.into_iter().map(|digest| (digest.key.clone(), digest)).collect();
+    for stage in plan::staged(by_key.keys().cloned()).into_iter().rev() {
+        let job = &job;
+        let deletions = stage
+            .keys
+            .iter()
+            .filter_map(|key| by_key.get(key))
+            .map(|digest| async move { (digest, apply::delete(job, digest, propagation).await) });
+        for (digest, outcome) in futures::future::join_all(deletions).await {
+            remaining.push(digest.key.to_string());
+            if let Err(error) = outcome {
+                failed.push(format!("{} cannot be deleted: {error}", digest.key));
+            }
+        }
+    }
+    CascadePass { remaining, unconfirmed, failed, is_complete: true }
+}
+
+/// Takes our finalizers off the Application, so that it goes.
+pub(crate) fn finalize(agent: &mut Agent, key: &AppKey) {
+    let Some(entry) = agent.apps.get(key) else { return };
+    let finalizers = entry.raw.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let ours = [
+        names::RESOURCES_FINALIZER,
+        names::RESOURCES_FINALIZER_BACKGROUND,
+        names::RESOURCES_FINALIZER_FOREGROUND,
+    ];
+    let rest: Vec<&Value> =
+        finalizers.into_iter().flatten().filter(|f| !f.as_str().is_some_and(|f| ours.contains(&f))).collect();
+    let patch = json!({"metadata": {"resourceVersion": entry.resource_version(), "finalizers": rest}});
+    let (cluster, key) = (agent.cluster.clone(), key.clone());
+    agent.spawn(async move {
+        let endpoint = crate::watching::applications();
+        let outcome =
+            cluster.merge_patch(&endpoint, &key.namespace, &key.name, &patch, names::FIELD_MANAGER).await;
+        Input::Finalized(key, outcome.map(drop))
+    });
+}

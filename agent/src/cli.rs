@@ -1,0 +1,251 @@
+//! What can be asked of the program on the command line?
+
+use crate::config::Config;
+use crate::{run, tools};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use futures::FutureExt;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// A difference, or a bad verdict.
+pub(crate) const DIFFERENCE: u8 = 1;
+/// Wrong usage.
+pub(crate) const USAGE: u8 = 2;
+/// What was asked for does not exist.
+pub(crate) const NOT_FOUND: u8 = 4;
+/// Not allowed.
+pub(crate) const FORBIDDEN: u8 = 5;
+/// Anything else that went wrong.
+pub(crate) const OTHER: u8 = 6;
+
+/// What `--help` says after the options.
+const EXIT_CODES: &str = "Exit codes: 0 as wished, 1 a difference or a bad verdict, 2 usage, 3 timeout, 4 not found, 5 forbidden, 6 anything else.";
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let matches = match command().try_get_matches_from(std::env::args_os().collect::<Vec<OsString>>()) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            // Nothing can be told if not even this can be printed.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match matches.subcommand() {
+        Some(("run", arguments)) => run_agent(arguments),
+        Some(("crd", _)) => tools::crd(),
+        Some(("render", arguments)) => tools::render(arguments),
+        Some(("health", arguments)) => tools::health(arguments),
+        Some(_) | None => ExitCode::from(USAGE),
+    }
+}
+
+fn command() -> Command {
+    Command::new("tautline")
+        .about("Keeps Kubernetes clusters equal to Git")
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(EXIT_CODES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([run_command(), crd_command(), render_command(), health_command()])
+}
+
+fn run_command() -> Command {
+    Command::new("run")
+        .about("Runs the agent until SIGTERM or Ctrl-C")
+        .long_about(
+            "Runs the agent: watches the Applications of one namespace, keeps what they describe equal to Git, and writes \
+             what it did into their status. Ends cleanly on SIGTERM and Ctrl-C.",
+        )
+        .after_help(EXIT_CODES)
+        .args([
+            Arg::new("kubeconfig")
+                .long("kubeconfig")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("How to reach the cluster [default: the pod's own service account]"),
+            Arg::new("namespace")
+                .long("namespace")
+                .short('n')
+                .value_name("NS")
+                .default_value("argocd")
+                .help("Where Applications, AppProjects and settings live"),
+            Arg::new("listen")
+                .long("listen")
+                .value_name("ADDR")
+                .default_value("127.0.0.1:8080")
+                .value_parser(value_parser!(SocketAddr))
+                .help("Where the HTTP API listens; loopback only, for it asks nobody who they are"),
+            Arg::new("probes")
+                .long("probes")
+                .value_name("ADDR")
+                .default_value("127.0.0.1:8081")
+                .value_parser(value_parser!(SocketAddr))
+                .help("Where /healthz, /readyz and /metrics are served, and nothing else"),
+            Arg::new("cache-dir")
+                .long("cache-dir")
+                .value_name("DIR")
+                .default_value("/var/cache/tautline")
+                .value_parser(value_parser!(PathBuf))
+                .help("Clones and rendered manifests; may be lost at any time"),
+            Arg::new("poll-interval")
+                .long("poll-interval")
+                .value_name("TIME")
+                .default_value("30s")
+                .value_parser(duration)
+                .help("How often repositories are polled; timeout.reconciliation in argocd-cm wins"),
+            Arg::new("local-repos")
+                .long("local-repos")
+                .value_name("DIR")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(PathBuf))
+                .help("Folder below which repositories on this disk may be read; may be given several times"),
+            Arg::new("events")
+                .long("events")
+                .value_name("WHICH")
+                .value_parser(["warnings", "all"])
+                .default_value("warnings")
+                .help("Which transitions become Kubernetes events"),
+            Arg::new("log-format")
+                .long("log-format")
+                .value_name("FORMAT")
+                .value_parser(["text", "json"])
+                .default_value("text")
+                .help("How log lines are written to stderr; RUST_LOG chooses which"),
+        ])
+}
+
+fn crd_command() -> Command {
+    Command::new("crd").about("Prints the CustomResourceDefinitions, for kubectl apply -f -")
+}
+
+fn render_command() -> Command {
+    Command::new("render")
+        .about("Prints the objects of a folder as they would be applied, and every problem")
+        .after_help(EXIT_CODES)
+        .args([
+            Arg::new("dir").value_name("DIR").value_parser(value_parser!(PathBuf)).help("A folder on disk"),
+            Arg::new("repo")
+                .long("repo")
+                .value_name("URL")
+                .conflicts_with("dir")
+                .help("A Git repository instead"),
+            Arg::new("path").long("path").value_name("P").default_value("").help("Folder in the repository"),
+            Arg::new("revision")
+                .long("revision")
+                .value_name("R")
+                .default_value("HEAD")
+                .help("Branch, tag or SHA"),
+            Arg::new("namespace")
+                .long("namespace")
+                .short('n')
+                .value_name("NS")
+                .default_value("default")
+                .help("Namespace of objects that name none"),
+            Arg::new("recurse").long("recurse").action(ArgAction::SetTrue).help("Folders below it, too"),
+            Arg::new("output")
+                .long("output")
+                .short('o')
+                .value_parser(["yaml", "json"])
+                .default_value("yaml")
+                .help("How to print"),
+        ])
+}
+
+fn health_command() -> Command {
+    Command::new("health")
+        .about("Says how well live objects are: one line each")
+        .long_about("Reads live objects, such as `kubectl get ... -o yaml` prints them, and says how well each is: kind, name, status, message.")
+        .after_help(EXIT_CODES)
+        .args([
+            Arg::new("file").long("filename").short('f').value_name("FILE").default_value("-").help("A file; - for standard input"),
+            Arg::new("output").long("output").short('o').value_parser(["table", "json"]).default_value("table").help("How to print"),
+        ])
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let length =
+        application::duration::parse(text).ok_or_else(|| format!("{text:?} is no time such as 30s or 2m"))?;
+    if length.as_millis() < 1000 {
+        return Err("repositories are polled at most once a second".into());
+    }
+    Ok(Duration::from_millis(u64::try_from(length.as_millis()).unwrap_or(0)))
+}
+
+fn run_agent(arguments: &ArgMatches) -> ExitCode {
+    start_logs(arguments.get_one::<String>("log-format").is_some_and(|format| format == "json"));
+    let config = config(arguments);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "no runtime");
+            return ExitCode::from(OTHER);
+        }
+    };
+    let outcome = runtime.block_on(async { run::run(config, shutdown()).await });
+    // Threads that are stuck in a dead host's connection must not hold the exit up.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("cannot run: {error:#}");
+            ExitCode::from(OTHER)
+        }
+    }
+}
+
+fn config(arguments: &ArgMatches) -> Config {
+    let text = |name: &str| arguments.get_one::<String>(name).cloned().unwrap_or_default();
+    let path = |name: &str| arguments.get_one::<PathBuf>(name).cloned();
+    let address = |name: &str| arguments.get_one::<SocketAddr>(name).copied().expect("it has a default");
+    Config {
+        kubeconfig: path("kubeconfig"),
+        namespace: text("namespace"),
+        listen: address("listen"),
+        probes: address("probes"),
+        cache_dir: path("cache-dir").unwrap_or_default(),
+        poll_interval: arguments.get_one::<Duration>("poll-interval").copied().expect("it has a default"),
+        local_repos: arguments.get_many::<PathBuf>("local-repos").into_iter().flatten().cloned().collect(),
+        all_events: text("events") == "all",
+    }
+}
+
+fn start_logs(json: bool) {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,tower=off"));
+    let colours = std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if json {
+        builder.json().flatten_event(true).init();
+    } else {
+        builder.with_ansi(colours).init();
+    }
+}
+
+/// Ends on SIGTERM or Ctrl-C; clones end together.
+fn shutdown() -> impl Future<Output = ()> + Clone + Send + 'static {
+    async {
+        let terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        match terminated {
+            Ok(mut terminated) => {
+                tokio::select! {
+                    _ = terminated.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM cannot be heard; Ctrl-C still ends the agent");
+                let _ = tokio::signal::ctrl_c().await;
+            }
+        }
+    }
+    .boxed()
+    .shared()
+}

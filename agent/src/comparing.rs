@@ -1,0 +1,287 @@
+//! How does each app compare with the cluster, given what the watches showed?
+
+use crate::agent::Agent;
+use crate::apps::{AppEntry, Probe};
+use crate::desired::{DesiredSet, Wanted};
+use crate::input::{Checked, Input};
+use crate::judge::{self, Judgement};
+use crate::live::Sight;
+use cluster::{ApplyOptions, Priority};
+use engine::{Event, Note, Tone};
+use model::{App, AppKey, Comparison, GroupKind, LiveDigest, Match, Object, ObjectKey, Reason, names};
+use plan::{DesiredObject, Side};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+impl Agent {
+    /// Compares every app whose comparison may have changed, and tells its engine.
+    pub(crate) fn compare_dirty(&mut self) {
+        while let Some(key) = self.dirty.pop_first() {
+            let Some(entry) = self.apps.get(&key) else { continue };
+            let (Some(app), set) = (entry.app.clone(), entry.current().cloned()) else { continue };
+            if app.deletion.is_some() {
+                self.event(&key, Event::LiveChanged);
+            }
+            let Some(set) = set else { continue };
+            if set.objects.keys().any(|object| self.live.is_listing(&object.group_kind()))
+                || self.kinds.is_listing(&self.live)
+            {
+                continue;
+            }
+            self.judge_all(&key, &app, &set);
+            let comparison = self.compare(&key, &app, &set);
+            self.event(&key, Event::Compared(Arc::new(comparison)));
+        }
+    }
+
+    /// Judges every object that was not judged against what Git wants now.
+    fn judge_all(&mut self, key: &AppKey, app: &Arc<App>, set: &Arc<DesiredSet>) {
+        for (object, wanted) in &set.objects {
+            match self.live.get(object) {
+                Some(_) => self.judge_one(key, app, object, wanted),
+                None => self.probe(key, app, object, wanted),
+            }
+        }
+    }
+
+    fn judge_one(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, wanted: &Wanted) {
+        if self.owner_instead(key, object).is_some() {
+            return;
+        }
+        let Some(entry) = self.live.get_mut(object) else { return };
+        let Some(live) = entry.unjudged.take() else {
+            // Git wants something else than what live was judged by, and the object itself is not at hand.
+            let is_stale = entry.baseline.as_ref().is_none_or(|b| b.desired != wanted.digest)
+                && entry.digest.matching == Match::InSync;
+            if is_stale && !entry.is_checking {
+                if app.automated.is_some() && !app.is_read_only() {
+                    entry.digest.matching = Match::Drifted;
+                } else {
+                    entry.digest.matching = Match::Undecided;
+                    self.check(key, app, object, wanted);
+                }
+            }
+            return;
+        };
+        match judge::judge(app, wanted, &live, entry.baseline.as_ref()) {
+            Judgement::Known(matching, baseline) => {
+                let was_in_sync = entry.baseline.as_ref().is_some_and(|b| b.desired == wanted.digest);
+                entry.digest.matching = matching;
+                if baseline.is_some() {
+                    entry.baseline = baseline;
+                }
+                if matching == Match::Drifted && was_in_sync {
+                    self.tell_drift(key, app, wanted, &live);
+                }
+            }
+            Judgement::Ask => {
+                entry.digest.matching = Match::Undecided;
+                if !entry.is_checking {
+                    self.check(key, app, object, wanted);
+                }
+            }
+        }
+    }
+
+    /// Says what drifted, who changed it and when.
+    fn tell_drift(&mut self, key: &AppKey, app: &App, wanted: &Wanted, live: &Object) {
+        let report =
+            drift::report(Some(&wanted.object), Some(live), &judge::rules(app, &wanted.object.key()), None);
+        let lines: Vec<String> = report.fields.iter().take(3).map(ToString::to_string).collect();
+        let message = format!("{} drifted: {}", wanted.object.key(), lines.join("; "));
+        self.tell(key, &Note { reason: Reason::Drift, message, tone: Tone::Warning });
+    }
+
+    /// Asks the API server whether an object is in sync: reads it, and asks for a dry-run where it has to.
+    fn check(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, wanted: &Wanted) {
+        let Some(endpoint) = self.discovery.endpoint(&wanted.object.gvk()) else { return };
+        if let Some(entry) = self.live.get_mut(object) {
+            entry.is_checking = true;
+        }
+        let baseline = self.live.get(object).and_then(|entry| entry.baseline.clone());
+        let (cluster, app, wanted, checks) =
+            (self.cluster.clone(), Arc::clone(app), wanted.clone(), Arc::clone(&self.checks));
+        let (key, object) = (key.clone(), object.clone());
+        self.metrics.checks.add(1);
+        self.spawn(async move {
+            let permit = checks.acquire().await;
+            let checked =
+                ask(&cluster, &endpoint, &app, &wanted, baseline).await.unwrap_or_else(Checked::Failed);
+            drop(permit);
+            Input::Checked(key, object, checked)
+        });
+    }
+
+    /// Looks for an object that no watch shows: it may be there without our labels. An automated sync finds that out by
+    /// applying, so only apps that merely look ask.
+    fn probe(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, wanted: &Wanted) {
+        let applies = app.automated.is_some() && !app.is_read_only();
+        let is_known = self.apps.get(key).is_some_and(|entry| entry.probed.contains_key(object));
+        if applies || is_known {
+            return;
+        }
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.probed.insert(object.clone(), Probe::Asked);
+        }
+        self.check(key, app, object, wanted);
+    }
+
+    /// Takes in what the API server said about an object.
+    pub(crate) fn checked(&mut self, key: &AppKey, object: &ObjectKey, checked: Checked) {
+        if let Some(entry) = self.live.get_mut(object) {
+            entry.is_checking = false;
+        }
+        match checked {
+            Checked::Missing => {
+                if let Some(entry) = self.apps.get_mut(key) {
+                    entry.probed.insert(object.clone(), Probe::Absent);
+                }
+            }
+            Checked::Judged(live, matching, baseline) => {
+                let health = health::assess(&live);
+                let old = self.live.remove(object);
+                let mut entry = judge::entry(*live, &self.identity.instance_label, health, old);
+                entry.unjudged = None;
+                entry.digest.matching = matching;
+                if baseline.is_some() {
+                    entry.baseline = baseline;
+                }
+                self.live.insert(entry);
+            }
+            // The next event, refresh or poll asks again.
+            Checked::Failed(error) => tracing::debug!(%object, %error, "comparison could not be decided"),
+        }
+        self.dirty.insert(key.clone());
+    }
+
+    fn compare(&self, key: &AppKey, app: &App, set: &DesiredSet) -> Comparison {
+        let entry = &self.apps[key];
+        let desired: Vec<DesiredObject> = set
+            .objects
+            .iter()
+            .map(|(key, wanted)| DesiredObject { key: key.clone(), version: wanted.object.gvk().version })
+            .collect();
+        let live = self.live_of(entry, set);
+        let refused: BTreeMap<ObjectKey, String> = set
+            .objects
+            .keys()
+            .filter_map(|object| {
+                Some((object.clone(), format!("belongs to application {}", self.owner_instead(key, object)?)))
+            })
+            .collect();
+        let blind = set.objects.keys().filter(|object| !self.sees(&object.group_kind()));
+        let side = Side {
+            hash: set.hash(),
+            desired: &desired,
+            live: &live,
+            refused: &refused,
+            blind: &blind.cloned().collect(),
+            is_complete: self.sees_everything(),
+            owner: (&entry.instance, &entry.part_of),
+            own_key: &ObjectKey::new("argoproj.io", "Application", &app.key.namespace, &app.key.name),
+            shared: &self.shared(key),
+        };
+        plan::compare(&side, health::aggregate)
+    }
+
+    /// Returns the digests that concern an app: of what Git wants, and of all that carries its label.
+    pub(crate) fn live_of(&self, entry: &AppEntry, set: &DesiredSet) -> BTreeMap<ObjectKey, LiveDigest> {
+        let keys: BTreeSet<&ObjectKey> =
+            set.objects.keys().chain(self.live.part_of(&entry.part_of)).collect();
+        keys.into_iter().filter_map(|key| Some((key.clone(), self.live.get(key)?.digest.clone()))).collect()
+    }
+
+    /// Returns the app that owns an object instead of this one.
+    fn owner_instead(&self, key: &AppKey, object: &ObjectKey) -> Option<AppKey> {
+        let holder = self.live.get(object).and_then(|entry| self.by_part_of.get(&entry.digest.part_of));
+        self.claims.owner_instead_of(key, object, holder).cloned()
+    }
+
+    fn shared(&self, key: &AppKey) -> Vec<String> {
+        let mut sentences = Vec::new();
+        for object in self.claims.shared(key) {
+            let owner = self.owner_instead(key, object);
+            for other in self.claims.others(key, object) {
+                let owner = owner.as_ref().unwrap_or(key);
+                sentences.push(format!(
+                    "{}/{} is part of applications {} and {}; {} owns it",
+                    object.kind, object.name, key, other, owner
+                ));
+            }
+        }
+        sentences.sort();
+        sentences
+    }
+
+    /// Returns whether the kind's objects are all in view.
+    fn sees(&self, kind: &GroupKind) -> bool {
+        self.live.sees(kind)
+    }
+
+    /// Returns whether every kind that we ever created is in view; without it nothing is deleted.
+    pub(crate) fn sees_everything(&self) -> bool {
+        self.kinds.is_loaded() && self.kinds.known().all(|gvk| self.live.sees(&gvk.group_kind()))
+    }
+
+    /// Returns whether the app's project permits an object.
+    pub(crate) fn permits(&self, entry: &AppEntry, object: &ObjectKey) -> bool {
+        entry
+            .project
+            .permits(&object.group_kind(), !object.namespace.is_empty(), &object.name, &object.namespace)
+            .is_ok()
+    }
+
+    /// Marks the apps that an object concerns: whoever's label it carries, and whoever wants it.
+    pub(crate) fn touch(&mut self, object: &ObjectKey) {
+        let holder =
+            self.live.get(object).and_then(|entry| self.by_part_of.get(&entry.digest.part_of)).cloned();
+        self.dirty.extend(holder);
+        self.dirty.extend(self.claims.claimants(object).cloned());
+    }
+
+    /// Tells the sight of a kind, and compares the apps that it concerns.
+    pub(crate) fn sight_changed(&mut self, kind: &GroupKind, sight: Sight) {
+        if let Some(watch) = self.live.kinds.get_mut(kind) {
+            if let Sight::Blind(since, _) = &watch.sight
+                && let Sight::Blind(_, why) = &sight
+            {
+                watch.sight = Sight::Blind(*since, why.clone());
+                return;
+            }
+            if watch.sight == sight {
+                return;
+            }
+            watch.sight = sight;
+        }
+        // Whether anything may be deleted changes for all.
+        self.dirty.extend(self.apps.keys().cloned());
+    }
+}
+
+async fn ask(
+    cluster: &cluster::Cluster,
+    endpoint: &cluster::Endpoint,
+    app: &App,
+    wanted: &Wanted,
+    baseline: Option<crate::live::Baseline>,
+) -> Result<Checked, model::CallError> {
+    let object = &wanted.object;
+    let Some(live) = cluster.get(endpoint, object.namespace(), object.name()).await? else {
+        return Ok(Checked::Missing);
+    };
+    let Ok(live) = Object::from_value(live) else { return Ok(Checked::Missing) };
+    match judge::judge(app, wanted, &live, baseline.as_ref()) {
+        Judgement::Known(matching, baseline) => Ok(Checked::Judged(Box::new(live), matching, baseline)),
+        Judgement::Ask => {
+            let options = ApplyOptions {
+                manager: names::FIELD_MANAGER.into(),
+                force: true,
+                dry_run: true,
+                priority: Priority::Background,
+            };
+            let applied = cluster.apply(endpoint, object, &options).await?;
+            let (matching, baseline) = judge::judge_dry_run(app, wanted, &live, &applied.object);
+            Ok(Checked::Judged(Box::new(live), matching, baseline))
+        }
+    }
+}

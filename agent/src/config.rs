@@ -1,0 +1,26 @@
+//! What does an operator set?
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of `tautline run`.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Kubeconfig; `None` inside a cluster.
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespace of Applications and settings.
+    pub namespace: String,
+    /// Where the API listens; loopback only.
+    pub listen: SocketAddr,
+    /// Where probes and metrics are served.
+    pub probes: SocketAddr,
+    /// What may be lost: clones, rendered manifests.
+    pub cache_dir: PathBuf,
+    /// How often repositories are polled, unless `argocd-cm` says otherwise.
+    pub poll_interval: Duration,
+    /// Folders below which local repositories are allowed.
+    pub local_repos: Vec<PathBuf>,
+    /// Whether plain successes become events, too.
+    pub all_events: bool,
+}

@@ -1,0 +1,239 @@
+//! What does Git want of an app, object by object?
+
+use application::Project;
+use cluster::Discovery;
+use manifest::{Parsed, Scope, SourceType};
+use model::{
+    App, AppKey, DesiredHash, Digest, NotYet, Object, ObjectKey, Problem, Revision, Seconds, names, tracking,
+    tracking::TrackingId,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One rendered revision of one app.
+#[derive(Clone, Debug)]
+pub(crate) struct DesiredSet {
+    /// What the engine sees of it.
+    pub summary: Arc<engine::Desired>,
+    /// Ids of everything that was read from Git to make it.
+    pub inputs: String,
+    /// The objects as they are applied, with our own metadata.
+    pub objects: BTreeMap<ObjectKey, Wanted>,
+    /// Whether some kind was unknown to the API server, so that its scope was guessed.
+    pub has_unknown_kinds: bool,
+}
+
+/// One desired object.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// What is applied.
+    pub object: Object,
+    /// Hash of what is applied.
+    pub digest: Digest,
+}
+
+/// Why a revision has no desired set.
+#[derive(Debug)]
+pub(crate) enum NotRendered {
+    /// Its content is wrong.
+    Invalid(Vec<Problem>),
+    /// It needs something that we do not act on yet.
+    Unsupported(Vec<NotYet>),
+}
+
+/// Who we are, as it stands on every object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Namespace of Applications and settings.
+    pub control_namespace: String,
+    /// Value of the instance label.
+    pub instance_label: String,
+    /// Argo CD's `installationID`.
+    pub installation_id: Option<String>,
+}
+
+impl Identity {
+    /// Returns who we are in a control namespace.
+    pub(crate) fn new(control_namespace: &str, installation_id: Option<String>) -> Self {
+        Self {
+            control_namespace: control_namespace.into(),
+            instance_label: tracking::instance_label(installation_id.as_deref(), control_namespace),
+            installation_id,
+        }
+    }
+
+    /// Puts our own metadata on an object: it is never drift and not part of the desired hash.
+    fn mark(&self, object: &mut Object, app: &AppKey, destination: &str) {
+        let id = TrackingId::new(&app.instance_name(&self.control_namespace), &object.key(), destination);
+        object.set_annotation(names::TRACKING_ID, &id.to_string());
+        if let Some(installation) = &self.installation_id {
+            object.set_annotation(names::INSTALLATION_ID, installation);
+        }
+        object.set_label(names::INSTANCE_LABEL, &self.instance_label);
+        object.set_label(names::PART_OF_LABEL, &tracking::part_of_label(app));
+    }
+}
+
+/// Everything that rendering looks at beside the files.
+#[derive(Clone)]
+pub(crate) struct Rules {
+    /// Who we are.
+    pub identity: Identity,
+    /// The app's project.
+    pub project: Arc<Project>,
+    /// Which kinds the API server has.
+    pub discovery: Arc<Discovery>,
+}
+
+/// Turns the files of a revision into the objects of an app. Pure; every problem is returned at once.
+pub(crate) fn render(
+    app: &App,
+    revision: &Revision,
+    listing: &source::Listing,
+    rules: &Rules,
+) -> Result<DesiredSet, NotRendered> {
+    let kind_of_source = manifest::source_type(listing.root_names.iter().map(String::as_str));
+    if kind_of_source != SourceType::Directory {
+        let field = format!("spec.source.path: a {kind_of_source:?} source ({})", app.source.path);
+        return Err(NotRendered::Unsupported(vec![NotYet { field }]));
+    }
+    let (parsed, mut problems) = parse(listing);
+    let scope = |gvk: &model::GroupVersionKind| match rules.discovery.scope(gvk) {
+        None => Scope::Unknown,
+        Some(cluster::Scope::Namespaced) => Scope::Namespaced,
+        Some(cluster::Scope::Cluster) => Scope::Cluster,
+    };
+    let arranged = manifest::arrange(parsed, &app.destination.namespace, &scope);
+    problems.extend(arranged.problems);
+    problems.extend(arranged.objects.iter().filter_map(|parsed| forbidden(parsed, &rules.project, &scope)));
+    if !problems.is_empty() {
+        problems.sort();
+        return Err(NotRendered::Invalid(problems));
+    }
+    let plain: Vec<&Object> = arranged.objects.iter().map(|parsed| &parsed.object).collect();
+    let hash = manifest::desired_hash(&plain);
+    let has_unknown_kinds = plain.iter().any(|object| matches!(scope(&object.gvk()), Scope::Unknown));
+    let summary = summary(revision, hash, &plain, arranged.warnings);
+    let objects =
+        arranged.objects.into_iter().map(|parsed| wanted(parsed.object, app, &rules.identity)).collect();
+    Ok(DesiredSet { summary: Arc::new(summary), inputs: listing.inputs.clone(), objects, has_unknown_kinds })
+}
+
+fn parse(listing: &source::Listing) -> (Vec<Parsed>, Vec<Problem>) {
+    let mut all = Vec::new();
+    let mut problems = Vec::new();
+    for file in &listing.files {
+        let (mut parsed, mut wrong) = manifest::parse(&file.path, &file.bytes);
+        all.append(&mut parsed);
+        problems.append(&mut wrong);
+    }
+    (all, problems)
+}
+
+fn forbidden(
+    parsed: &Parsed,
+    project: &Project,
+    scope: &dyn Fn(&model::GroupVersionKind) -> Scope,
+) -> Option<Problem> {
+    let object = &parsed.object;
+    let is_namespaced = !matches!(scope(&object.gvk()), Scope::Cluster);
+    let verdict =
+        project.permits(&object.gvk().group_kind(), is_namespaced, object.name(), object.namespace());
+    verdict.err().map(|message| Problem { place: parsed.place.clone(), message, help: String::new() })
+}
+
+fn summary(
+    revision: &Revision,
+    hash: DesiredHash,
+    objects: &[&Object],
+    repeated: Vec<String>,
+) -> engine::Desired {
+    let mut not_yet: Vec<NotYet> =
+        objects.iter().flat_map(|object| application::object_not_yet(object)).collect();
+    not_yet.sort();
+    let deadline = |object: &&Object| object.get("spec")?.get("progressDeadlineSeconds")?.as_i64();
+    engine::Desired {
+        revision: revision.clone(),
+        hash,
+        n_objects: objects.len(),
+        source_type: "Directory".into(),
+        progress_deadline: Seconds::new(objects.iter().filter_map(deadline).max().unwrap_or(0)),
+        not_yet,
+        repeated,
+    }
+}
+
+fn wanted(mut object: Object, app: &App, identity: &Identity) -> (ObjectKey, Wanted) {
+    identity.mark(&mut object, &app.key, &app.destination.namespace);
+    let digest = Digest::of_json(&object.to_value());
+    (object.key(), Wanted { object, digest })
+}
+
+impl DesiredSet {
+    /// Returns the set of an app whose manifests do not matter any more.
+    pub(crate) fn empty() -> Self {
+        let hash = manifest::desired_hash(&[]);
+        let summary = summary(&Revision::new(""), hash, &[], Vec::new());
+        Self {
+            summary: Arc::new(summary),
+            inputs: String::new(),
+            objects: BTreeMap::new(),
+            has_unknown_kinds: false,
+        }
+    }
+
+    /// Returns the same objects at another revision: a commit that touched none of what was read.
+    pub(crate) fn at(&self, revision: &Revision) -> Self {
+        let mut summary = engine::Desired::clone(&self.summary);
+        summary.revision = revision.clone();
+        Self { summary: Arc::new(summary), ..self.clone() }
+    }
+
+    /// Returns what the set is compared by.
+    pub(crate) fn hash(&self) -> DesiredHash {
+        self.summary.hash
+    }
+
+    /// Returns the set as JSON for the cache folder.
+    pub(crate) fn to_json(&self) -> Value {
+        serde_json::json!({
+            "inputs": self.inputs,
+            "revision": self.summary.revision.as_str(),
+            "hash": self.summary.hash.to_string(),
+            "sourceType": self.summary.source_type,
+            "progressDeadline": self.summary.progress_deadline.as_millis(),
+            "notYet": self.summary.not_yet.iter().map(|n| n.field.clone()).collect::<Vec<_>>(),
+            "repeated": self.summary.repeated,
+            "objects": self.objects.values().map(|wanted| wanted.object.to_value()).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Reads what [`Self::to_json`] wrote; `None` where anything is off, and the set is rendered again.
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
+        let text = |field: &str| value.get(field).and_then(Value::as_str);
+        let texts = |field: &str| -> Option<Vec<String>> {
+            value.get(field)?.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+        };
+        let objects = value.get("objects")?.as_array()?.iter().map(|item| {
+            let object = Object::from_value(item.clone()).ok()?;
+            let digest = Digest::of_json(item);
+            Some((object.key(), Wanted { object, digest }))
+        });
+        let objects = objects.collect::<Option<BTreeMap<_, _>>>()?;
+        Some(Self {
+            summary: Arc::new(engine::Desired {
+                revision: Revision::new(text("revision")?),
+                hash: DesiredHash::parse(text("hash")?)?,
+                n_objects: objects.len(),
+                source_type: text("sourceType")?.into(),
+                progress_deadline: Seconds::from_millis(value.get("progressDeadline")?.as_i64()?),
+                not_yet: texts("notYet")?.into_iter().map(|field| NotYet { field }).collect(),
+                repeated: texts("repeated")?,
+            }),
+            inputs: text("inputs")?.into(),
+            objects,
+            has_unknown_kinds: false,
+        })
+    }
+}

@@ -1,0 +1,370 @@
+//! How is each effect of the engine carried out? The only place where effects become I/O.
+
+use crate::agent::Agent;
+use crate::apply::{self, Job};
+use crate::apps::AppEntry;
+use crate::desired::{self, DesiredSet, Rules};
+use crate::input::{Input, RenderError};
+use crate::{cache, cascade};
+use engine::{Effect, Event, Mode, Trust};
+use model::{App, AppKey, ErrorClass, ObjectOutcome, ObjectResult, Revision, SyncId};
+use plan::prune::Prune;
+use plan::{InSync, Selection};
+use source::{Folder, Repository, Sources};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+impl Agent {
+    /// Carries out one effect; its outcome comes back as an input.
+    pub(crate) fn carry_out(&mut self, key: &AppKey, app: &Arc<App>, effect: Effect) {
+        match effect {
+            Effect::Resolve => self.resolve(key, app),
+            Effect::Render { revision, trust } => self.render(key, app, revision, trust),
+            Effect::Compare => {
+                self.dirty.insert(key.clone());
+            }
+            Effect::Prepare { sync, target_revision } => self.prepare(key, app, sync, target_revision),
+            Effect::Plan { sync, hash, selection, prune } => {
+                let plan = self.plan(key, app, hash, &selection, prune);
+                self.event(key, Event::Planned { sync, plan });
+            }
+            Effect::Apply { sync, hash, keys, mode } => self.apply(key, app, sync, hash, keys, mode),
+            Effect::Prune { sync, keys, mode } => self.prune(key, app, sync, keys, mode),
+            Effect::Cascade(policy) => cascade::start(self, key, app, policy),
+            Effect::Finalize => cascade::finalize(self, key),
+            Effect::WakeAt(at) => {
+                self.wakes.retain(|(_, other)| other != key);
+                self.wakes.insert((at, key.clone()));
+            }
+            Effect::Report(report) => self.write_status(key, report),
+            Effect::Note(note) => self.tell(key, &note),
+        }
+    }
+
+    /// Returns what rendering and applying look at beside the manifests.
+    pub(crate) fn rules_of(&self, entry: &AppEntry) -> Rules {
+        Rules {
+            identity: self.identity.clone(),
+            project: Arc::clone(&entry.project),
+            discovery: Arc::clone(&self.discovery),
+        }
+    }
+
+    fn render(&mut self, key: &AppKey, app: &Arc<App>, revision: Revision, trust: Trust) {
+        let Some((_, repo)) = self.repos.of(key) else { return };
+        let Some(entry) = self.apps.get(key) else { return };
+        let job = Render {
+            sources: self.sources.clone(),
+            repository: repo.repository.clone(),
+            app: Arc::clone(app),
+            revision: revision.clone(),
+            rules: self.rules_of(entry),
+            known: match trust {
+                Trust::Cache => entry.current().cloned(),
+                Trust::Nothing => None,
+            },
+            cache: (trust == Trust::Cache).then(|| cache::path(&self.config.cache_dir, key)),
+            renders: Arc::clone(&self.renders),
+            counter: self.metrics.renders.clone(),
+        };
+        let (key, serial) = (key.clone(), entry.spec_serial);
+        self.spawn(async move {
+            let outcome = job.run().await;
+            Input::Rendered(key, serial, revision, outcome)
+        });
+    }
+
+    fn prepare(&mut self, key: &AppKey, app: &Arc<App>, sync: SyncId, target_revision: String) {
+        let (Some((_, repo)), Some(entry)) = (self.repos.of(key), self.apps.get(key)) else { return };
+        let (sources, repository) = (self.sources.clone(), repo.repository.clone());
+        let mut job = Render {
+            sources: self.sources.clone(),
+            repository: repo.repository.clone(),
+            app: Arc::clone(app),
+            revision: Revision::new(""),
+            rules: self.rules_of(entry),
+            known: entry.current().cloned(),
+            cache: None,
+            renders: Arc::clone(&self.renders),
+            counter: self.metrics.renders.clone(),
+        };
+        let key = key.clone();
+        self.spawn(async move {
+            let outcome = match look_up(&sources, &repository, &[target_revision.clone()]).await {
+                Err(error) => Err(error.to_string()),
+                Ok(mut found) => match found.remove(&target_revision) {
+                    None => Err(format!("revision {target_revision} could not be looked up")),
+                    Some(Err(error)) => Err(error.to_string()),
+                    Some(Ok(revision)) => {
+                        job.revision = revision;
+                        job.run().await.map_err(|error| error.to_string())
+                    }
+                },
+            };
+            Input::Prepared(key, sync, outcome)
+        });
+    }
+
+    fn plan(
+        &self,
+        key: &AppKey,
+        app: &App,
+        hash: model::DesiredHash,
+        selection: &Selection,
+        prune: Prune,
+    ) -> plan::Plan {
+        let Some(entry) = self.apps.get(key) else { return plan::Plan::default() };
+        let Some(set) = entry.sets.get(&hash) else { return plan::Plan::default() };
+        let comparison = entry.state.comparison.as_deref().filter(|comparison| comparison.hash == hash);
+        let statuses: BTreeMap<_, _> =
+            comparison.into_iter().flat_map(|c| c.objects.iter()).map(|o| (&o.key, o)).collect();
+        let objects = set.objects.keys().filter_map(|object| match statuses.get(object) {
+            Some(status) if !status.refused.is_empty() => None,
+            Some(status) if status.sync == Some(model::SyncStatus::Synced) => {
+                Some((object.clone(), InSync::Yes))
+            }
+            Some(_) | None => Some((object.clone(), InSync::No)),
+        });
+        let mut plan =
+            plan::Plan { stages: plan::stages(&objects.collect(), selection), ..plan::Plan::default() };
+        if let Some(comparison) = comparison {
+            let live = self.live_of(entry, set);
+            plan::prune::add(&mut plan, app, comparison, &live, prune, |object| self.permits(entry, object));
+        }
+        plan
+    }
+
+    fn job(
+        &self,
+        entry: &AppEntry,
+        app: &Arc<App>,
+        set: Arc<DesiredSet>,
+        keys: &[model::ObjectKey],
+        mode: Mode,
+    ) -> Job {
+        Job {
+            cluster: self.cluster.clone(),
+            app: Arc::clone(app),
+            set,
+            rules: self.rules_of(entry),
+            known: apply::known(&self.live, keys),
+            is_dry_run: mode == Mode::DryRun,
+            by_person: entry.state.run().is_some_and(|run| run.operation().is_some()),
+        }
+    }
+
+    fn apply(
+        &mut self,
+        key: &AppKey,
+        app: &Arc<App>,
+        sync: SyncId,
+        hash: model::DesiredHash,
+        keys: Vec<model::ObjectKey>,
+        mode: Mode,
+    ) {
+        let set = self.apps.get(key).and_then(|entry| entry.sets.get(&hash)).cloned();
+        let (Some(entry), Some(set)) = (self.apps.get(key), set) else {
+            self.answer_held(key, sync, keys, "the rendered manifests are gone; they are rendered again");
+            return;
+        };
+        if !self.kinds.covers(keys.iter().map(model::ObjectKey::group_kind)) && mode == Mode::Real {
+            self.record_kinds(key, app, sync, hash, keys, mode);
+            return;
+        }
+        let job = self.job(entry, app, set, &keys, mode);
+        self.metrics.applies.add(keys.len());
+        let key = key.clone();
+        self.spawn(async move {
+            let (results, seen) = apply::stage(job, keys).await;
+            Input::StageDone(key, sync, results, seen)
+        });
+    }
+
+    /// Writes which kinds we create before the first object of a new kind: after any crash the watches of those kinds
+    /// show all that is ours.
+    fn record_kinds(
+        &mut self,
+        key: &AppKey,
+        app: &Arc<App>,
+        sync: SyncId,
+        hash: model::DesiredHash,
+        keys: Vec<model::ObjectKey>,
+        mode: Mode,
+    ) {
+        let gvks = self.apps.get(key).and_then(|entry| entry.sets.get(&hash)).map(|set| {
+            keys.iter()
+                .filter_map(|key| set.objects.get(key))
+                .map(|wanted| wanted.object.gvk())
+                .collect::<Vec<_>>()
+        });
+        self.kinds.want(gvks.into_iter().flatten());
+        self.kinds.waiting.push((key.clone(), Arc::clone(app), Effect::Apply { sync, hash, keys, mode }));
+        self.write_kinds();
+    }
+
+    fn prune(&mut self, key: &AppKey, app: &Arc<App>, sync: SyncId, keys: Vec<model::ObjectKey>, mode: Mode) {
+        let Some(entry) = self.apps.get(key) else { return };
+        let Some(set) = entry.current().cloned() else {
+            self.answer_held(key, sync, keys, "what Git wants is not known");
+            return;
+        };
+        let job = self.job(entry, app, set, &keys, mode);
+        let key = key.clone();
+        self.spawn(async move {
+            let results = apply::prune(job, keys).await;
+            Input::StageDone(key, sync, results, Vec::new())
+        });
+    }
+
+    /// Answers a stage that could not even begin.
+    pub(crate) fn answer_held(&mut self, key: &AppKey, sync: SyncId, keys: Vec<model::ObjectKey>, why: &str) {
+        let result = |key| ObjectResult {
+            key,
+            version: String::new(),
+            outcome: ObjectOutcome::Failed(ErrorClass::Unavailable, why.into()),
+            images: Vec::new(),
+        };
+        self.event(key, Event::StageDone { sync, results: keys.into_iter().map(result).collect() });
+    }
+
+    fn resolve(&mut self, key: &AppKey, app: &Arc<App>) {
+        if let Err(error) = self.follow(key, app) {
+            let failure =
+                engine::SourceFailure { is_transient: error.is_transient(), message: error.to_string() };
+            self.event(key, Event::SourceFailed(failure));
+            return;
+        }
+        self.repos.ask(key, std::time::Instant::now());
+    }
+
+    /// Starts the polls that are due.
+    pub(crate) fn poll_due(&mut self) {
+        for (id, repository, targets) in self.repos.take_due(std::time::Instant::now()) {
+            let sources = self.sources.clone();
+            self.metrics.polls.add(1);
+            self.spawn(async move {
+                let polled = look_up(&sources, &repository, &targets).await;
+                Input::Polled(id, polled)
+            });
+        }
+    }
+}
+
+/// Asks a repository for its refs, resolves what apps follow, and fetches what is missing.
+pub(crate) async fn look_up(
+    sources: &Sources,
+    repository: &Repository,
+    targets: &[String],
+) -> crate::sources::Polled {
+    let refs = sources.refs(repository).await?;
+    let mut found = BTreeMap::new();
+    for target in targets {
+        let answer = resolve_one(sources, repository, &refs, target).await;
+        found.insert(target.clone(), answer);
+    }
+    Ok(found)
+}
+
+async fn resolve_one(
+    sources: &Sources,
+    repository: &Repository,
+    refs: &source::Refs,
+    target: &str,
+) -> Result<Revision, source::SourceError> {
+    match refs.resolve(target)? {
+        source::Resolution::Commit(revision) => {
+            sources.fetch(repository, refs, &revision).await?;
+            Ok(revision)
+        }
+        source::Resolution::Short(short) => sources.expand_short(repository, &short).await,
+        source::Resolution::Unknown => Err(refs.unknown(target)),
+    }
+}
+
+/// Everything that one rendering needs.
+struct Render {
+    sources: Sources,
+    repository: Repository,
+    app: Arc<App>,
+    revision: Revision,
+    rules: Rules,
+    known: Option<Arc<DesiredSet>>,
+    cache: Option<std::path::PathBuf>,
+    renders: Arc<Semaphore>,
+    counter: crate::metrics::Counter,
+}
+
+impl Render {
+    /// Renders, unless the commit changed nothing that the app reads.
+    async fn run(self) -> Result<Arc<DesiredSet>, RenderError> {
+        let permit = self.renders.acquire().await;
+        let (path, recurse) = (self.app.source.path.clone(), self.app.source.directory.recurse);
+        let folder = Folder { path, recurse };
+        let ids = self.sources.inputs(&self.repository, &self.revision, std::slice::from_ref(&folder)).await;
+        let ids = ids.map_err(RenderError::Source)?.into_iter().next();
+        let ids = ids.unwrap_or_else(|| Ok(String::new())).map_err(RenderError::Source)?;
+        let inputs = format!("{ids};{}", parameters(&self.app, &self.rules));
+        if let Some(known) = self.known.as_ref().filter(|known| known.inputs == inputs) {
+            return Ok(Arc::new(known.at(&self.revision)));
+        }
+        if let Some(cached) =
+            self.cache.as_ref().and_then(|path| cache::load(path)).filter(|set| set.inputs == inputs)
+        {
+            return Ok(Arc::new(cached.at(&self.revision)));
+        }
+        self.counter.add(1);
+        let directory = self.app.source.directory.clone();
+        if let Err(problem) = manifest::selects("x.yaml", &directory) {
+            return Err(RenderError::Content(desired::NotRendered::Invalid(vec![problem])));
+        }
+        let filter = move |relative: &str| manifest::selects(relative, &directory).unwrap_or(false);
+        let listing = self.sources.read(&self.repository, &self.revision, &folder, filter).await;
+        let listing = listing.map_err(RenderError::Source)?;
+        let work = tokio::task::spawn_blocking(move || {
+            let mut set = desired::render(&self.app, &self.revision, &listing, &self.rules)
+                .map_err(RenderError::Content)?;
+            set.inputs = inputs;
+            Ok(Arc::new(set))
+        });
+        let outcome = work.await.unwrap_or_else(|_| {
+            let message = "rendering ended unexpectedly";
+            Err(RenderError::Source(source::SourceError::new(source::Kind::Unavailable, message)))
+        });
+        drop(permit);
+        outcome
+    }
+}
+
+/// Returns what, beside the files, decides what rendering gives: it is part of the cache's key.
+fn parameters(app: &App, rules: &Rules) -> String {
+    let directory = &app.source.directory;
+    let text = format!(
+        "1;{:?};{};{};{};{:?};{};{:?};{}",
+        directory.recurse,
+        directory.include,
+        directory.exclude,
+        app.destination.namespace,
+        rules.identity,
+        app.key,
+        rules.project,
+        app.uid,
+    );
+    model::digest(text.as_bytes()).short(16)
+}
+
+impl std::fmt::Display for RenderError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Source(error) => write!(f, "{error}"),
+            Self::Content(desired::NotRendered::Invalid(problems)) => {
+                let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                f.write_str(&text.join("; "))
+            }
+            Self::Content(desired::NotRendered::Unsupported(fields)) => {
+                let text: Vec<&str> = fields.iter().map(|n| n.field.as_str()).collect();
+                write!(f, "Tautline does not act on {} yet", text.join(", "))
+            }
+        }
+    }
+}

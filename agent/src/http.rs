@@ -1,0 +1,205 @@
+//! What do callers of the API get?
+
+use crate::agent::Agent;
+use crate::apps::AppEntry;
+use crate::judge;
+use api::{ApiError, AppRef, Body, DriftFormat, ListQuery, Reply, Request, SyncBody};
+use cluster::Cluster;
+use drift::Rules;
+use model::{AppKey, ErrorClass, Object, ObjectKey, names};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+impl Agent {
+    /// Answers a request, at once or when the API server has answered.
+    pub(crate) fn answer(&mut self, request: Request) {
+        match request {
+            Request::List { query, reply } => send(reply, Ok(Body::Json(self.list(&query)))),
+            Request::Get { app, refresh, reply } => self.get_app(&app, refresh.as_deref(), reply),
+            Request::Sync { app, body, reply } => self.sync_app(&app, &body, reply),
+            Request::Drift { app, format, reply } => self.drift(&app, format, reply),
+        }
+    }
+
+    fn list(&self, query: &ListQuery) -> Value {
+        api::dto::list(self.apps.values().map(|entry| &entry.raw), query, &self.newest_resource_version())
+    }
+
+    fn newest_resource_version(&self) -> String {
+        let versions = self.apps.values().filter_map(|entry| entry.resource_version().parse::<u64>().ok());
+        versions.max().map(|version| version.to_string()).unwrap_or_default()
+    }
+
+    fn find(&self, app: &AppRef) -> Result<(AppKey, &AppEntry), ApiError> {
+        let namespace = app.namespace.clone().unwrap_or_else(|| self.config.namespace.clone());
+        let key = AppKey::new(namespace, app.name.clone());
+        let Some(entry) = self.apps.get(&key) else {
+            return Err(ApiError::not_found(format!(
+                "there is no application `{}` in namespace `{}`; `GET /api/v1/applications` lists those that are",
+                key.name, key.namespace
+            )));
+        };
+        let project = entry.raw.pointer("/spec/project").and_then(Value::as_str).filter(|p| !p.is_empty());
+        app.check_project(project.unwrap_or("default"))?;
+        Ok((key, entry))
+    }
+
+    fn get_app(&mut self, app: &AppRef, refresh: Option<&str>, reply: oneshot::Sender<Reply>) {
+        let (key, raw) = match self.find(app) {
+            Ok((key, entry)) => (key, entry.raw.clone()),
+            Err(error) => return send(reply, Err(error)),
+        };
+        let Some(refresh) = refresh else {
+            return send(reply, Ok(Body::Json(api::dto::application(&raw))));
+        };
+        let patch = json!({"metadata": {"annotations": {names::REFRESH: refresh}}});
+        self.patch_app(key, patch, reply);
+    }
+
+    fn sync_app(&mut self, app: &AppRef, body: &SyncBody, reply: oneshot::Sender<Reply>) {
+        let (key, entry) = match self.find(app) {
+            Ok(found) => found,
+            Err(error) => return send(reply, Err(error)),
+        };
+        let is_busy = entry.raw.get("operation").is_some_and(|operation| !operation.is_null());
+        if is_busy {
+            return send(
+                reply,
+                Err(ApiError::failed_precondition("another operation is already in progress")),
+            );
+        }
+        let mut patch = json!({"operation": body.operation("")});
+        patch["metadata"] = json!({"resourceVersion": entry.resource_version()});
+        self.patch_app(key, patch, reply);
+    }
+
+    fn patch_app(&self, key: AppKey, patch: Value, reply: oneshot::Sender<Reply>) {
+        if !self.may_write {
+            return send(
+                reply,
+                Err(ApiError::unavailable("this replica does not write now; ask again in a moment")),
+            );
+        }
+        let cluster = self.cluster.clone();
+        tokio::spawn(async move {
+            let endpoint = crate::watching::applications();
+            let patched =
+                cluster.merge_patch(&endpoint, &key.namespace, &key.name, &patch, names::FIELD_MANAGER).await;
+            let answer = patched
+                .map(|object| Body::Json(api::dto::application(&object.into_value())))
+                .map_err(|error| match error.class {
+                    ErrorClass::Conflict => {
+                        ApiError::conflict("the application changed meanwhile; ask again")
+                    }
+                    ErrorClass::NotFound => ApiError::not_found("the application is gone"),
+                    ErrorClass::Forbidden
+                    | ErrorClass::Invalid
+                    | ErrorClass::Denied
+                    | ErrorClass::NoSuchKind
+                    | ErrorClass::Gone
+                    | ErrorClass::Throttled
+                    | ErrorClass::Unavailable => ApiError::unavailable(error.message),
+                });
+            send(reply, answer);
+        });
+    }
+
+    fn drift(&mut self, app: &AppRef, format: DriftFormat, reply: oneshot::Sender<Reply>) {
+        let (entry, key) = match self.find(app) {
+            Ok((key, entry)) => (entry, key),
+            Err(error) => return send(reply, Err(error)),
+        };
+        let (Some(set), Some(app)) = (entry.current().cloned(), entry.app.clone()) else {
+            return send(
+                reply,
+                Err(ApiError::failed_precondition(
+                    "what Git wants of this application is not known; see its conditions",
+                )),
+            );
+        };
+        let differing: Vec<(ObjectKey, bool)> = entry
+            .state
+            .comparison
+            .iter()
+            .flat_map(|comparison| comparison.objects.iter())
+            .filter(|object| object.sync == Some(model::SyncStatus::OutOfSync))
+            .map(|object| (object.key.clone(), object.requires_pruning))
+            .collect();
+        let lookups: Vec<Lookup> = differing
+            .into_iter()
+            .map(|(object, _)| Lookup {
+                desired: set.objects.get(&object).map(|wanted| wanted.object.clone()),
+                gvk: set
+                    .objects
+                    .get(&object)
+                    .map(|wanted| wanted.object.gvk())
+                    .or_else(|| self.live.get(&object).map(|live| live.digest.gvk())),
+                rules: judge::rules(&app, &object),
+                key: object,
+            })
+            .collect();
+        let status = entry
+            .state
+            .comparison
+            .as_ref()
+            .map_or("Unknown", |comparison| comparison.sync.as_str())
+            .to_owned();
+        let revision = set.summary.revision.as_str().to_owned();
+        let (cluster, discovery) = (self.cluster.clone(), std::sync::Arc::clone(&self.discovery));
+        tokio::spawn(async move {
+            let mut objects = Vec::new();
+            let mut text = format!("application {key} at {revision}: {status}\n");
+            for lookup in lookups {
+                let live = lookup.live(&cluster, &discovery).await;
+                let Ok(live) = live else {
+                    objects.push(json!({"object": lookup.key.to_string(), "error": "could not be read"}));
+                    continue;
+                };
+                if live.is_none() && lookup.desired.is_none() {
+                    continue;
+                }
+                let report = drift::report(lookup.desired.as_ref(), live.as_ref(), &lookup.rules, None);
+                for line in report.to_string().lines() {
+                    text.push_str("# ");
+                    text.push_str(line);
+                    text.push('\n');
+                }
+                text.push_str(&drift::unified(lookup.desired.as_ref(), live.as_ref()));
+                objects.push(report.to_json());
+            }
+            let body = match format {
+                DriftFormat::Json => Body::Json(json!({
+                    "application": key.to_string(), "revision": revision, "status": status, "objects": objects,
+                })),
+                DriftFormat::Text => Body::Text(text),
+            };
+            send(reply, Ok(body));
+        });
+    }
+}
+
+struct Lookup {
+    key: ObjectKey,
+    desired: Option<Object>,
+    gvk: Option<model::GroupVersionKind>,
+    rules: Rules,
+}
+
+impl Lookup {
+    async fn live(
+        &self,
+        cluster: &Cluster,
+        discovery: &cluster::Discovery,
+    ) -> Result<Option<Object>, model::CallError> {
+        let Some(endpoint) = self.gvk.as_ref().and_then(|gvk| discovery.endpoint(gvk)) else {
+            return Ok(None);
+        };
+        let found = cluster.get(&endpoint, &self.key.namespace, &self.key.name).await?;
+        Ok(found.and_then(|value| Object::from_value(value).ok()))
+    }
+}
+
+fn send(reply: oneshot::Sender<Reply>, answer: Reply) {
+    // A caller that went away wants no answer.
+    let _ = reply.send(answer);
+}

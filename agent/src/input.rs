@@ -1,0 +1,63 @@
+//! What can reach the loop?
+
+use crate::apply::Seen;
+use crate::desired::{DesiredSet, NotRendered};
+use crate::live::Baseline;
+use crate::sources::{Polled, RepoId};
+use cluster::{Discovery, Holding, WatchEvent, WatchId};
+use engine::CascadePass;
+use model::{AppKey, CallError, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
+use source::SourceError;
+use std::sync::Arc;
+
+/// Something that the loop takes in: from the cluster, from Git, from people, or from an effect that is done.
+pub(crate) enum Input {
+    /// A watch saw something.
+    Watch(WatchId, WatchEvent),
+    /// A repository was polled.
+    Polled(RepoId, Polled),
+    /// A local repository may have moved.
+    Hint(String),
+    /// A revision was rendered, for the spec with this serial number.
+    Rendered(AppKey, u64, Revision, Result<Arc<DesiredSet>, RenderError>),
+    /// An operation's revision was rendered.
+    Prepared(AppKey, SyncId, Result<Arc<DesiredSet>, String>),
+    /// A stage is done.
+    StageDone(AppKey, SyncId, Vec<ObjectResult>, Vec<Seen>),
+    /// The API server was asked about an object.
+    Checked(AppKey, ObjectKey, Checked),
+    /// A deletion was confirmed, or not.
+    Confirmed(ObjectKey, Result<Option<Box<Object>>, CallError>),
+    /// A status was written, or the Application was read anew because somebody else wrote it.
+    StatusWritten(AppKey, Result<(Box<Object>, bool), CallError>),
+    /// A pass of a cascade deletion is done.
+    Cascaded(AppKey, CascadePass),
+    /// The finalizers are off, or not.
+    Finalized(AppKey, Result<(), CallError>),
+    /// Discovery answered.
+    Discovered(Result<Box<Discovery>, CallError>),
+    /// The record of kinds was written, or not.
+    KindsRecorded(Result<(), CallError>),
+    /// Somebody calls.
+    Api(api::Request),
+    /// Whether we hold the lease.
+    Lease(Holding),
+}
+
+/// Why rendering gave nothing.
+pub(crate) enum RenderError {
+    /// The repository could not be read.
+    Source(SourceError),
+    /// The content is wrong or not supported.
+    Content(NotRendered),
+}
+
+/// What the API server said about an object.
+pub(crate) enum Checked {
+    /// It is not there.
+    Missing,
+    /// It is there, and compares.
+    Judged(Box<Object>, Match, Option<Baseline>),
+    /// The call failed.
+    Failed(CallError),
+}

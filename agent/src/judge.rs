@@ -1,0 +1,119 @@
+//! Does a live object match what Git wants? The three levels of drift, put together.
+
+use crate::desired::Wanted;
+use crate::live::{Baseline, LiveEntry, digest_of};
+use drift::{Outcome, Rules};
+use model::{App, LiveDigest, Match, Object, ObjectKey, names};
+
+/// What judging an object by itself gives.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Judgement {
+    /// It is in sync or it is not; what later events are compared with.
+    Known(Match, Option<Baseline>),
+    /// Only the API server can tell.
+    Ask,
+}
+
+/// Judges a live object by what it says itself: level 1, then level 2, then an earlier level 3.
+pub(crate) fn judge(app: &App, wanted: &Wanted, live: &Object, baseline: Option<&Baseline>) -> Judgement {
+    let rules = rules(app, &live.key());
+    let baseline = baseline.filter(|baseline| baseline.desired == wanted.digest);
+    if lost_own_labels(wanted, live) {
+        return Judgement::Known(Match::Drifted, None);
+    }
+    let fingerprint = drift::fingerprint(&wanted.object, live, &rules);
+    if let (Some(fingerprint), Some(known)) = (&fingerprint, baseline)
+        && known.fingerprint.as_ref() == Some(fingerprint)
+    {
+        return Judgement::Known(Match::InSync, Some(known.clone()));
+    }
+    let in_sync = |values| {
+        let baseline = Baseline { desired: wanted.digest, fingerprint: fingerprint.clone(), values };
+        Judgement::Known(Match::InSync, Some(baseline))
+    };
+    if live.api_version() != wanted.object.api_version() {
+        return Judgement::Ask;
+    }
+    match drift::compare(&wanted.object, live, &rules, options(app)) {
+        Outcome::InSync => in_sync(None),
+        Outcome::Drifted => Judgement::Known(Match::Drifted, None),
+        Outcome::NeedsDryRun => {
+            let values = drift::values_at_desired(&wanted.object, live, &rules);
+            if baseline.is_some_and(|known| known.values == Some(values)) {
+                in_sync(Some(values))
+            } else {
+                Judgement::Ask
+            }
+        }
+    }
+}
+
+/// Judges a live object by what a dry-run of our apply gave.
+pub(crate) fn judge_dry_run(
+    app: &App,
+    wanted: &Wanted,
+    live: &Object,
+    dry_run: &Object,
+) -> (Match, Option<Baseline>) {
+    let rules = rules(app, &live.key());
+    if drift::compare_dry_run(dry_run, live, &rules) {
+        let values = Some(drift::values_at_desired(&wanted.object, live, &rules));
+        let fingerprint = drift::fingerprint(&wanted.object, live, &rules);
+        (Match::InSync, Some(Baseline { desired: wanted.digest, fingerprint, values }))
+    } else {
+        (Match::Drifted, None)
+    }
+}
+
+/// Takes what the API server answered to our own apply: whatever it is, it is what Git wants.
+pub(crate) fn after_apply(app: &App, wanted: &Wanted, stored: &Object) -> Baseline {
+    let rules = rules(app, &stored.key());
+    Baseline {
+        desired: wanted.digest,
+        fingerprint: drift::fingerprint(&wanted.object, stored, &rules),
+        values: Some(drift::values_at_desired(&wanted.object, stored, &rules)),
+    }
+}
+
+/// Returns the ignore rules for an object.
+pub(crate) fn rules(app: &App, key: &ObjectKey) -> Rules {
+    drift::rules_for(&app.ignore_differences, key)
+}
+
+/// Returns what counts as drift for an app.
+pub(crate) fn options(app: &App) -> drift::Options<'static> {
+    drift::Options { added_fields: app.added_fields, ..drift::Options::default() }
+}
+
+fn lost_own_labels(wanted: &Wanted, live: &Object) -> bool {
+    let differs = |label| wanted.object.label(label) != live.label(label);
+    differs(names::INSTANCE_LABEL)
+        || differs(names::PART_OF_LABEL)
+        || wanted.object.annotation(names::TRACKING_ID) != live.annotation(names::TRACKING_ID)
+}
+
+/// Makes the entry of an object as it was read, not judged yet.
+pub(crate) fn entry(
+    object: Object,
+    instance_label: &str,
+    health: Option<model::Health>,
+    old: Option<LiveEntry>,
+) -> LiveEntry {
+    let managers = fields::managers(&object);
+    let replicas = fields::Path::fields(&["spec", "replicas"]);
+    let digest: LiveDigest = digest_of(&object, instance_label, health);
+    let (baseline, heat) = old.map_or_else(Default::default, |old| (old.baseline, old.heat));
+    LiveEntry {
+        owns_replicas: managers
+            .iter()
+            .any(|entry| entry.is_apply_of(names::FIELD_MANAGER) && entry.owns(&replicas)),
+        has_other_managers: managers
+            .iter()
+            .any(|entry| entry.subresource.is_empty() && !entry.manager.starts_with(names::FIELD_MANAGER)),
+        digest,
+        baseline,
+        unjudged: Some(Box::new(object)),
+        heat,
+        is_checking: false,
+    }
+}

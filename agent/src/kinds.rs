@@ -1,0 +1,143 @@
+//! Which kinds did we ever create? One small record per cluster, written before the first object of a new kind.
+
+use crate::agent::Agent;
+use crate::input::Input;
+use crate::live::LiveView;
+use cluster::Endpoint;
+use engine::Effect;
+use model::{App, AppKey, CallError, GroupKind, GroupVersionKind, names};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Name of the `ConfigMap` in the control namespace.
+const NAME: &str = "tautline-kinds";
+
+/// The record, and what waits for it.
+#[derive(Default)]
+pub(crate) struct KindsRecord {
+    stored: BTreeMap<GroupKind, GroupVersionKind>,
+    wanted: BTreeMap<GroupKind, GroupVersionKind>,
+    is_loaded: bool,
+    is_writing: bool,
+    /// Applies that wait until their kinds are recorded.
+    pub waiting: Vec<(AppKey, Arc<App>, Effect)>,
+}
+
+impl KindsRecord {
+    /// Reads the record from the `ConfigMap`'s data: one entry per kind, `Kind.group: apiVersion`.
+    pub(crate) fn load(&mut self, config_map: Option<&Value>) {
+        let data = config_map.and_then(|map| map.get("data")).and_then(Value::as_object);
+        for (name, version) in data.into_iter().flatten() {
+            let (kind, _) = name.split_once('.').unwrap_or((name, ""));
+            if let Some(version) = version.as_str() {
+                let gvk = GroupVersionKind::from_api_version(version, kind);
+                self.stored.insert(gvk.group_kind(), gvk);
+            }
+        }
+        self.is_loaded = true;
+    }
+
+    /// Returns whether the record was read.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// Returns the recorded kinds.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &GroupVersionKind> {
+        self.stored.values()
+    }
+
+    /// Returns whether all of these are recorded.
+    pub(crate) fn covers(&self, mut kinds: impl Iterator<Item = GroupKind>) -> bool {
+        kinds.all(|kind| self.stored.contains_key(&kind))
+    }
+
+    /// Wants kinds recorded.
+    pub(crate) fn want(&mut self, gvks: impl Iterator<Item = GroupVersionKind>) {
+        for gvk in gvks.filter(|gvk| !self.stored.contains_key(&gvk.group_kind())).collect::<Vec<_>>() {
+            self.wanted.insert(gvk.group_kind(), gvk);
+        }
+    }
+
+    /// Returns whether a recorded kind is still being listed for the first time.
+    pub(crate) fn is_listing(&self, live: &LiveView) -> bool {
+        !self.is_loaded || self.stored.keys().any(|kind| live.is_listing(kind))
+    }
+}
+
+/// Returns where `ConfigMaps` are served.
+fn endpoint() -> Endpoint {
+    Endpoint::new("v1", "ConfigMap", "configmaps", true)
+}
+
+/// Reads the record.
+pub(crate) async fn read(cluster: &cluster::Cluster, namespace: &str) -> Result<Option<Value>, CallError> {
+    cluster.get(&endpoint(), namespace, NAME).await
+}
+
+impl Agent {
+    /// Writes the record; applies that wait for it go on when it is stored.
+    pub(crate) fn write_kinds(&mut self) {
+        if self.kinds.is_writing {
+            return;
+        }
+        if self.kinds.wanted.is_empty() {
+            self.kinds_recorded(Ok(()));
+            return;
+        }
+        self.kinds.is_writing = true;
+        let entries =
+            self.kinds.wanted.values().map(|gvk| (gvk.group_kind().to_string(), json!(gvk.api_version())));
+        let data: serde_json::Map<String, Value> = entries.collect();
+        let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME,
+            "labels": {"app.kubernetes.io/part-of": "tautline"}}, "data": data});
+        let (cluster, namespace) = (self.cluster.clone(), self.config.namespace.clone());
+        self.spawn(async move {
+            let patched =
+                cluster.merge_patch(&endpoint(), &namespace, NAME, &body, names::FIELD_MANAGER).await;
+            let outcome = match patched {
+                Err(error) if error.class == model::ErrorClass::NotFound => {
+                    let mut body = body;
+                    body["metadata"]["namespace"] = namespace.into();
+                    match model::Object::from_value(body) {
+                        Ok(object) => {
+                            cluster.create(&endpoint(), &object, names::FIELD_MANAGER).await.map(drop)
+                        }
+                        Err(_) => Err(error),
+                    }
+                }
+                other => other.map(drop),
+            };
+            Input::KindsRecorded(outcome)
+        });
+    }
+
+    /// Takes in whether the record was written.
+    pub(crate) fn kinds_recorded(&mut self, outcome: Result<(), CallError>) {
+        self.kinds.is_writing = false;
+        let wanted = std::mem::take(&mut self.kinds.wanted);
+        let waiting = std::mem::take(&mut self.kinds.waiting);
+        match outcome {
+            Ok(()) => {
+                self.kinds.stored.extend(wanted);
+                let gvks: Vec<GroupVersionKind> = self.kinds.known().cloned().collect();
+                for gvk in gvks {
+                    self.watch_kind(&gvk);
+                }
+                for (key, app, effect) in waiting {
+                    self.carry_out(&key, &app, effect);
+                }
+            }
+            Err(error) => {
+                for (key, _, effect) in waiting {
+                    if let Effect::Apply { sync, keys, .. } = effect {
+                        let why =
+                            format!("the record of kinds (ConfigMap {NAME}) could not be written: {error}");
+                        self.answer_held(&key, sync, keys, &why);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What is in the cluster, as far as it concerns us? Digests of objects, fed by watches.
+
+use cluster::WatchHandle;
+use drift::{Fingerprint, Heat};
+use model::{
+    CallError, Digest, GroupKind, GroupVersionKind, Health, LiveDigest, Match, Object, ObjectKey, Timestamp,
+    digest, names, tracking::TrackingId,
+};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that we know of the cluster's objects.
+#[derive(Default)]
+pub(crate) struct LiveView {
+    /// One watch per kind, at the version that manifests use.
+    pub kinds: BTreeMap<GroupKind, KindWatch>,
+    objects: BTreeMap<ObjectKey, LiveEntry>,
+    by_part_of: BTreeMap<String, BTreeSet<ObjectKey>>,
+}
+
+/// The watch of one kind.
+pub(crate) struct KindWatch {
+    /// Kind and version.
+    pub gvk: GroupVersionKind,
+    /// Keeps the watch going.
+    pub handle: Option<WatchHandle>,
+    /// How far it sees.
+    pub sight: Sight,
+    /// Keys seen since the list under way began.
+    pub seen: Option<BTreeSet<ObjectKey>>,
+}
+
+/// How far a watch sees.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Sight {
+    /// The first list is under way.
+    Listing,
+    /// Everything has been seen and events arrive.
+    Clear,
+    /// Events do not arrive, since a time, because of something.
+    Blind(Timestamp, CallError),
+    /// The API server does not serve the kind: there is nothing to see.
+    NoSuchKind,
+}
+
+/// What we keep of one object.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveEntry {
+    /// What apps are compared by.
+    pub digest: LiveDigest,
+    /// What later events are compared with.
+    pub baseline: Option<Baseline>,
+    /// The whole object, only until it could be judged.
+    pub unjudged: Option<Box<Object>>,
+    /// Whether our apply entry holds `spec.replicas`.
+    pub owns_replicas: bool,
+    /// Whether tools that we adopt from, or hand tools, hold fields.
+    pub has_other_managers: bool,
+    /// How often it was changed and changed back lately.
+    pub heat: Heat,
+    /// Whether a check with the API server is under way.
+    pub is_checking: bool,
+}
+
+/// What an object looked like when it was known to be in sync with a desired object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Baseline {
+    /// Which desired object.
+    pub desired: Digest,
+    /// The fields that we own, with their values.
+    pub fingerprint: Option<Fingerprint>,
+    /// Live's values at desired's paths, after a dry-run said that they are right.
+    pub values: Option<Digest>,
+}
+
+impl LiveView {
+    /// Returns an object.
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&LiveEntry> {
+        self.objects.get(key)
+    }
+
+    /// Returns an object for editing; its labels stay as they are.
+    pub(crate) fn get_mut(&mut self, key: &ObjectKey) -> Option<&mut LiveEntry> {
+        self.objects.get_mut(key)
+    }
+
+    /// Puts an object in, in the place of an older one.
+    pub(crate) fn insert(&mut self, entry: LiveEntry) {
+        let key = entry.digest.key.clone();
+        self.remove(&key);
+        self.by_part_of.entry(entry.digest.part_of.clone()).or_default().insert(key.clone());
+        self.objects.insert(key, entry);
+    }
+
+    /// Takes an object out.
+    pub(crate) fn remove(&mut self, key: &ObjectKey) -> Option<LiveEntry> {
+        let entry = self.objects.remove(key)?;
+        if let Some(keys) = self.by_part_of.get_mut(&entry.digest.part_of) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_part_of.remove(&entry.digest.part_of);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Returns the keys of objects that carry an app's part-of label.
+    pub(crate) fn part_of(&self, label: &str) -> impl Iterator<Item = &ObjectKey> {
+        self.by_part_of.get(label).into_iter().flatten()
+    }
+
+    /// Returns how many objects are known.
+    pub(crate) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Returns the keys of a kind.
+    pub(crate) fn keys_of(&self, kind: &GroupKind) -> Vec<ObjectKey> {
+        self.objects.keys().filter(|key| key.group_kind() == *kind).cloned().collect()
+    }
+
+    /// Returns whether a kind has been listed whole and its events arrive.
+    pub(crate) fn sees(&self, kind: &GroupKind) -> bool {
+        self.kinds.get(kind).is_some_and(|watch| matches!(watch.sight, Sight::Clear | Sight::NoSuchKind))
+    }
+
+    /// Returns whether a kind's first list is still under way.
+    pub(crate) fn is_listing(&self, kind: &GroupKind) -> bool {
+        self.kinds.get(kind).is_none_or(|watch| watch.sight == Sight::Listing)
+    }
+}
+
+/// Makes the digest of a live object; `matching` is decided apart.
+pub(crate) fn digest_of(object: &Object, instance_label: &str, health: Option<Health>) -> LiveDigest {
+    let option = |option: &str| object.annotation_lists(names::SYNC_OPTIONS, option);
+    let keeps = object.annotation(names::HELM_RESOURCE_POLICY) == Some("keep");
+    let metadata = object.metadata();
+    let owners = metadata.and_then(|m| m.get("ownerReferences")).and_then(Value::as_array);
+    LiveDigest {
+        key: object.key(),
+        version: object.gvk().version,
+        uid: object.uid().into(),
+        resource_version: object.resource_version().into(),
+        tracking: object.annotation(names::TRACKING_ID).and_then(TrackingId::parse),
+        has_instance_label: object.label(names::INSTANCE_LABEL) == Some(instance_label),
+        part_of: object.label(names::PART_OF_LABEL).unwrap_or_default().into(),
+        is_owned: owners.is_some_and(|owners| !owners.is_empty()),
+        is_deleting: object.is_deleting(),
+        finalizers: finalizers(object),
+        matching: Match::Undecided,
+        health,
+        progress: progress(object),
+        health_ignored: object.annotation(names::IGNORE_HEALTHCHECK) == Some("true"),
+        keep_on_prune: option("Prune=false") || keeps,
+        keep_on_delete: option("Delete=false") || keeps,
+        delete_allowed: object.annotation(names::DELETE_ANNOTATION) == Some("allow"),
+        prune_needs_confirmation: option("Prune=confirm"),
+        delete_needs_confirmation: option("Delete=confirm"),
+        ignore_extraneous: object.annotation_lists(names::COMPARE_OPTIONS, "IgnoreExtraneous"),
+        images: images(object),
+    }
+}
+
+fn finalizers(object: &Object) -> Vec<String> {
+    let list = object.metadata().and_then(|m| m.get("finalizers")).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Hashes what shows that an object gets on: counts and conditions, neither messages nor times.
+fn progress(object: &Object) -> Digest {
+    let mut text = object.generation().unwrap_or_default().to_string();
+    let status = object.get("status").and_then(Value::as_object);
+    for (field, value) in status.into_iter().flatten() {
+        if value.is_number() {
+            text.push_str(&format!(";{field}={value}"));
+        }
+    }
+    let conditions = status.and_then(|s| s.get("conditions")).and_then(Value::as_array);
+    for condition in conditions.into_iter().flatten() {
+        text.push_str(&format!(";{}={}", condition["type"], condition["status"]));
+    }
+    digest(text.as_bytes())
+}
+
+/// Returns the images of an object's containers, sorted and unique.
+pub(crate) fn images(object: &Object) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    let pod_spec = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
+    let value = object.get("spec");
+    if value.is_some() {
+        let whole = Value::Object(object.fields().clone());
+        for pointer in pod_spec {
+            for list in ["containers", "initContainers"] {
+                let containers = whole.pointer(&format!("{pointer}/{list}")).and_then(Value::as_array);
+                let images = containers.into_iter().flatten().filter_map(|c| c.get("image")?.as_str());
+                found.extend(images.map(str::to_owned));
+            }
+        }
+    }
+    found.into_iter().collect()
+}

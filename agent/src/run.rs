@@ -1,0 +1,243 @@
+//! How does the agent start and stop?
+
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::desired::Identity;
+use crate::input::Input;
+use crate::kinds::{self, KindsRecord};
+use crate::live::LiveView;
+use crate::metrics::Metrics;
+use crate::probes::{Pulse, Shared};
+use crate::settings::Settings;
+use crate::sources::Repositories;
+use anyhow::Context;
+use api::Readiness;
+use cluster::{Access, Cluster, Discovery, LeaseSpec};
+use model::{CallError, ErrorClass};
+use serde_json::Value;
+use source::{Hints, Sources};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// How much waits for the loop before watches wait for it.
+const QUEUE: usize = 1024;
+
+/// Runs the agent until `shutdown` is done.
+///
+/// # Errors
+/// When it cannot even begin: no kubeconfig, no cache folder, an address that is taken.
+pub(crate) async fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Clone + Send + 'static,
+) -> anyhow::Result<()> {
+    let (pulse, readiness, shared) = Pulse::new();
+    let probes = serve_probes(&config, readiness, shared, shutdown.clone()).await?;
+    let (requests, calls) = mpsc::channel(64);
+    let serving = api::serve(config.listen, requests, shutdown.clone())
+        .await
+        .with_context(|| format!("listen on {} (--listen)", config.listen))?;
+    let cluster = Cluster::connect(Access {
+        kubeconfig: config.kubeconfig.clone(),
+        user_agent: concat!("tautline/", env!("CARGO_PKG_VERSION")).into(),
+        in_flight: 32,
+        call_timeout: Duration::from_secs(30),
+    })
+    .await?;
+    tracing::info!(
+        cluster = cluster.url(),
+        namespace = config.namespace,
+        api = %serving.addr,
+        probes = %probes.addr,
+        version = env!("CARGO_PKG_VERSION"),
+        "tautline starts"
+    );
+    let (sources, hints) = open_sources(&config)?;
+    let first = tokio::select! {
+        () = shutdown.clone() => return Ok(()),
+        first = first_look(&cluster, &config.namespace) => first,
+    };
+    let (inputs, received) = mpsc::unbounded_channel();
+    let (watch_events, watched) = mpsc::channel(QUEUE);
+    let lease = LeaseSpec::new(config.namespace.as_str(), "tautline", holder());
+    let (held, lease) = cluster.hold_lease(lease);
+    forward(&inputs, hints.1, calls, held);
+    let mut agent = assemble(config, cluster, sources, first, inputs, watch_events);
+    agent.watcher = hints.0;
+    agent.open_own_watches();
+    let recorded: Vec<_> = agent.kinds.known().cloned().collect();
+    recorded.iter().for_each(|gvk| agent.watch_kind(gvk));
+    agent.run(received, watched, pulse, shutdown).await;
+    tracing::info!("tautline stops");
+    lease.release().await;
+    // Both end by themselves: they were given the same shutdown.
+    let _ = tokio::join!(serving.task, probes.task);
+    Ok(())
+}
+
+async fn serve_probes(
+    config: &Config,
+    readiness: watch::Receiver<Readiness>,
+    shared: Arc<Shared>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<api::Serving> {
+    // A loop that stands still cannot say so: whoever asks looks at its last turn.
+    let (alive, answers) = watch::channel(Readiness::default());
+    let for_metrics = Arc::clone(&shared);
+    tokio::spawn(async move {
+        let mut readiness = readiness;
+        loop {
+            let mut now = readiness.borrow_and_update().clone();
+            if !shared.is_alive() {
+                now.alive = false;
+                now.reasons.push("the loop has not turned for 30 s".into());
+            }
+            alive.send_replace(now);
+            // Not on any path that work waits for.
+            match tokio::time::timeout(Duration::from_secs(5), readiness.changed()).await {
+                Ok(Err(_)) => return,
+                Ok(Ok(())) | Err(_) => {}
+            }
+        }
+    });
+    let metrics: api::MetricsText = Arc::new(move || for_metrics.metrics());
+    api::serve_probes(config.probes, answers, metrics, shutdown)
+        .await
+        .with_context(|| format!("listen on {} (--probes)", config.probes))
+}
+
+type Watching = (Option<source::Watch>, Option<Hints>);
+
+fn open_sources(config: &Config) -> anyhow::Result<(Sources, Watching)> {
+    let mut settings = source::Config::new(config.cache_dir.join("git"));
+    settings.local_repos.clone_from(&config.local_repos);
+    let sources = Sources::open(settings)
+        .with_context(|| format!("open the cache folder {} (--cache-dir)", config.cache_dir.display()))?;
+    let watching = match sources.watch() {
+        Ok((watch, hints)) => (Some(watch), Some(hints)),
+        Err(error) => {
+            tracing::warn!(%error, "local repositories are polled only");
+            (None, None)
+        }
+    };
+    Ok((sources, watching))
+}
+
+/// What has to be known before anything is decided.
+struct FirstLook {
+    discovery: Discovery,
+    kinds: Option<Value>,
+    installation_id: Option<String>,
+}
+
+/// Asks until the API server answers; it may be starting, too.
+async fn first_look(cluster: &Cluster, namespace: &str) -> FirstLook {
+    let mut wait = Duration::from_millis(200);
+    loop {
+        match try_first_look(cluster, namespace).await {
+            Ok(first) => return first,
+            Err(error) => {
+                let hint = if error.class == ErrorClass::Forbidden {
+                    "; see manifests/install.yaml for the rights"
+                } else {
+                    ""
+                };
+                tracing::warn!(%error, "the API server cannot be used yet{hint}");
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(10));
+    }
+}
+
+async fn try_first_look(cluster: &Cluster, namespace: &str) -> Result<FirstLook, CallError> {
+    let discovery = cluster.discover().await?;
+    let kinds = kinds::read(cluster, namespace).await?;
+    let endpoint = cluster::Endpoint::new("v1", "ConfigMap", "configmaps", true);
+    let settings = cluster.get(&endpoint, namespace, "argocd-cm").await?;
+    let id = settings.as_ref().and_then(|map| map.pointer("/data/installationID")).and_then(Value::as_str);
+    Ok(FirstLook { discovery, kinds, installation_id: id.filter(|id| !id.is_empty()).map(str::to_owned) })
+}
+
+/// Forwards hints, calls and the lease into the loop.
+fn forward(
+    inputs: &mpsc::UnboundedSender<Input>,
+    hints: Option<Hints>,
+    mut calls: mpsc::Receiver<api::Request>,
+    mut held: watch::Receiver<cluster::Holding>,
+) {
+    let sender = inputs.clone();
+    if let Some(mut hints) = hints {
+        tokio::spawn(async move { while sender.send(Input::Hint(hints.next().await)).is_ok() {} });
+    }
+    let sender = inputs.clone();
+    tokio::spawn(async move {
+        while let Some(call) = calls.recv().await {
+            if sender.send(Input::Api(call)).is_err() {
+                return;
+            }
+        }
+    });
+    let sender = inputs.clone();
+    tokio::spawn(async move {
+        loop {
+            let now = held.borrow_and_update().clone();
+            if sender.send(Input::Lease(now)).is_err() || held.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn assemble(
+    config: Config,
+    cluster: Cluster,
+    sources: Sources,
+    first: FirstLook,
+    inputs: mpsc::UnboundedSender<Input>,
+    watch_events: mpsc::Sender<(cluster::WatchId, cluster::WatchEvent)>,
+) -> Agent {
+    let mut kinds = KindsRecord::default();
+    kinds.load(first.kinds.as_ref());
+    Agent {
+        identity: Identity::new(&config.namespace, first.installation_id),
+        config,
+        cluster,
+        sources,
+        discovery: Arc::new(first.discovery),
+        settings: Settings::default(),
+        repos: Repositories::default(),
+        apps: BTreeMap::new(),
+        by_part_of: BTreeMap::new(),
+        live: LiveView::default(),
+        claims: engine::claims::Claims::default(),
+        kinds,
+        watches: BTreeMap::new(),
+        watch_events,
+        inputs,
+        wakes: BTreeSet::new(),
+        dirty: BTreeSet::new(),
+        may_write: false,
+        is_discovering: false,
+        discovers_again: false,
+        metrics: Metrics::default(),
+        renders: Arc::new(Semaphore::new(4)),
+        checks: Arc::new(Semaphore::new(4)),
+        watcher: None,
+        next_watch: 0,
+        own_handles: Vec::new(),
+        seen_apps: None,
+        has_listed_apps: false,
+        holds_lease: false,
+        has_looked_for_other: false,
+        other_controller_runs: false,
+        event_room: Arc::new(Semaphore::new(64)),
+    }
+}
+
+/// Returns a name for this process that no other one has: the pod's name, or the process id and the time.
+fn holder() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_default();
+    format!("{host}_{}_{}", std::process::id(), crate::agent::now().as_millis())
+}

@@ -1,0 +1,214 @@
+//! Which commit does each app follow? One poll per repository, however many apps are on it.
+
+use model::{AppKey, Revision};
+use source::{Repository, SourceError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// What the apps of one repository look at, by the repository's normalised URL and the project that gives credentials.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RepoId {
+    /// Normalised URL: one clone each.
+    pub url: String,
+    /// AppProject, which decides whose credentials are used.
+    pub project: String,
+}
+
+/// All repositories that some app follows.
+#[derive(Default)]
+pub(crate) struct Repositories {
+    repos: BTreeMap<RepoId, Repo>,
+    by_app: BTreeMap<AppKey, RepoId>,
+}
+
+/// One repository.
+pub(crate) struct Repo {
+    /// Who follows which revision.
+    pub followers: BTreeMap<AppKey, String>,
+    /// How to reach it.
+    pub repository: Repository,
+    /// When the next poll is due.
+    pub due: Instant,
+    /// Whether a poll is under way.
+    pub is_polling: bool,
+    /// Whether another poll was asked for while one is under way: it may have read the refs before.
+    pub is_asked_again: bool,
+    /// Polls that failed in a row.
+    pub n_failed: u32,
+    /// Apps that wait for an answer even where nothing moved.
+    pub asking: BTreeSet<AppKey>,
+    /// What each target revision was last resolved to.
+    pub resolved: BTreeMap<String, Revision>,
+    /// When it was last read well.
+    pub last_success: Option<Instant>,
+}
+
+/// What a poll found, per target revision.
+pub(crate) type Polled = Result<BTreeMap<String, Result<Revision, SourceError>>, SourceError>;
+
+impl Repositories {
+    /// Makes an app follow a revision of a repository; it asks for an answer at once.
+    pub(crate) fn follow(
+        &mut self,
+        app: &AppKey,
+        id: RepoId,
+        repository: Repository,
+        target: &str,
+        now: Instant,
+    ) {
+        if self.by_app.get(app) != Some(&id) {
+            self.forget(app);
+        }
+        let repo = self.repos.entry(id.clone()).or_insert_with(|| Repo::new(repository.clone(), now));
+        repo.repository = repository;
+        repo.followers.insert(app.clone(), target.into());
+        self.by_app.insert(app.clone(), id);
+    }
+
+    /// Stops following for an app; a repository that nobody follows is dropped.
+    pub(crate) fn forget(&mut self, app: &AppKey) {
+        let Some(id) = self.by_app.remove(app) else { return };
+        let Some(repo) = self.repos.get_mut(&id) else { return };
+        repo.followers.remove(app);
+        repo.asking.remove(app);
+        if repo.followers.is_empty() {
+            self.repos.remove(&id);
+        }
+    }
+
+    /// Asks for a poll at once, whose answer goes to `app` even if nothing moved.
+    pub(crate) fn ask(&mut self, app: &AppKey, now: Instant) {
+        if let Some(repo) = self.by_app.get(app).and_then(|id| self.repos.get_mut(id)) {
+            repo.asking.insert(app.clone());
+            repo.hurry(now);
+        }
+    }
+
+    /// Asks for a poll of a repository by its normalised URL, because something hinted that it moved.
+    pub(crate) fn hint(&mut self, url: &str, now: Instant) {
+        for (_, repo) in self.repos.iter_mut().filter(|(id, _)| id.url == url) {
+            repo.hurry(now);
+        }
+    }
+
+    /// Returns the repositories whose poll is due and marks them as being polled.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<(RepoId, Repository, Vec<String>)> {
+        let due = self.repos.iter_mut().filter(|(_, repo)| !repo.is_polling && repo.due <= now);
+        due.map(|(id, repo)| {
+            repo.is_polling = true;
+            let targets: BTreeSet<String> = repo.followers.values().cloned().collect();
+            (id.clone(), repo.repository.clone(), targets.into_iter().collect())
+        })
+        .collect()
+    }
+
+    /// Returns when the next poll is due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.repos.values().filter(|repo| !repo.is_polling).map(|repo| repo.due).min()
+    }
+
+    /// Takes in a poll's answer; returns what each app has to hear.
+    pub(crate) fn polled(
+        &mut self,
+        id: &RepoId,
+        polled: &Polled,
+        interval: Duration,
+        now: Instant,
+    ) -> Vec<(AppKey, Result<Revision, SourceError>)> {
+        let Some(repo) = self.repos.get_mut(id) else { return Vec::new() };
+        repo.is_polling = false;
+        let asked_again = std::mem::take(&mut repo.is_asked_again);
+        match polled {
+            Ok(_) => {
+                repo.n_failed = 0;
+                repo.last_success = Some(now);
+            }
+            Err(_) => repo.n_failed += 1,
+        }
+        repo.due = if asked_again { now } else { now + wait(interval, repo.n_failed, &id.url) };
+        let asking = std::mem::take(&mut repo.asking);
+        let mut news = Vec::new();
+        for (app, target) in &repo.followers {
+            let answer = match polled {
+                Err(error) => Err(error.clone()),
+                Ok(found) => match found.get(target) {
+                    Some(answer) => answer.clone(),
+                    // Followed since the poll began: the next one answers.
+                    None => {
+                        repo.due = now;
+                        repo.asking.insert(app.clone());
+                        continue;
+                    }
+                },
+            };
+            let moved = answer.as_ref().is_ok_and(|revision| repo.resolved.get(target) != Some(revision));
+            if moved || answer.is_err() || asking.contains(app) {
+                news.push((app.clone(), answer));
+            }
+        }
+        for (target, revision) in polled.iter().flatten() {
+            match revision {
+                Ok(revision) => {
+                    repo.resolved.insert(target.clone(), revision.clone());
+                }
+                Err(_) => {
+                    repo.resolved.remove(target);
+                }
+            }
+        }
+        if polled.is_err() {
+            // Whoever heard of the failure has to hear of its end, too.
+            repo.resolved.clear();
+        }
+        news
+    }
+
+    /// Returns how to reach the repository of an app.
+    pub(crate) fn of(&self, app: &AppKey) -> Option<(&RepoId, &Repo)> {
+        let id = self.by_app.get(app)?;
+        Some((id, self.repos.get(id)?))
+    }
+
+    /// Returns all repositories.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RepoId, &Repo)> {
+        self.repos.iter()
+    }
+}
+
+impl Repo {
+    fn new(repository: Repository, now: Instant) -> Self {
+        Self {
+            followers: BTreeMap::new(),
+            repository,
+            due: now,
+            is_polling: false,
+            is_asked_again: false,
+            n_failed: 0,
+            asking: BTreeSet::new(),
+            resolved: BTreeMap::new(),
+            last_success: None,
+        }
+    }
+
+    fn hurry(&mut self, now: Instant) {
+        if self.is_polling {
+            self.is_asked_again = true;
+        } else {
+            self.due = now;
+        }
+    }
+}
+
+/// Returns the wait before the next poll: longer while it fails, and up to a tenth longer by chance of the URL, so that
+/// repositories on one host are not all asked at the same moment.
+fn wait(interval: Duration, n_failed: u32, url: &str) -> Duration {
+    let base = if n_failed == 0 {
+        interval
+    } else {
+        Duration::from_secs(1)
+            .saturating_mul(1 << n_failed.min(9))
+            .min(interval.max(Duration::from_secs(300)))
+    };
+    let chance = u32::from(model::digest(url.as_bytes()).bytes()[0]);
+    base + base * chance / 2560
+}

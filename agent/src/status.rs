@@ -1,0 +1,138 @@
+//! How does a report become the status of an Application, and how is a status remembered?
+
+use application::State;
+use application::condition::{Condition, ConditionKind};
+use application::status::{self, Draft, OperationState, SyncPart};
+use engine::{Attempt, OperationReport, Report};
+use model::{App, DesiredHash, Operation, OperationPhase, Reason, Revision, Timestamp, names};
+use serde_json::Value;
+
+/// Makes the merge patch that brings the Application's status to a report; `None` where it says so already.
+pub(crate) fn patch(
+    raw: &Value,
+    app: &App,
+    report: &Report,
+    own: &State,
+    control_namespace: &str,
+    now: Timestamp,
+) -> Option<Value> {
+    status::patch(raw, &draft(raw, app, report, own, now), control_namespace, now)
+}
+
+fn draft(raw: &Value, app: &App, report: &Report, own: &State, now: Timestamp) -> Draft {
+    let operation = report.operation.as_ref();
+    Draft {
+        sync: Some(SyncPart { status: report.sync, revision: report.revision.clone() }),
+        health: report.health.clone(),
+        objects: report.comparison.as_ref().map(|comparison| comparison.objects.clone()),
+        images: report.comparison.as_ref().map(|comparison| comparison.images.clone()),
+        conditions: report.conditions.iter().map(condition).collect(),
+        operation: operation.map(|operation| operation_state(operation, app)),
+        append_history: operation.is_some_and(|operation| is_new_release(raw, operation)),
+        source_type: (!report.source_type.is_empty()).then(|| report.source_type.clone()),
+        clear_operation: report.clear_operation,
+        clear_refresh: report.clear_refresh,
+        state: operation.map(|operation| state(own, operation)),
+        reconciled_at: now,
+    }
+}
+
+fn condition(condition: &engine::Condition) -> Condition {
+    let kind = match condition.kind {
+        engine::ConditionKind::InvalidSpecError => ConditionKind::InvalidSpecError,
+        engine::ConditionKind::ComparisonError => ConditionKind::ComparisonError,
+        engine::ConditionKind::SyncError => ConditionKind::SyncError,
+        engine::ConditionKind::SharedResourceWarning => ConditionKind::SharedResourceWarning,
+        engine::ConditionKind::RepeatedResourceWarning => ConditionKind::RepeatedResourceWarning,
+        engine::ConditionKind::DeletionError => ConditionKind::DeletionError,
+    };
+    Condition::new(kind, condition.message.clone())
+}
+
+fn operation_state(operation: &OperationReport, app: &App) -> OperationState {
+    let asked = operation.operation.as_ref();
+    OperationState {
+        phase: operation.phase,
+        message: operation.message.clone(),
+        started_at: operation.started_at,
+        finished_at: operation.finished_at,
+        retry_count: operation.retries,
+        results: operation.results.clone(),
+        revision: operation.revision.clone(),
+        initiated_by: asked.map(|asked| asked.username.clone()).unwrap_or_default(),
+        automated: asked.is_none(),
+        prune: asked.map_or(app.automated.is_some_and(|automated| automated.prune), |asked| asked.prune),
+        dry_run: asked.is_some_and(|asked| asked.dry_run),
+        selective: operation.selective.clone(),
+        heal_attempts: operation.heals,
+    }
+}
+
+/// Returns whether a success is not in the history yet: it is written once, whatever is repeated.
+fn is_new_release(raw: &Value, operation: &OperationReport) -> bool {
+    let last = raw.pointer("/status/history").and_then(Value::as_array).and_then(|history| history.last());
+    let started =
+        last.and_then(|entry| entry.get("deployStartedAt")).and_then(Value::as_str).unwrap_or_default();
+    operation.is_release && started != operation.started_at.to_string()
+}
+
+/// Returns what the annotation remembers after a sync ended: what was tried, and what went well.
+fn state(own: &State, operation: &OperationReport) -> State {
+    let mut state = own.clone();
+    let is_dry_run = operation.operation.as_ref().is_some_and(|asked| asked.dry_run);
+    if !operation.phase.is_completed() || is_dry_run {
+        return state;
+    }
+    state.attempted = operation.hash;
+    state.heals = operation.heals;
+    state.is_condemned = operation.is_condemned;
+    if operation.phase == OperationPhase::Succeeded {
+        state.desired = operation.hash;
+        state.revision.clone_from(&operation.revision);
+    }
+    state
+}
+
+/// Returns our own state of an Application.
+pub(crate) fn own_state(raw: &Value) -> State {
+    let annotations = raw.pointer("/metadata/annotations");
+    let text = annotations.and_then(|a| a.get(names::STATE_ANNOTATION)).and_then(Value::as_str);
+    match text.map(State::read) {
+        None => State::default(),
+        Some((state, None)) => state,
+        Some((state, Some(note))) => {
+            tracing::warn!(note, "the annotation is not ours to read");
+            state
+        }
+    }
+}
+
+/// Returns the last sync that a status remembers, of an earlier life of ours or of Argo CD's.
+pub(crate) fn remembered(raw: &Value) -> Option<Attempt> {
+    let last = status::last_operation(raw)?;
+    let own = own_state(raw);
+    let hash: Option<DesiredHash> = own.attempted.or(own.desired);
+    let asked = (!last.automated).then(|| Operation {
+        username: last.username.clone(),
+        resources: last.selective.clone(),
+        ..Operation::default()
+    });
+    Some(Attempt {
+        hash,
+        revision: last.revision.unwrap_or_else(|| Revision::new("")),
+        phase: last.phase,
+        reason: Reason::Synced,
+        message: last.message,
+        started_at: last.started_at,
+        finished_at: last.finished_at.unwrap_or(last.started_at),
+        retries: last.retry_count,
+        results: Vec::new(),
+        operation: asked,
+        selective: last.selective,
+        heals: own.heals.max(last.heal_attempts),
+        is_condemned: own.is_condemned,
+        may_repeat: false,
+        was_blind: false,
+        is_old: true,
+    })
+}

@@ -1,0 +1,184 @@
+//! What follows from each input?
+
+use crate::agent::Agent;
+use crate::desired::{DesiredSet, NotRendered};
+use crate::input::{Input, RenderError};
+use crate::{cache, judge};
+use engine::{Event, SourceFailure};
+use model::{AppKey, ObjectKey, ObjectOutcome, ObjectResult, Revision, SyncId};
+use source::SourceError;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl Agent {
+    /// Takes in one input.
+    pub(crate) fn take_in(&mut self, input: Input) {
+        match input {
+            Input::Watch(id, event) => self.watch_event(id, event),
+            Input::Polled(id, polled) => {
+                let interval = self.settings.poll_interval.unwrap_or(self.config.poll_interval);
+                // Polling that is switched off still recovers from failures.
+                let interval = if interval.is_zero() { Duration::from_secs(24 * 3600) } else { interval };
+                for (key, answer) in self.repos.polled(&id, &polled, interval, Instant::now()) {
+                    let event = match answer {
+                        Ok(revision) => Event::Resolved(revision),
+                        Err(error) => Event::SourceFailed(failure(&error)),
+                    };
+                    self.event(&key, event);
+                }
+            }
+            Input::Hint(url) => self.repos.hint(&url, Instant::now()),
+            Input::Rendered(key, serial, revision, outcome) => self.rendered(&key, serial, revision, outcome),
+            Input::Prepared(key, sync, outcome) => self.prepared(&key, sync, outcome),
+            Input::StageDone(key, sync, results, seen) => {
+                self.note_created(&key, &results, &seen);
+                for seen in seen {
+                    self.applied(seen);
+                }
+                self.event(&key, Event::StageDone { sync, results });
+            }
+            Input::Checked(key, object, checked) => self.checked(&key, &object, checked),
+            Input::Confirmed(key, found) => self.confirmed(&key, found),
+            Input::StatusWritten(key, outcome) => self.status_written(&key, outcome),
+            Input::Cascaded(key, pass) => self.event(&key, Event::Cascaded(pass)),
+            Input::Finalized(key, outcome) => self.finalized(&key, outcome),
+            Input::Discovered(outcome) => self.discovered(outcome),
+            Input::KindsRecorded(outcome) => self.kinds_recorded(outcome),
+            Input::Api(request) => self.answer(request),
+            Input::Lease(held) => self.lease_changed(&held),
+        }
+    }
+
+    fn rendered(
+        &mut self,
+        key: &AppKey,
+        serial: u64,
+        revision: Revision,
+        outcome: Result<Arc<DesiredSet>, RenderError>,
+    ) {
+        let Some(entry) = self.apps.get(key) else { return };
+        if entry.spec_serial != serial {
+            return;
+        }
+        let event = match outcome {
+            Ok(set) => {
+                let summary = Arc::clone(&set.summary);
+                self.take_set(key, set);
+                Event::Rendered(summary)
+            }
+            Err(RenderError::Source(error)) if error.is_transient() => Event::SourceFailed(failure(&error)),
+            Err(RenderError::Source(error)) => {
+                let mut problem = model::Problem::new(error.message.clone());
+                problem.help.clone_from(&error.help);
+                Event::RenderFailed { revision, problems: vec![problem] }
+            }
+            Err(RenderError::Content(NotRendered::Invalid(problems))) => {
+                Event::RenderFailed { revision, problems }
+            }
+            Err(RenderError::Content(NotRendered::Unsupported(not_yet))) => {
+                Event::Unsupported { revision, not_yet }
+            }
+        };
+        let failed_at_once = matches!(&event, Event::SourceFailed(_));
+        self.event(key, event);
+        if failed_at_once {
+            // The refs were read but the content was not: the next poll has to ask for it again.
+            self.repos.ask(key, Instant::now() + Duration::from_secs(5));
+        }
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.drop_old_sets();
+        }
+    }
+
+    /// Keeps a rendered set: watches its kinds, claims its objects, stores it for the next start.
+    fn take_set(&mut self, key: &AppKey, set: Arc<DesiredSet>) {
+        let gvks: BTreeSet<_> = set.objects.values().map(|wanted| wanted.object.gvk()).collect();
+        for gvk in &gvks {
+            self.watch_kind(gvk);
+        }
+        let keys: BTreeSet<ObjectKey> = set.objects.keys().cloned().collect();
+        let affected = self.claims.set(key, keys);
+        self.dirty.extend(affected);
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        let is_known = entry.sets.get(&set.hash()).is_some_and(|old| old.inputs == set.inputs);
+        entry.probed.clear();
+        entry.sets.insert(set.hash(), Arc::clone(&set));
+        if !is_known {
+            let path = cache::path(&self.config.cache_dir, key);
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = cache::store(&path, &set) {
+                    tracing::warn!(%error, path = %path.display(), "the rendered manifests could not be cached");
+                }
+            });
+        }
+    }
+
+    fn prepared(&mut self, key: &AppKey, sync: SyncId, outcome: Result<Arc<DesiredSet>, String>) {
+        let desired = outcome.map(|set| {
+            let summary = Arc::clone(&set.summary);
+            for wanted in set.objects.values() {
+                self.watch_kind(&wanted.object.gvk());
+            }
+            if let Some(entry) = self.apps.get_mut(key) {
+                entry.sets.insert(set.hash(), set);
+            }
+            summary
+        });
+        self.event(key, Event::Prepared { sync, desired });
+    }
+
+    /// Takes in what an apply showed: newer than any watch event so far.
+    fn applied(&mut self, seen: crate::apply::Seen) {
+        let key = seen.object.key();
+        let is_old = self.live.get(&key).is_some_and(|entry| {
+            crate::watching::is_newer(&entry.digest.resource_version, seen.object.resource_version())
+        });
+        if is_old {
+            // A watch event overtook the answer; what it showed is judged against the new baseline.
+            if let Some(entry) = self.live.get_mut(&key) {
+                entry.baseline = Some(seen.baseline);
+            }
+            return;
+        }
+        let health = health::assess(&seen.object);
+        let old = self.live.remove(&key);
+        let mut entry = judge::entry(seen.object, &self.identity.instance_label, health, old);
+        entry.unjudged = None;
+        entry.digest.matching = model::Match::InSync;
+        entry.baseline = Some(seen.baseline);
+        self.live.insert(entry);
+        self.touch(&key);
+    }
+
+    /// Remembers what a sync created, so that it is told from what was there before.
+    fn note_created(&mut self, key: &AppKey, results: &[ObjectResult], seen: &[crate::apply::Seen]) {
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        let created: BTreeSet<&ObjectKey> = results
+            .iter()
+            .filter(|result| result.outcome == ObjectOutcome::Created)
+            .map(|result| &result.key)
+            .collect();
+        let uids = seen.iter().map(|seen| (seen.object.key(), seen.object.uid().to_owned()));
+        entry.created.extend(uids.filter(|(key, _)| created.contains(key)));
+    }
+
+    fn finalized(&mut self, key: &AppKey, outcome: Result<(), model::CallError>) {
+        if let Err(error) = outcome {
+            tracing::warn!(app = %key, %error, "the finalizers could not be removed; trying again");
+            self.event(
+                key,
+                Event::Cascaded(engine::CascadePass {
+                    remaining: Vec::new(),
+                    unconfirmed: Vec::new(),
+                    failed: vec![format!("the finalizers could not be removed: {error}")],
+                    is_complete: true,
+                }),
+            );
+        }
+    }
+}
+
+fn failure(error: &SourceError) -> SourceFailure {
+    SourceFailure { message: error.to_string(), is_transient: error.is_transient() }
+}

@@ -1,0 +1,86 @@
+//! What is told to people, and where? One log line per transition, with fixed fields; an event where a person should look.
+
+use crate::agent::Agent;
+use cluster::{EventDraft, EventType, Regarding};
+use engine::{Note, Report, Tone};
+use model::{AppKey, SyncStatus};
+use serde_json::Value;
+
+impl Agent {
+    /// Tells a transition.
+    pub(crate) fn tell(&self, key: &AppKey, note: &Note) {
+        let revision = self
+            .apps
+            .get(key)
+            .and_then(|entry| entry.state.desired.as_ref())
+            .map(|d| d.revision.short().to_owned());
+        let revision = revision.unwrap_or_default();
+        match note.tone {
+            Tone::Plain => tracing::info!(app = %key, revision, reason = %note.reason, "{}", note.message),
+            Tone::Warning => tracing::warn!(app = %key, revision, reason = %note.reason, "{}", note.message),
+        }
+        if self.may_write && (note.tone == Tone::Warning || self.config.all_events) {
+            self.write_event(key, note);
+        }
+    }
+
+    /// Tells a status that changed.
+    pub(crate) fn tell_status(&self, key: &AppKey, report: &Report) {
+        let Some(entry) = self.apps.get(key) else { return };
+        let old =
+            |pointer: &str| entry.raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (sync, health) = (old("/status/sync/status"), old("/status/health/status"));
+        if sync == report.sync.as_str() && health == report.health.status.as_str() {
+            return;
+        }
+        let revision = report.revision.as_ref().map_or("", |revision| revision.short());
+        let reason = if report.sync == SyncStatus::Synced { "Synced" } else { "Compared" };
+        let conditions: Vec<&str> =
+            report.conditions.iter().map(|condition| condition.message.as_str()).collect();
+        tracing::info!(
+            app = %key,
+            revision,
+            reason,
+            sync = report.sync.as_str(),
+            health = report.health.status.as_str(),
+            message = report.health.message,
+            conditions = conditions.join("; "),
+            "status"
+        );
+    }
+
+    fn write_event(&self, key: &AppKey, note: &Note) {
+        let Some(entry) = self.apps.get(key) else { return };
+        let text =
+            |pointer: &str| entry.raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let draft = EventDraft {
+            regarding: Regarding {
+                api_version: "argoproj.io/v1alpha1".into(),
+                kind: "Application".into(),
+                namespace: key.namespace.clone(),
+                name: key.name.clone(),
+                uid: text("/metadata/uid"),
+                resource_version: text("/metadata/resourceVersion"),
+            },
+            r#type: match note.tone {
+                Tone::Plain => EventType::Normal,
+                Tone::Warning => EventType::Warning,
+            },
+            reason: note.reason.as_str().into(),
+            message: note.message.clone(),
+            action: "Sync".into(),
+        };
+        // Bounded: what does not fit is dropped and counted, and never holds anything up.
+        let Ok(permit) = std::sync::Arc::clone(&self.event_room).try_acquire_owned() else {
+            self.metrics.events_dropped.add(1);
+            return;
+        };
+        let cluster = self.cluster.clone();
+        tokio::spawn(async move {
+            if let Err(error) = cluster.event(&draft).await {
+                tracing::debug!(%error, "an event could not be written");
+            }
+            drop(permit);
+        });
+    }
+}
