@@ -1,5 +1,8 @@
 //! Does a watch tell everything once, whatever the server does?
 
+#[path = "watch_fault_tests.rs"]
+mod faults;
+
 use super::*;
 use crate::fake::{Asked, Reply, Then, cluster};
 
@@ -158,19 +161,6 @@ async fn both_shapes_of_410_list_again_and_blind_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endless_410_does_not_hurry() {
-    let started = Instant::now();
-    let mut script = Vec::new();
-    for _ in 0..8 {
-        script.push(page(10, "", &[]));
-        script.push(expired());
-    }
-    let (_, asked) = told(script).await;
-    assert_eq!(asked.len(), 17);
-    assert!(started.elapsed() > Duration::from_secs(15), "{:?}", started.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_stream_cut_in_an_object_or_in_a_character_goes_on_before_it() {
     let added = event("ADDED", "n", 11).into_bytes();
     for cut in [1, 30, added.len() - 12, added.len() - 2] {
@@ -292,123 +282,4 @@ async fn bad_bytes_stop_only_their_object() {
             "Added ConfigMap a/n 12"
         ]
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn blindness_is_told_once_per_class_and_ends() {
-    let forbidden = || Reply::Full(403, r#"{"kind":"Status","message":"no"}"#.into());
-    let (told, asked) = told(vec![
-        forbidden(),
-        forbidden(),
-        Reply::Refused,
-        Reply::Full(500, r#"{"kind":"Status","message":"etcdserver: leader changed"}"#.into()),
-        page(10, "", &[]),
-        ended(&[bookmark(10)]),
-        forbidden(),
-        forbidden(),
-        page(20, "", &[]),
-        ended(&[bookmark(21)]),
-    ])
-    .await;
-    assert_eq!(
-        told,
-        [
-            "began",
-            "blind: Forbidden",
-            "began",
-            "began",
-            "blind: Unavailable",
-            "began",
-            "began",
-            "listed",
-            "seeing",
-            "blind: Forbidden",
-            "began",
-            "listed",
-            "seeing",
-        ]
-    );
-    assert_eq!(asked[5..], ["watch 10", "watch 10", "watch 10", "list limit=2", "watch 20", "watch 21"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failing_server_is_left_alone_for_longer_and_longer() {
-    let started = Instant::now();
-    let (told, asked) = told((0..8).map(|_| Reply::Refused).collect()).await;
-    assert_eq!(asked.len(), 9);
-    assert_eq!(told.iter().filter(|line| line.starts_with("blind")).count(), 1);
-    let elapsed = started.elapsed();
-    assert!(elapsed > Duration::from_secs(40) && elapsed < Duration::from_secs(130), "{elapsed:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_always_closes_at_once_is_not_hammered() {
-    let started = Instant::now();
-    let mut script = vec![page(10, "", &[])];
-    script.extend((0..6).map(|_| stream(&[], Then::Close)));
-    let (told, asked) = told(script).await;
-    assert_eq!(told, ["began", "listed"]);
-    assert_eq!(asked.len(), 8);
-    assert!(started.elapsed() > Duration::from_secs(10), "{:?}", started.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_silent_connection_is_replaced() {
-    let started = Instant::now();
-    let (told, asked) =
-        told(vec![page(10, "", &[]), stream(&[bookmark(12)], Then::Silence), ended(&[])]).await;
-    assert_eq!(told, ["began", "listed"]);
-    assert_eq!(asked[..3], ["list limit=2", "watch 10", "watch 12"]);
-    assert!(started.elapsed() < Duration::from_secs(130), "{:?}", started.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_lost_its_past_is_listed_again() {
-    let too_large = r#"{"kind":"Status","message":"Timeout: Too large resource version: 10, current: 3"}"#;
-    let unreadable = r#"{"kind":"Status","message":"resourceVersion: Invalid value: \"10\": strconv"}"#;
-    for reply in [
-        Reply::Full(504, too_large.into()),
-        Reply::Full(500, unreadable.into()),
-        Reply::Full(400, unreadable.into()),
-        stream(&[error(504, "Too large resource version")], Then::Close),
-    ] {
-        let (told, asked) = told(vec![page(10, "", &[]), reply, page(3, "", &[])]).await;
-        assert_eq!(told, ["began", "listed", "began", "listed"]);
-        assert_eq!(asked, ["list limit=2", "watch 10", "list limit=2", "watch 3"]);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn something_else_than_json_is_an_error_and_not_skipped() {
-    let (told, asked) = told(vec![
-        page(10, "", &[]),
-        Reply::Chunks(vec![b"<html>proxy</html>".to_vec()], Then::Close),
-        ended(&[bookmark(11)]),
-    ])
-    .await;
-    assert_eq!(told, ["began", "listed"]);
-    assert_eq!(asked, ["list limit=2", "watch 10", "watch 10", "watch 11"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_throttled_watch_waits_as_asked_and_does_not_list() {
-    let started = Instant::now();
-    let busy = || Reply::Header(429, "retry-after", "20", String::new());
-    let (told, asked) = told(vec![page(10, "", &[]), busy(), busy(), ended(&[bookmark(11)])]).await;
-    assert_eq!(told, ["began", "listed", "blind: Throttled", "seeing"]);
-    assert_eq!(asked, ["list limit=2", "watch 10", "watch 10", "watch 10", "watch 11"]);
-    assert!(started.elapsed() > Duration::from_secs(40));
-}
-
-#[tokio::test(start_paused = true)]
-async fn dropping_the_handle_ends_the_watch() {
-    let (cluster, asked) = cluster(vec![page(10, "", &[]), quiet()]);
-    let (sender, mut receiver) = mpsc::channel(8);
-    let spec = WatchSpec::all(Endpoint::new("v1", "ConfigMap", "configmaps", true));
-    let handle = cluster.watch(spec, sender, WatchId(0));
-    assert_eq!(receiver.recv().await, Some((WatchId(0), WatchEvent::Began)));
-    assert_eq!(receiver.recv().await, Some((WatchId(0), WatchEvent::Listed)));
-    drop(handle);
-    assert_eq!(receiver.recv().await, None);
-    assert!(asked.lock().unwrap().len() <= 2);
 }
