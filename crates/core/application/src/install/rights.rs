@@ -27,12 +27,13 @@ pub const AGENT_ROLE_RULES: &[Rule] = &[
     Rule { group: "coordination.k8s.io", resource: "leases", verbs: &["get", "create", "patch"] },
 ];
 
-/// The agent's own calls in the whole cluster: it sees when kinds come and go. Discovery is everybody's right.
-pub const AGENT_CLUSTER_RULES: &[Rule] = &[Rule {
-    group: "apiextensions.k8s.io",
-    resource: "customresourcedefinitions",
-    verbs: &["list", "watch"],
-}];
+/// The agent's own calls in the whole cluster: it sees when kinds come and go, and it looks at the pods of workloads that
+/// are not healthy to say why. Discovery is everybody's right.
+pub const AGENT_CLUSTER_RULES: &[Rule] = &[
+    Rule { group: "apiextensions.k8s.io", resource: "customresourcedefinitions", verbs: &["list", "watch"] },
+    Rule { group: "", resource: "pods", verbs: &["list", "watch"] },
+    Rule { group: "apps", resource: "replicasets", verbs: &["list", "watch"] },
+];
 
 pub(super) fn documents(namespace: &str) -> Vec<Value> {
     let everything = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
