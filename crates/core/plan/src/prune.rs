@@ -55,6 +55,9 @@ fn decide(app: &App, live: &LiveDigest, prune: Prune, permitted: bool, is_comple
     if !is_complete {
         return Decision::Skip("ignored (the cluster could not be seen whole)");
     }
+    if live.is_owned {
+        return Decision::Skip("ignored (another object owns it)");
+    }
     if !permitted {
         return Decision::Skip("ignored (the project does not permit it)");
     }

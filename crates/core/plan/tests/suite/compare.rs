@@ -1,0 +1,225 @@
+//! How does an app compare with its cluster, object by object and as a whole?
+
+use crate::words::{INSTANCE, PART_OF, cluster, key};
+use model::{Comparison, DesiredHash, Health, ObjectStatus, digest};
+use plan::{DesiredObject, Side, compare};
+
+/// What a case says beside its objects.
+#[derive(Default)]
+struct Case<'a> {
+    desired: &'a [&'a str],
+    live: &'a str,
+    refused: &'a [(&'a str, &'a str)],
+    blind: &'a [&'a str],
+    is_incomplete: bool,
+}
+
+impl Case<'_> {
+    fn compare(&self) -> Comparison {
+        let desired: Vec<DesiredObject> =
+            self.desired.iter().map(|text| DesiredObject { key: key(text), version: "v2".into() }).collect();
+        let refused = self.refused.iter().map(|(text, why)| (key(text), (*why).into())).collect();
+        let side = Side {
+            hash: DesiredHash(digest(b"desired")),
+            desired: &desired,
+            live: &cluster(self.live),
+            refused: &refused,
+            blind: &self.blind.iter().map(|text| key(text)).collect(),
+            is_complete: !self.is_incomplete,
+            owner: (INSTANCE, PART_OF),
+            own_key: &key("Application shop"),
+            shared: &["shared".into()],
+        };
+        compare(&side, |_| Health::healthy())
+    }
+
+    fn text(&self) -> String {
+        let comparison = self.compare();
+        let mut lines = vec![format!(
+            "{}{}{}",
+            comparison.sync,
+            if comparison.is_complete { "" } else { ", incomplete" },
+            if comparison.is_settled { "" } else { ", unsettled" },
+        )];
+        lines.extend(comparison.objects.iter().map(line));
+        lines.join("\n")
+    }
+}
+
+fn line(object: &ObjectStatus) -> String {
+    let mut words = vec![object.sync.map_or("no opinion".into(), |sync| sync.to_string())];
+    words.extend(object.health.as_ref().map(|health| health.status.to_string()));
+    let flags = [
+        (object.is_live, "live"),
+        (object.requires_pruning, "prune"),
+        (object.requires_confirmation, "confirm"),
+    ];
+    words.extend(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, word)| (*word).to_owned()));
+    if !object.refused.is_empty() {
+        words.push(format!("refused: {}", object.refused));
+    }
+    format!("{} {}: {}", object.key, object.version, words.join(", "))
+}
+
+#[test]
+fn desired_objects_compare_by_what_is_live() {
+    let case = Case {
+        desired: &["ConfigMap same", "ConfigMap other", "ConfigMap missing"],
+        live: "ConfigMap same Healthy
+               ConfigMap other drifted Degraded confirm-delete",
+        ..Case::default()
+    };
+    assert_eq!(
+        case.text(),
+        "OutOfSync\n\
+         ConfigMap ns/missing v2: OutOfSync\n\
+         ConfigMap ns/other v2: OutOfSync, Degraded, live, confirm\n\
+         ConfigMap ns/same v2: Synced, Healthy, live"
+    );
+    assert_eq!(case.compare().to_apply().count(), 2);
+    assert_eq!(case.compare().to_prune().count(), 0);
+}
+
+#[test]
+fn what_is_not_known_is_said_to_be_unknown() {
+    let undecided =
+        Case { desired: &["ConfigMap a"], live: "ConfigMap a undecided Healthy", ..Case::default() };
+    assert_eq!(undecided.text(), "Unknown, unsettled\nConfigMap ns/a v2: Unknown, Healthy, live");
+
+    let blind = Case {
+        desired: &["ConfigMap a"],
+        live: "ConfigMap a drifted",
+        blind: &["ConfigMap a"],
+        ..Case::default()
+    };
+    assert_eq!(blind.text(), "Unknown, incomplete\nConfigMap ns/a v2: Unknown, live");
+    assert_eq!(blind.compare().to_apply().count(), 0, "nothing is applied on a view that is not whole");
+
+    let blind_and_undecided = Case {
+        live: "ConfigMap a undecided",
+        ..Case { desired: &["ConfigMap a"], blind: &["ConfigMap a"], ..Case::default() }
+    };
+    assert_eq!(blind_and_undecided.text(), "Unknown, incomplete\nConfigMap ns/a v2: Unknown, live");
+
+    let incomplete =
+        Case { is_incomplete: true, desired: &["ConfigMap a"], live: "ConfigMap a", ..Case::default() };
+    assert_eq!(incomplete.text(), "Unknown, incomplete\nConfigMap ns/a v2: Synced, live");
+}
+
+#[test]
+fn refused_objects_are_unknown_and_never_applied() {
+    let case = Case {
+        desired: &["ConfigMap mine", "ConfigMap theirs", "ConfigMap gone"],
+        live: "ConfigMap mine
+               ConfigMap theirs drifted",
+        refused: &[("ConfigMap theirs", "belongs to app b"), ("ConfigMap gone", "belongs to app c")],
+        ..Case::default()
+    };
+    assert_eq!(
+        case.text(),
+        "Unknown\n\
+         ConfigMap ns/gone v2: Unknown, refused: belongs to app c\n\
+         ConfigMap ns/mine v2: Synced, live\n\
+         ConfigMap ns/theirs v2: Unknown, live, refused: belongs to app b"
+    );
+    assert_eq!(case.compare().to_apply().count(), 0);
+}
+
+#[test]
+fn extra_objects_count_only_if_they_prove_to_be_ours() {
+    let case = Case {
+        live: "ConfigMap ours Healthy
+               ConfigMap asks confirm
+               ConfigMap child owned
+               ConfigMap copy copied
+               ConfigMap stranger foreign
+               ConfigMap bare untracked
+               ConfigMap plain unlabelled
+               ConfigMap elsewhere moved",
+        ..Case::default()
+    };
+    assert_eq!(
+        case.text(),
+        "OutOfSync\n\
+         ConfigMap ns/asks v1: OutOfSync, live, prune, confirm\n\
+         ConfigMap ns/ours v1: OutOfSync, Healthy, live, prune"
+    );
+}
+
+#[test]
+fn a_desired_object_needs_no_proof() {
+    let case = Case {
+        desired: &["ConfigMap child", "ConfigMap stranger"],
+        live: "ConfigMap child owned
+               ConfigMap stranger foreign unlabelled",
+        ..Case::default()
+    };
+    assert_eq!(
+        case.text(),
+        "Synced\nConfigMap ns/child v2: Synced, live\nConfigMap ns/stranger v2: Synced, live"
+    );
+}
+
+#[test]
+fn ignored_extras_are_shown_and_do_not_count() {
+    let case = Case {
+        desired: &["ConfigMap a"],
+        live: "ConfigMap a
+               ConfigMap x extraneous",
+        ..Case::default()
+    };
+    assert_eq!(
+        case.text(),
+        "Synced\nConfigMap ns/a v2: Synced, live\nConfigMap ns/x v1: OutOfSync, live, prune"
+    );
+    let desired =
+        Case { desired: &["ConfigMap a"], live: "ConfigMap a drifted extraneous", ..Case::default() };
+    assert!(desired.text().starts_with("OutOfSync"), "the option is about extra objects alone");
+}
+
+#[test]
+fn the_worst_status_decides() {
+    for (live, expected) in [
+        ("ConfigMap a\nConfigMap b", "Synced"),
+        ("ConfigMap a\nConfigMap b undecided", "Unknown"),
+        ("ConfigMap a drifted\nConfigMap b undecided", "OutOfSync"),
+    ] {
+        let case = Case { desired: &["ConfigMap a", "ConfigMap b"], live, ..Case::default() };
+        assert_eq!(case.compare().sync.as_str(), expected, "{live}");
+    }
+    assert_eq!(Case::default().text(), "Synced", "an app without objects is Synced");
+}
+
+#[test]
+fn health_that_does_not_count_is_left_out() {
+    let case = Case {
+        desired: &["Application shop", "Deployment a", "Deployment b"],
+        live: "Application shop Progressing
+               Deployment a Degraded unjudged-health
+               Deployment b Degraded",
+        ..Case::default()
+    };
+    assert_eq!(
+        case.text(),
+        "Synced\n\
+         Deployment.apps ns/a v2: Synced, live\n\
+         Deployment.apps ns/b v2: Synced, Degraded, live\n\
+         Application.argoproj.io ns/shop v2: Synced, live"
+    );
+}
+
+#[test]
+fn the_rest_of_a_comparison_is_passed_on() {
+    let with = |live| Case { desired: &["Deployment a"], live, ..Case::default() }.compare();
+    let comparison = with("Deployment a image=b image=a");
+    assert_eq!(comparison.images, ["a", "b"]);
+    assert_eq!(comparison.shared, ["shared"]);
+    assert_eq!(comparison.progress, with("Deployment a drifted").progress);
+    assert_ne!(comparison.progress, with("").progress, "an object that came or went is progress");
+}
+
+#[test]
+fn repeated_desired_keys_are_one_object() {
+    let case = Case { desired: &["ConfigMap a", "ConfigMap a"], live: "ConfigMap a", ..Case::default() };
+    assert_eq!(case.text(), "Synced\nConfigMap ns/a v2: Synced, live");
+}
