@@ -15,6 +15,7 @@ use crate::live::LiveView;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::sources::Repositories;
+use crate::workloads::Workloads;
 use cluster::{Cluster, Discovery, WatchId};
 use engine::claims::Claims;
 use engine::{Event, State, Writes, step};
@@ -40,6 +41,7 @@ pub(crate) struct Agent {
     pub apps: BTreeMap<AppKey, AppEntry>,
     pub by_part_of: BTreeMap<String, AppKey>,
     pub live: LiveView,
+    pub workloads: Workloads,
     pub claims: Claims,
     pub kinds: KindsRecord,
     pub watches: BTreeMap<WatchId, Watched>,
@@ -87,6 +89,10 @@ pub(crate) enum Watched {
     Definitions,
     /// Argo CD's own controller: while it runs we only look.
     OtherController,
+    /// Pods of a namespace with a workload that is not healthy; empty for the whole cluster.
+    Pods(String),
+    /// `ReplicaSets` of such a namespace.
+    ReplicaSets(String),
     /// Managed objects of a kind.
     Kind(GroupKind),
 }

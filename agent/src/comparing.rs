@@ -65,7 +65,8 @@ impl Agent {
         };
         match judge::judge(app, wanted, &live, entry.baseline.as_ref()) {
             Judgement::Known(matching, baseline) => {
-                let was_in_sync = entry.baseline.as_ref().is_some_and(|b| b.desired == wanted.digest);
+                let was_in_sync = entry.digest.matching != Match::Drifted
+                    && entry.baseline.as_ref().is_some_and(|b| b.desired == wanted.digest);
                 entry.digest.matching = matching;
                 if baseline.is_some() {
                     entry.baseline = baseline;
@@ -138,7 +139,10 @@ impl Agent {
                 }
             }
             Checked::Judged(live, matching, baseline) => {
-                let health = health::assess(&live);
+                if live.label(names::INSTANCE_LABEL) != Some(self.identity.instance_label.as_str()) {
+                    self.widen(&object.group_kind());
+                }
+                let health = self.assess(&live);
                 let old = self.live.remove(object);
                 let mut entry = judge::entry(*live, &self.identity.instance_label, health, old);
                 entry.unjudged = None;

@@ -86,6 +86,34 @@ pub(crate) struct Rules {
     pub discovery: Arc<Discovery>,
 }
 
+/// Returns whether a file of the app's folder is read: manifests, and what we have to say we cannot do yet.
+pub(crate) fn is_read(relative: &str, directory: &model::Directory) -> bool {
+    let is_asked_for = manifest::selects(relative, directory).unwrap_or(false);
+    is_asked_for && (manifest::is_manifest_file(relative) || manifest::needs_jsonnet(relative))
+}
+
+/// Returns what the files need that we do not act on yet: tools other than plain directories, overrides, jsonnet.
+fn unsupported(app: &App, listing: &source::Listing) -> Vec<NotYet> {
+    let names = || listing.root_names.iter().map(String::as_str);
+    let mut fields = Vec::new();
+    let kind_of_source = manifest::source_type(names());
+    if kind_of_source != SourceType::Directory {
+        fields
+            .push(format!("spec.source.path: {} holds a {kind_of_source:?} source", shown(&app.source.path)));
+    }
+    let own_override = format!(".argocd-source-{}.yaml", app.key.name);
+    for name in names().filter(|name| *name == ".argocd-source.yaml" || *name == own_override) {
+        fields.push(format!("spec.source.path: {} holds {name}", shown(&app.source.path)));
+    }
+    let jsonnet = listing.files.iter().filter(|file| manifest::needs_jsonnet(&file.path));
+    fields.extend(jsonnet.map(|file| format!("spec.source.directory.jsonnet: {}", file.path)));
+    fields.into_iter().map(|field| NotYet { field }).collect()
+}
+
+fn shown(path: &str) -> &str {
+    if path.is_empty() { "the root of the repository" } else { path }
+}
+
 /// Turns the files of a revision into the objects of an app. Pure; every problem is returned at once.
 pub(crate) fn render(
     app: &App,
@@ -93,10 +121,9 @@ pub(crate) fn render(
     listing: &source::Listing,
     rules: &Rules,
 ) -> Result<DesiredSet, NotRendered> {
-    let kind_of_source = manifest::source_type(listing.root_names.iter().map(String::as_str));
-    if kind_of_source != SourceType::Directory {
-        let field = format!("spec.source.path: a {kind_of_source:?} source ({})", app.source.path);
-        return Err(NotRendered::Unsupported(vec![NotYet { field }]));
+    let not_yet = unsupported(app, listing);
+    if !not_yet.is_empty() {
+        return Err(NotRendered::Unsupported(not_yet));
     }
     let (parsed, mut problems) = parse(listing);
     let scope = |gvk: &model::GroupVersionKind| match rules.discovery.scope(gvk) {
@@ -122,7 +149,8 @@ pub(crate) fn render(
 
 fn parse(listing: &source::Listing) -> (Vec<Parsed>, Vec<Problem>) {
     let mut all = Vec::new();
-    let mut problems = Vec::new();
+    let total = listing.files.iter().map(|file| file.bytes.len() as u64).sum();
+    let mut problems: Vec<Problem> = manifest::check_total_size(total).into_iter().collect();
     for file in &listing.files {
         let (mut parsed, mut wrong) = manifest::parse(&file.path, &file.bytes);
         all.append(&mut parsed);

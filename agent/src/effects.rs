@@ -318,7 +318,7 @@ impl Render {
         if let Err(problem) = manifest::selects("x.yaml", &directory) {
             return Err(RenderError::Content(desired::NotRendered::Invalid(vec![problem])));
         }
-        let filter = move |relative: &str| manifest::selects(relative, &directory).unwrap_or(false);
+        let filter = move |relative: &str| desired::is_read(relative, &directory);
         let listing = self.sources.read(&self.repository, &self.revision, &folder, filter).await;
         let listing = listing.map_err(RenderError::Source)?;
         let work = tokio::task::spawn_blocking(move || {

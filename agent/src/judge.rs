@@ -85,7 +85,12 @@ pub(crate) fn options(app: &App) -> drift::Options<'static> {
     drift::Options { added_fields: app.added_fields, ..drift::Options::default() }
 }
 
+/// Returns whether somebody took our own metadata off an object that we applied. One that we never applied has none, and
+/// that is no drift: it is waiting to be taken over.
 fn lost_own_labels(wanted: &Wanted, live: &Object) -> bool {
+    if !fields::managers(live).iter().any(|entry| entry.is_apply_of(names::FIELD_MANAGER)) {
+        return false;
+    }
     let differs = |label| wanted.object.label(label) != live.label(label);
     differs(names::INSTANCE_LABEL)
         || differs(names::PART_OF_LABEL)

@@ -26,6 +26,8 @@ pub(crate) struct KindWatch {
     pub handle: Option<WatchHandle>,
     /// How far it sees.
     pub sight: Sight,
+    /// Whether only objects with our instance label are shown.
+    pub is_filtered: bool,
     /// Keys seen since the list under way began.
     pub seen: Option<BTreeSet<ObjectKey>>,
 }

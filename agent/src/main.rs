@@ -31,6 +31,7 @@ mod take_in;
 mod tell;
 mod tools;
 mod watching;
+mod workloads;
 mod writer;
 
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::probes::{Pulse, Shared};
 use crate::settings::Settings;
 use crate::sources::Repositories;
+use crate::workloads::Workloads;
 use anyhow::Context;
 use api::Readiness;
 use cluster::{Access, Cluster, Discovery, LeaseSpec};
@@ -211,6 +212,7 @@ fn assemble(
         apps: BTreeMap::new(),
         by_part_of: BTreeMap::new(),
         live: LiveView::default(),
+        workloads: Workloads::default(),
         claims: engine::claims::Claims::default(),
         kinds,
         watches: BTreeMap::new(),

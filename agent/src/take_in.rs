@@ -141,7 +141,7 @@ impl Agent {
             }
             return;
         }
-        let health = health::assess(&seen.object);
+        let health = self.assess(&seen.object);
         let old = self.live.remove(&key);
         let mut entry = judge::entry(seen.object, &self.identity.instance_label, health, old);
         entry.unjudged = None;

@@ -69,7 +69,8 @@ impl Agent {
         self.own_handles.push(handle);
     }
 
-    fn start_watch(&mut self, spec: WatchSpec) -> (WatchId, cluster::WatchHandle) {
+    /// Starts a watch; its events come with the id.
+    pub(crate) fn start_watch(&mut self, spec: WatchSpec) -> (WatchId, cluster::WatchHandle) {
         self.next_watch += 1;
         let id = WatchId(self.next_watch);
         let handle = self.cluster.watch(spec, self.watch_events.clone(), id);
@@ -86,16 +87,47 @@ impl Agent {
         let Some(endpoint) = self.discovery.endpoint(gvk).or_else(|| self.discovery.preferred(&kind)) else {
             // Unknown while discovery is whole: the API server has no such objects.
             let sight = if self.discovery.is_absent(&kind) { Sight::NoSuchKind } else { Sight::Listing };
-            self.live.kinds.insert(kind, KindWatch { gvk: gvk.clone(), handle: None, sight, seen: None });
+            self.live.kinds.insert(
+                kind,
+                KindWatch { gvk: gvk.clone(), handle: None, sight, is_filtered: true, seen: None },
+            );
             return;
         };
-        let selector = format!("{}={}", names::INSTANCE_LABEL, self.identity.instance_label);
+        self.watch_objects(endpoint, Filter::Ours);
+    }
+
+    /// Watches a kind without the filter, because something of it that apps want carries no label of ours: it was there
+    /// before us, or lost its label. Strangers are dropped as they come.
+    pub(crate) fn widen(&mut self, kind: &model::GroupKind) {
+        let Some(watch) = self.live.kinds.get(kind).filter(|watch| watch.is_filtered) else { return };
+        let Some(endpoint) = self.discovery.endpoint(&watch.gvk) else { return };
+        tracing::debug!(%kind, "watched without a filter until everything carries our label");
+        self.watch_objects(endpoint, Filter::None);
+    }
+
+    fn watch_objects(&mut self, endpoint: Endpoint, filter: Filter) {
         let gvk = endpoint.gvk.clone();
-        let (id, handle) = self.start_watch(WatchSpec { label_selector: selector, ..spec(endpoint) });
+        let kind = gvk.group_kind();
+        let label_selector = match filter {
+            Filter::Ours => format!("{}={}", names::INSTANCE_LABEL, self.identity.instance_label),
+            Filter::None => String::new(),
+        };
+        // What an earlier watch of the kind still has to tell is told by this one, too.
+        self.watches.retain(|_, watched| *watched != Watched::Kind(kind.clone()));
+        let (id, handle) = self.start_watch(WatchSpec { label_selector, ..spec(endpoint) });
         self.watches.insert(id, Watched::Kind(kind.clone()));
-        self.live
-            .kinds
-            .insert(kind, KindWatch { gvk, handle: Some(handle), sight: Sight::Listing, seen: None });
+        // A wider view begins: what was seen stays, so that nothing is decided anew meanwhile.
+        let sight = self.live.kinds.get(&kind).map_or(Sight::Listing, |watch| watch.sight.clone());
+        let sight =
+            if matches!(sight, Sight::NoSuchKind | Sight::Blind(..)) { Sight::Listing } else { sight };
+        let is_filtered = filter == Filter::Ours;
+        self.live.kinds.insert(kind, KindWatch { gvk, handle: Some(handle), sight, is_filtered, seen: None });
+    }
+
+    /// Returns whether an object concerns us: it carries our label, or some app wants it.
+    fn is_ours(&self, object: &Object, key: &ObjectKey) -> bool {
+        object.label(names::INSTANCE_LABEL) == Some(self.identity.instance_label.as_str())
+            || self.claims.claimants(key).next().is_some()
     }
 
     /// Takes in what a watch saw.
@@ -109,6 +141,7 @@ impl Agent {
             Watched::Settings => self.config_event(event),
             Watched::Definitions => self.definition_event(&event),
             Watched::OtherController => self.controller_event(event),
+            Watched::Pods(_) | Watched::ReplicaSets(_) => self.pod_event(&watched, event),
         }
     }
 
@@ -121,6 +154,9 @@ impl Agent {
             }
             WatchEvent::Object(object, _) => {
                 let key = object.key();
+                if !self.is_ours(&object, &key) && self.live.get(&key).is_none() {
+                    return;
+                }
                 if let Some(seen) = self.live.kinds.get_mut(kind).and_then(|watch| watch.seen.as_mut()) {
                     seen.insert(key);
                 }
@@ -149,6 +185,9 @@ impl Agent {
     /// Takes in a managed object as a watch showed it.
     pub(crate) fn live_object(&mut self, object: Object) {
         let key = object.key();
+        if object.label(names::INSTANCE_LABEL) != Some(self.identity.instance_label.as_str()) {
+            self.widen(&key.group_kind());
+        }
         let is_old = self
             .live
             .get(&key)
@@ -156,7 +195,7 @@ impl Agent {
         if is_old {
             return;
         }
-        let health = health::assess(&object);
+        let health = self.assess(&object);
         let old = self.live.remove(&key);
         if let Some(old) = &old {
             // Whoever lost the object has to hear of it.
@@ -189,6 +228,7 @@ impl Agent {
             Ok(None) => {
                 self.touch(key);
                 self.live.remove(key);
+                self.forget_workload(key);
             }
             Ok(Some(object)) => self.live_object(*object),
             // Not seen means not known: the object stays in view until somebody sees that it is gone.
@@ -524,6 +564,16 @@ impl Agent {
         for gvk in unserved {
             self.watch_kind(&gvk);
         }
+        let gone: Vec<model::GroupKind> = self
+            .live
+            .kinds
+            .iter()
+            .filter(|(kind, watch)| watch.handle.is_some() && self.discovery.is_absent(kind))
+            .map(|(kind, _)| kind.clone())
+            .collect();
+        for kind in gone {
+            self.kind_gone(&kind);
+        }
         let guessed: Vec<AppKey> = self
             .apps
             .iter()
@@ -534,6 +584,19 @@ impl Agent {
             self.rerender(&key);
         }
         self.event_for_all(&Event::GroundChanged);
+    }
+
+    /// The API server does not serve a kind any more: its objects went with it.
+    fn kind_gone(&mut self, kind: &model::GroupKind) {
+        self.watches.retain(|_, watched| *watched != Watched::Kind(kind.clone()));
+        for key in self.live.keys_of(kind) {
+            self.touch(&key);
+            self.live.remove(&key);
+        }
+        if let Some(watch) = self.live.kinds.get_mut(kind) {
+            watch.handle = None;
+        }
+        self.sight_changed(kind, Sight::NoSuchKind);
     }
 
     fn controller_event(&mut self, event: WatchEvent) {
@@ -569,6 +632,15 @@ impl Agent {
         }
         self.update_writes();
     }
+}
+
+/// Which objects of a kind a watch shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filter {
+    /// Those with our instance label.
+    Ours,
+    /// All.
+    None,
 }
 
 fn is_served(crd: &Object) -> bool {

@@ -46,6 +46,7 @@ impl Agent {
         }
         let patch = status::patch(&entry.raw, app, &report, &own, &self.identity.control_namespace, now());
         let Some(patch) = patch else { return };
+        let too_large = application::status::too_large(&entry.raw, &self.identity.control_namespace, now());
         entry.writer.is_writing = true;
         entry.writer.current = Some(report);
         let wait = backoff(entry.writer.n_failed);
@@ -58,6 +59,16 @@ impl Agent {
             let endpoint = crate::watching::applications();
             let outcome =
                 cluster.merge_patch(&endpoint, &key.namespace, &key.name, &patch, names::FIELD_MANAGER).await;
+            let outcome = match (outcome, too_large) {
+                (Err(error), Some(short))
+                    if error.status == Some(413) || error.message.contains("too large") =>
+                {
+                    cluster
+                        .merge_patch(&endpoint, &key.namespace, &key.name, &short, names::FIELD_MANAGER)
+                        .await
+                }
+                (outcome, _) => outcome,
+            };
             let outcome = match outcome {
                 // Somebody wrote in between: what they wrote is what the next try starts from.
                 Err(error) if error.class == ErrorClass::Conflict => reread(&cluster, &key, error).await,
