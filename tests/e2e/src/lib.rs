@@ -1,1 +1,49 @@
-//! End-to-end tests on the lab.
+//! What does an end-to-end test need? A place of its own in the lab's cluster, repositories, and agents.
+//!
+//! ```text
+//! Scene ─┬─ repo("shop") ─▶ Repo          a Git repository that the agent may read       (repo)
+//!        ├─ application("shop") ─▶ …       an Application, made in words                  (application)
+//!        ├─ agent() ─▶ Agent               the real program, its log, its two listeners   (agent, http, program)
+//!        └─ wait_app, wait_object, get …   the cluster as an administrator sees it        (scene, kube)
+//! ```
+//!
+//! A test, whole:
+//!
+//! ```no_run
+//! use e2e::{Scene, config_map};
+//!
+//! let scene = Scene::new("guestbook");
+//! let repo = scene.repo("shop");
+//! repo.write("app/web.yaml", &config_map("web", "one"));
+//! let revision = repo.commit("first");
+//! scene.application("shop").repo(&repo).path("app").automated().create();
+//! let _agent = scene.agent();
+//! scene.wait_app("shop", |app| e2e::is_synced_to(app, &revision));
+//! assert_eq!(scene.get("v1", "ConfigMap", &scene.namespace, "web").unwrap()["data"]["key"], "one");
+//! ```
+//!
+//! - The lab is shared by the tests of a process ([`lab::shared`]); each scene has a control namespace and an app
+//!   namespace of its own, and an agent sees only its control namespace, so tests run side by side. Objects without a
+//!   namespace need names of their own: [`Scene::unique`].
+//! - Nothing sleeps: what is expected is watched for, with a deadline ([`DEADLINE`]) after which the test fails with the
+//!   last state seen. To show that something does *not* happen, let something else happen after it (a second app's sync)
+//!   and compare [`Agent::requests`] before and after.
+//! - A failing test prints the logs of its agents.
+
+mod agent;
+mod application;
+mod http;
+mod kube;
+mod program;
+mod repo;
+mod scene;
+mod words;
+
+pub use agent::{Agent, Settings};
+pub use application::Application;
+pub use http::Answer;
+pub use kube::DEADLINE;
+pub use program::program;
+pub use repo::Repo;
+pub use scene::Scene;
+pub use words::{condition, config_map, is_synced_to, operation_phase, result_of, settled, sync_status};

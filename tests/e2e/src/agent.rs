@@ -1,0 +1,288 @@
+//! How does a test run the agent and see what it does?
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::http::{self, Answer};
+use crate::kube::DEADLINE;
+use crate::program;
+
+/// How an agent is started.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `--kubeconfig`.
+    pub kubeconfig: PathBuf,
+    /// `--namespace`.
+    pub namespace: String,
+    /// `--cache-dir`.
+    pub cache: PathBuf,
+    /// `--local-repos`.
+    pub repos: PathBuf,
+    /// File that its log is appended to.
+    pub log: PathBuf,
+    /// More options; later ones win.
+    pub options: Vec<String>,
+}
+
+/// A running agent; dropping it kills it.
+pub struct Agent {
+    settings: Settings,
+    child: Child,
+    log: Log,
+    api: SocketAddr,
+    probes: SocketAddr,
+}
+
+impl Agent {
+    pub(crate) fn start(settings: Settings) -> Self {
+        let log = Log::default();
+        let (child, api, probes) = spawn(&settings, &log);
+        Self { settings, child, log, api, probes }
+    }
+
+    /// Returns the process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns where the HTTP API listens.
+    pub fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// Returns where probes and metrics are served.
+    pub fn probes(&self) -> SocketAddr {
+        self.probes
+    }
+
+    /// Returns the log lines so far, of earlier processes as well after [`Agent::restart`].
+    pub fn log(&self) -> Vec<Value> {
+        self.log.lines().iter().map(|line| serde_json::from_str(line).unwrap_or(Value::Null)).collect()
+    }
+
+    /// Returns the log as printed.
+    pub fn log_text(&self) -> String {
+        self.log.text()
+    }
+
+    /// Waits for a log line that `is_it` takes, from the first line on, and returns it.
+    ///
+    /// # Panics
+    /// After [`DEADLINE`].
+    pub fn wait_log(&self, is_it: impl Fn(&Value) -> bool) -> Value {
+        self.log
+            .wait(is_it)
+            .unwrap_or_else(|| panic!("no such log line in {DEADLINE:?}:\n{}", self.log.text()))
+    }
+
+    /// Reads a path of the API, such as `/api/v1/applications`.
+    pub fn get(&self, path: &str) -> Answer {
+        http::send(self.api, "GET", path, "")
+    }
+
+    /// Posts JSON to a path of the API.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        http::send(self.api, "POST", path, &body.to_string())
+    }
+
+    /// Reads a path of the listener of probes and metrics.
+    pub fn probe(&self, path: &str) -> Answer {
+        http::send(self.probes, "GET", path, "")
+    }
+
+    /// Waits until `/readyz` says 200.
+    ///
+    /// # Panics
+    /// After [`DEADLINE`], with what it said last.
+    pub fn wait_ready(&self) {
+        self.wait_probe("/readyz", |answer| answer.status == 200);
+    }
+
+    /// Asks a path of the probes again and again until `is_done` takes the answer: probes cannot be watched.
+    ///
+    /// # Panics
+    /// After [`DEADLINE`], with what it said last.
+    pub fn wait_probe(&self, path: &str, is_done: impl Fn(&Answer) -> bool) -> Answer {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let answer = self.probe(path);
+            if is_done(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < end, "{path} still says {answer:?}\n{}", self.log.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Returns a metric's value, by name and the text of its labels such as `{verb="apply",kind="ConfigMap"}`; 0 if it
+    /// is not there.
+    pub fn metric(&self, name_and_labels: &str) -> u64 {
+        self.metrics().get(name_and_labels).copied().unwrap_or(0)
+    }
+
+    /// Returns how many requests the agent has sent to the API server, by `verb kind` such as `apply ConfigMap`. Leases
+    /// and events are left out: they have nothing to do with any app.
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        let metrics = self.metrics();
+        let requests = metrics.iter().filter_map(|(name, count)| {
+            let labels = name.strip_prefix("tautline_api_requests_total{")?.strip_suffix('}')?;
+            let values: Vec<&str> = labels.split(',').filter_map(|label| label.split('"').nth(1)).collect();
+            Some((values.join(" "), *count))
+        });
+        requests.filter(|(name, _)| !name.contains("Lease.") && !name.contains("Event")).collect()
+    }
+
+    fn metrics(&self) -> BTreeMap<String, u64> {
+        let answer = self.probe("/metrics");
+        let lines = answer.body.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect()
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    ///
+    /// # Panics
+    /// When it does not end before [`DEADLINE`].
+    pub fn terminate(&mut self) -> ExitStatus {
+        let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM could not be sent");
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status;
+            }
+            assert!(Instant::now() < end, "the agent does not end on SIGTERM:\n{}", self.log.text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(&mut self) {
+        // One that has ended already cannot be killed, and need not be.
+        drop(self.child.kill());
+        self.child.wait().expect("it is our child");
+    }
+
+    /// Starts it again with the same settings, after [`Agent::kill`] or [`Agent::terminate`]; kills it first if it runs.
+    pub fn restart(&mut self) {
+        self.kill();
+        (self.child, self.api, self.probes) = spawn(&self.settings, &self.log);
+    }
+
+    pub(crate) fn shared_log(&self) -> Log {
+        self.log.clone()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
+    let mut command = Command::new(program());
+    command
+        .arg("run")
+        .arg("--kubeconfig")
+        .arg(&settings.kubeconfig)
+        .args(["--namespace", &settings.namespace])
+        .args(["--listen", "127.0.0.1:0", "--probes", "127.0.0.1:0"])
+        .arg("--cache-dir")
+        .arg(&settings.cache)
+        .arg("--local-repos")
+        .arg(&settings.repos)
+        .args(["--poll-interval", "30s", "--log-format", "json"])
+        .args(&settings.options);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the agent starts");
+    let stderr = child.stderr.take().expect("it is piped");
+    let earlier = log.lines().len();
+    let file = File::options().create(true).append(true).open(&settings.log).expect("the folder is writable");
+    follow(log.clone(), stderr, file);
+    let Some(start) = log.wait_from(earlier, |line| line["message"] == "tautline starts") else {
+        // Whatever it waits for, it must not outlive the test.
+        drop(child.kill());
+        panic!("the agent does not start:\n{}", log.text());
+    };
+    let address = |field: &str| start[field].as_str().and_then(|text| text.parse().ok());
+    let (api, probes) = (address("api"), address("probes"));
+    (child, api.expect("the start line names the API"), probes.expect("the start line names the probes"))
+}
+
+fn follow(log: Log, stderr: ChildStderr, mut file: File) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            // The file is for people; the test reads what is in memory.
+            drop(writeln!(file, "{line}"));
+            log.push(Some(line));
+        }
+        log.push(None);
+    });
+}
+
+/// What an agent has said; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<(Mutex<Said>, Condvar)>);
+
+#[derive(Default)]
+struct Said {
+    lines: Vec<String>,
+    /// How many processes have closed their log.
+    ended: usize,
+}
+
+impl Log {
+    fn push(&self, line: Option<String>) {
+        let (said, changed) = &*self.0;
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        match line {
+            Some(line) => said.lines.push(line),
+            None => said.ended += 1,
+        }
+        changed.notify_all();
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.lines().join("\n")
+    }
+
+    fn wait(&self, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
+        self.wait_from(0, is_it)
+    }
+
+    /// Waits for a line; ends early when the process that writes has ended.
+    fn wait_from(&self, first: usize, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
+        let (said, changed) = &*self.0;
+        let end = Instant::now() + DEADLINE;
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut next, ended) = (first, said.ended);
+        loop {
+            while let Some(line) = said.lines.get(next) {
+                next += 1;
+                if let Some(value) = serde_json::from_str(line).ok().filter(|value| is_it(value)) {
+                    return Some(value);
+                }
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || said.ended > ended {
+                return None;
+            }
+            said = changed.wait_timeout(said, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What do the agent's listeners answer?
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// The longest silence that a request may meet.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An answer to an HTTP request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Head of the answer: the status line and the headers, as sent.
+    pub head: String,
+    /// Body.
+    pub body: String,
+}
+
+impl Answer {
+    /// Returns the body as JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+    }
+}
+
+/// Sends one request over a connection of its own.
+///
+/// # Panics
+/// When nobody answers.
+pub(crate) fn send(to: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
+    ask(to, method, path, body).unwrap_or_else(|error| panic!("{method} http://{to}{path}: {error}"))
+}
+
+/// Speaks HTTP/1.0, in which an answer ends with its connection: nothing to count or to join.
+fn ask(to: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: {to}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+}

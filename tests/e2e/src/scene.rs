@@ -1,0 +1,269 @@
+//! Where does a test take place? In namespaces and a folder of its own.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use cluster::Propagation;
+use lab::Lab;
+use model::CallError;
+use serde_json::Value;
+
+use crate::agent::{Agent, Log, Settings};
+use crate::application::Application;
+use crate::kube::{DEADLINE, kube};
+use crate::repo::Repo;
+
+const APPLICATION: (&str, &str) = ("argoproj.io/v1alpha1", "Application");
+
+/// One test's part of the cluster, and its repositories.
+pub struct Scene {
+    /// The cluster, shared with other tests.
+    pub lab: &'static Lab,
+    /// Where its Applications, projects and settings live.
+    pub control: String,
+    /// Where its Applications deploy to.
+    pub namespace: String,
+    folder: tempfile::TempDir,
+    logs: RefCell<Vec<Log>>,
+}
+
+impl Scene {
+    /// Takes the shared lab, with our CRDs installed, and makes two namespaces and a folder.
+    ///
+    /// # Panics
+    /// When the lab cannot be started: no test could say anything then.
+    pub fn new(name: &str) -> Self {
+        let lab = lab::shared();
+        install_definitions(lab);
+        let folder = tempfile::Builder::new().prefix("tautline-e2e-").tempdir();
+        let folder = folder.expect("the folder for temporary files is writable");
+        fs::create_dir(folder.path().join("repos")).expect("the folder is new");
+        let control = lab.namespace(&format!("{name}-control"));
+        Self { lab, control, namespace: lab.namespace(name), folder, logs: RefCell::default() }
+    }
+
+    /// Returns the scene's folder, which goes with it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns the folder below which the agent may read repositories.
+    pub fn repos(&self) -> PathBuf {
+        self.folder.path().join("repos")
+    }
+
+    /// Returns a name that no other test has, for objects without a namespace.
+    pub fn unique(&self, name: &str) -> String {
+        format!("{name}-{}", self.namespace)
+    }
+
+    /// Makes an empty repository that the agent may read.
+    pub fn repo(&self, name: &str) -> Repo {
+        Repo::init(self.repos().join(name))
+    }
+
+    /// Begins an Application.
+    pub fn application(&self, name: &str) -> Application {
+        Application::new(self, name)
+    }
+
+    /// Starts an agent that may do everything, and returns when it listens.
+    pub fn agent(&self) -> Agent {
+        self.start(self.settings())
+    }
+
+    /// Starts an agent with more options, such as `["--events", "all"]`; later ones win.
+    pub fn agent_with(&self, options: &[&str]) -> Agent {
+        let mut settings = self.settings();
+        settings.options.extend(options.iter().map(ToString::to_string));
+        self.start(settings)
+    }
+
+    /// Starts an agent that acts as a service account of the control namespace, which must exist.
+    pub fn agent_as(&self, service_account: &str) -> Agent {
+        let mut settings = self.settings();
+        let kubeconfig = self.lab.kubeconfig_for(&self.control, service_account);
+        settings.kubeconfig = kubeconfig.expect("the service account exists");
+        self.start(settings)
+    }
+
+    /// Returns the settings of [`Scene::agent`].
+    pub fn settings(&self) -> Settings {
+        Settings {
+            kubeconfig: self.lab.kubeconfig().to_owned(),
+            namespace: self.control.clone(),
+            cache: self.folder.path().join("cache"),
+            repos: self.repos(),
+            log: self.folder.path().join(format!("agent-{}.log", self.logs.borrow().len())),
+            options: Vec::new(),
+        }
+    }
+
+    /// Starts an agent with settings of one's own.
+    pub fn start(&self, settings: Settings) -> Agent {
+        let agent = Agent::start(settings);
+        self.logs.borrow_mut().push(agent.shared_log());
+        agent
+    }
+
+    /// Reads an object as it is now; an empty namespace for kinds that live in none.
+    pub fn get(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        kube().get(api_version, kind, namespace, name)
+    }
+
+    /// Reads a `ConfigMap` of the app namespace as it is now.
+    pub fn config_map(&self, name: &str) -> Option<Value> {
+        self.get("v1", "ConfigMap", &self.namespace, name)
+    }
+
+    /// Reads an Application as it is now.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn app(&self, name: &str) -> Value {
+        let app = self.get(APPLICATION.0, APPLICATION.1, &self.control, name);
+        app.unwrap_or_else(|| panic!("there is no Application {name}"))
+    }
+
+    /// Creates an object as a person would.
+    ///
+    /// # Errors
+    /// The API server refuses it.
+    pub fn create(&self, object: &Value) -> Result<Value, CallError> {
+        kube().create(object)
+    }
+
+    /// Changes an object by a JSON merge patch, as a person would.
+    ///
+    /// # Panics
+    /// When the API server refuses it.
+    pub fn patch(&self, api_version: &str, kind: &str, namespace: &str, name: &str, patch: &Value) -> Value {
+        let patched = kube().patch((api_version, kind, namespace, name), patch);
+        patched.unwrap_or_else(|error| panic!("patch {kind} {namespace}/{name}: {error}"))
+    }
+
+    /// Changes an Application by a JSON merge patch, as a person would.
+    ///
+    /// # Panics
+    /// When the API server refuses it.
+    pub fn patch_app(&self, name: &str, patch: &Value) -> Value {
+        self.patch(APPLICATION.0, APPLICATION.1, &self.control, name, patch)
+    }
+
+    /// Deletes an object, its dependents in the background; does not wait until it is gone.
+    pub fn delete(&self, api_version: &str, kind: &str, namespace: &str, name: &str) {
+        kube().delete((api_version, kind, namespace, name), Propagation::Background);
+    }
+
+    /// Deletes an Application; does not wait until it is gone.
+    pub fn delete_app(&self, name: &str) {
+        self.delete(APPLICATION.0, APPLICATION.1, &self.control, name);
+    }
+
+    /// Applies manifests with a real kubectl, into the app namespace where they name none.
+    ///
+    /// # Panics
+    /// When kubectl fails.
+    pub fn kubectl_apply(&self, manifests: &str) {
+        let applied = self.lab.kubectl_with_input(&["-n", &self.namespace, "apply", "-f", "-"], manifests);
+        applied.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    /// Waits until `is_done` holds for an Application, and returns it as it was then.
+    ///
+    /// # Panics
+    /// After [`DEADLINE`], with the Application as seen last and the agents' logs.
+    pub fn wait_app(&self, name: &str, is_done: impl Fn(&Value) -> bool) -> Value {
+        let done = |app: Option<&Value>| app.is_some_and(&is_done);
+        let app = self.wait_object(APPLICATION.0, APPLICATION.1, &self.control, name, done);
+        app.expect("it held for an object")
+    }
+
+    /// Waits until an Application is gone.
+    ///
+    /// # Panics
+    /// After [`DEADLINE`].
+    pub fn wait_app_gone(&self, name: &str) {
+        self.wait_object(APPLICATION.0, APPLICATION.1, &self.control, name, |app| app.is_none());
+    }
+
+    /// Waits until `is_done` holds for an object, or for its absence (`None`), and returns it as it was then. An empty
+    /// namespace for kinds that live in none.
+    ///
+    /// # Panics
+    /// After [`DEADLINE`], with the object as seen last and the agents' logs.
+    pub fn wait_object(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        is_done: impl FnMut(Option<&Value>) -> bool,
+    ) -> Option<Value> {
+        kube().wait((api_version, kind, namespace, name), is_done).unwrap_or_else(|last| {
+            let last = last.map_or_else(|| "absent".into(), without_fields);
+            panic!(
+                "{kind} {namespace}/{name} did not come to what was expected in {DEADLINE:?}; last: {last}"
+            )
+        })
+    }
+
+    /// Waits until `is_done` holds for a `ConfigMap` of the app namespace, or its absence.
+    ///
+    /// # Panics
+    /// As [`Scene::wait_object`].
+    pub fn wait_config_map(&self, name: &str, is_done: impl FnMut(Option<&Value>) -> bool) -> Option<Value> {
+        self.wait_object("v1", "ConfigMap", &self.namespace, name, is_done)
+    }
+
+    /// Watches an Application until `is_last` holds, and returns every state seen on the way: one per write, unless
+    /// writes follow faster than they are told.
+    ///
+    /// # Panics
+    /// As [`Scene::wait_object`].
+    pub fn watch_app(&self, name: &str, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut states = Vec::new();
+        self.wait_app_states(name, |app| {
+            states.push(app.clone());
+            is_last(app)
+        });
+        states
+    }
+
+    fn wait_app_states(&self, name: &str, mut see: impl FnMut(&Value) -> bool) {
+        let see = |app: Option<&Value>| app.is_some_and(&mut see);
+        self.wait_object(APPLICATION.0, APPLICATION.1, &self.control, name, see);
+    }
+}
+
+impl Drop for Scene {
+    #[expect(clippy::print_stderr, reason = "this is what a failing test shows")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for log in self.logs.borrow().iter() {
+                eprintln!("---- log of an agent in {}\n{}", self.control, log.text());
+            }
+        }
+    }
+}
+
+fn without_fields(mut object: Value) -> String {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    serde_json::to_string_pretty(&object).expect("a value can be printed")
+}
+
+/// Installs the CRDs of `manifests/crds` once per process.
+fn install_definitions(lab: &Lab) {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/crds");
+        let steps = lab.kubectl(&["apply", "-f", folder]).and_then(|_| {
+            lab.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "-f", folder])
+        });
+        steps.unwrap_or_else(|error| panic!("install the CRDs: {error:#}"));
+    });
+}
