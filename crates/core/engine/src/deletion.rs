@@ -3,7 +3,7 @@
 use crate::effect::Effect;
 use crate::event::CascadePass;
 use crate::state::{Activity, Deleting, SourceView, State};
-use crate::{report, trigger};
+use crate::{conditions, trigger};
 use model::{App, Cascade, Seconds, Timestamp};
 
 /// First wait after a pass that failed.
@@ -32,6 +32,7 @@ fn wanted(state: &State, app: &App) -> Option<Cascade> {
     };
     // A rendering in flight may yet turn out to need something that makes the app read-only.
     let permitted = state.may_write
+        && !app.skip_reconcile
         && state.source != SourceView::Unknown
         && state.rendering.is_none()
         && state.refused.is_empty()
@@ -68,8 +69,24 @@ pub(crate) fn live_changed(state: &mut State) {
     }
 }
 
+/// Takes in that the Application changed: consent to what waited for it may have come.
+pub(crate) fn app_changed(state: &mut State, app: &App) {
+    if app.deletion_approved.is_some() {
+        live_changed(state);
+    }
+}
+
 /// Takes in what a pass found.
-pub(crate) fn passed(state: &mut State, pass: &CascadePass, now: Timestamp, out: &mut Vec<Effect>) {
+pub(crate) fn passed(
+    state: &mut State,
+    pass: &CascadePass,
+    app: &App,
+    now: Timestamp,
+    out: &mut Vec<Effect>,
+) {
+    if wanted(state, app).is_none() {
+        return;
+    }
     let Activity::Deleting(deleting) = &mut state.activity else { return };
     deleting.is_passing = false;
     let is_gone = pass.remaining.is_empty() && pass.unconfirmed.is_empty() && pass.failed.is_empty();
@@ -79,6 +96,7 @@ pub(crate) fn passed(state: &mut State, pass: &CascadePass, now: Timestamp, out:
         out.push(Effect::Finalize);
         return;
     }
+    deleting.is_done = false;
     let needs_retry = !pass.failed.is_empty() || !pass.is_complete;
     deleting.n_failed = if needs_retry { deleting.n_failed + 1 } else { 0 };
     let exponent = i32::try_from(deleting.n_failed).unwrap_or(i32::MAX);
@@ -129,7 +147,7 @@ pub(crate) fn obstacles(state: &State, app: &App) -> Vec<String> {
     let fields = trigger::read_only(state, app);
     let mut obstacles = Vec::new();
     if !fields.is_empty() {
-        obstacles.push(report::read_only_sentence(&fields));
+        obstacles.push(conditions::read_only_sentence(&fields));
     }
     if let Activity::Deleting(deleting) = &state.activity
         && !deleting.waits_for.is_empty()

@@ -14,15 +14,20 @@
 //! with an older sync's number are dropped. Every effect may be repeated; a restart begins with [`State::new`].
 
 pub mod claims;
+mod conditions;
 mod deletion;
 mod effect;
 mod event;
+mod operation;
 mod report;
+mod requests;
 mod retry;
 mod run;
+mod source;
 mod state;
 mod sync;
 mod trigger;
+mod verdict;
 
 pub use effect::{Effect, Mode, Note, Tone, Trust};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
@@ -31,15 +36,17 @@ pub use run::{Cause, Run, Step};
 pub use state::{Activity, Attempt, Deleting, RefreshView, SourceView, State};
 pub use trigger::read_only;
 
-use model::{App, Problem, Reason, Revision, Timestamp};
-use std::sync::Arc;
+use model::{App, Problem, Reason, Refresh, Timestamp};
 
 /// Takes in an event and returns what to do. Pure: equal arguments give equal results.
 pub fn step(mut state: State, event: Event, now: Timestamp, app: &App) -> (State, Vec<Effect>) {
     let mut out = Vec::new();
+    requests::withdraw(&mut state, app, now, &mut out);
     take_in(&mut state, event, now, app, &mut out);
+    requests::withdraw(&mut state, app, now, &mut out);
     deletion::advance(&mut state, app, now, &mut out);
     sync::advance(&mut state, app, now, &mut out);
+    requests::close_abandoned(&mut state, app, now);
     tell(&mut state, app, now, &mut out);
     (state, out)
 }
@@ -47,56 +54,27 @@ pub fn step(mut state: State, event: Event, now: Timestamp, app: &App) -> (State
 fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
     match event {
         Event::AppChanged => app_changed(state, now, app, out),
-        Event::Refused(problems) => refuse(state, problems, out),
-        Event::Resolved(revision) => resolved(state, revision, out),
-        Event::SourceFailed(failure) => {
-            let since = match &state.source {
-                SourceView::Failing(_, since) => *since,
-                SourceView::Unknown
-                | SourceView::At(_)
-                | SourceView::Invalid(..)
-                | SourceView::Unsupported(..) => now,
-            };
-            if !matches!(&state.source, SourceView::Failing(old, _) if *old == failure)
-                && !failure.is_transient
-            {
-                out.push(note(Reason::SourceInvalid, failure.message.clone(), Tone::Warning));
-            }
-            state.source = SourceView::Failing(failure, since);
-            state.rendering = None;
-            refreshed(state);
-        }
-        Event::Rendered(desired) => rendered(state, desired, now, app, out),
-        Event::RenderFailed { revision, problems } => {
-            if state.rendering.as_ref() == Some(&revision) {
-                state.rendering = None;
-                let message = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
-                out.push(note(
-                    Reason::SourceInvalid,
-                    format!("{} cannot be deployed: {message}", revision.short()),
-                    Tone::Warning,
-                ));
-                state.source = SourceView::Invalid(revision, problems);
-                refreshed(state);
-            }
-        }
-        Event::Unsupported { revision, not_yet } => {
-            if state.rendering.as_ref() == Some(&revision) {
-                state.rendering = None;
-                sync::supersede(state, Reason::NotYet, out);
-                state.source = SourceView::Unsupported(revision, not_yet);
-                refreshed(state);
-            }
-        }
+        Event::Refused(problems) => refuse(state, problems, now, app, out),
+        Event::Resolved(revision) => source::resolved(state, revision, out),
+        Event::SourceFailed(failure) => source::failed(state, failure, now, out),
+        Event::Rendered(desired) => source::rendered(state, desired, now, app, out),
+        Event::RenderFailed { revision, problems } => source::invalid(state, revision, problems, out),
+        Event::Unsupported { revision, not_yet } => source::unsupported(state, revision, not_yet),
         Event::Compared(comparison) => state.comparison = Some(comparison),
         Event::Prepared { sync, desired } => sync::prepared(state, sync, desired, now, app, out),
         Event::Planned { sync, plan } => sync::planned(state, sync, plan, now, app, out),
         Event::StageDone { sync, results } => sync::stage_done(state, sync, results, now, app, out),
-        Event::Cascaded(pass) => deletion::passed(state, &pass, now, out),
+        Event::Cascaded(pass) => deletion::passed(state, &pass, app, now, out),
         Event::LiveChanged => deletion::live_changed(state),
-        Event::GroundChanged => sync::ground_changed(state, now),
+        Event::GroundChanged => requests::ground_changed(state, now),
         Event::Woke => state.wake = None,
-        Event::Writes(Writes::Allowed) => state.may_write = true,
+        Event::Writes(Writes::Allowed) => {
+            if !state.may_write {
+                // Somebody else may have written meanwhile.
+                state.reported = None;
+            }
+            state.may_write = true;
+        }
         Event::Writes(Writes::Forbidden) => {
             state.may_write = false;
             state.activity = Activity::Idle;
@@ -106,99 +84,66 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
 
 fn app_changed(state: &mut State, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
     let was_refused = !std::mem::take(&mut state.refused).is_empty();
+    let mut must_resolve = asks_for_refresh(state, app) || was_refused;
     let spec = Some((app.source.clone(), app.destination.clone()));
     if state.spec != spec {
-        let is_new = state.spec.is_none();
+        if state.spec.is_some() {
+            verdict::supersede(state, Reason::SpecChanged, now, out);
+        }
         state.spec = spec;
         state.desired = None;
         state.comparison = None;
         state.rendering = None;
+        state.unsupported = Vec::new();
         state.source = SourceView::Unknown;
-        if !is_new {
-            sync::supersede(state, Reason::SpecChanged, out);
-        }
-        out.push(Effect::Resolve);
-    } else if was_refused {
+        must_resolve = true;
+    }
+    let is_forgotten = state.desired.is_none() && state.rendering.is_none();
+    if must_resolve || (is_forgotten && matches!(state.source, SourceView::At(_))) {
         out.push(Effect::Resolve);
     } else if state.desired.is_some() {
         // Rules of the comparison may have changed.
         out.push(Effect::Compare);
     }
-    match (app.refresh, state.refresh) {
-        (None, RefreshView::Done) => state.refresh = RefreshView::None,
-        (Some(refresh), RefreshView::None) => {
-            state.refresh = RefreshView::Running(refresh);
-            out.push(Effect::Resolve);
-        }
-        (None, RefreshView::None | RefreshView::Running(_))
-        | (Some(_), RefreshView::Running(_) | RefreshView::Done) => {}
-    }
     if app.operation.is_none() {
         state.handled = None;
     }
-    sync::app_changed(state, app, now, out);
+    deletion::app_changed(state, app);
+    requests::app_changed(state, app, now, out);
 }
 
-fn refuse(state: &mut State, problems: Vec<Problem>, out: &mut Vec<Effect>) {
+/// Takes in whether a refresh is asked for; returns whether it is a new one.
+fn asks_for_refresh(state: &mut State, app: &App) -> bool {
+    let (next, is_new) = match (app.refresh, state.refresh) {
+        (None, _) => (RefreshView::None, false),
+        (Some(refresh), RefreshView::None) => (RefreshView::Running(refresh), true),
+        (Some(Refresh::Hard), RefreshView::Running(Refresh::Normal)) => {
+            (RefreshView::Running(Refresh::Hard), true)
+        }
+        (Some(_), known @ (RefreshView::Running(_) | RefreshView::Done)) => (known, false),
+    };
+    state.refresh = next;
+    is_new
+}
+
+fn refuse(state: &mut State, problems: Vec<Problem>, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
+    if app.operation.is_none() {
+        state.handled = None;
+    }
+    asks_for_refresh(state, app);
+    source::refreshed(state);
     if state.refused == problems {
         return;
     }
     let message = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
     out.push(note(Reason::NotPermitted, message, Tone::Warning));
-    sync::supersede(state, Reason::NotPermitted, out);
+    verdict::supersede(state, Reason::NotPermitted, now, out);
     state.refused = problems;
     state.comparison = None;
+    state.rendering = None;
     state.source = SourceView::Unknown;
     // A valid spec starts anew.
     state.spec = None;
-    refreshed(state);
-}
-
-fn resolved(state: &mut State, revision: Revision, out: &mut Vec<Effect>) {
-    if !state.refused.is_empty() {
-        return;
-    }
-    let hard = state.refresh == RefreshView::Running(model::Refresh::Hard);
-    let is_known = state.desired.as_ref().is_some_and(|desired| desired.revision == revision);
-    let is_invalid = match &state.source {
-        SourceView::Invalid(bad, _) | SourceView::Unsupported(bad, _) => *bad == revision,
-        SourceView::Unknown | SourceView::At(_) | SourceView::Failing(..) => false,
-    };
-    let is_rendering = state.rendering.as_ref() == Some(&revision);
-    if !is_invalid {
-        state.source = SourceView::At(revision.clone());
-    }
-    if hard || !(is_known || is_rendering || is_invalid) {
-        let trust = if hard { Trust::Nothing } else { Trust::Cache };
-        state.rendering = Some(revision.clone());
-        out.push(Effect::Render { revision, trust });
-    } else if !is_rendering {
-        // A newer revision that was being rendered is no longer wanted: the ref moved back.
-        state.rendering = None;
-        refreshed(state);
-    }
-}
-
-fn rendered(state: &mut State, desired: Arc<Desired>, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
-    if state.rendering.as_ref() != Some(&desired.revision) {
-        return;
-    }
-    state.rendering = None;
-    state.source = SourceView::At(desired.revision.clone());
-    let is_same = state.desired.as_ref().is_some_and(|old| old.hash == desired.hash);
-    state.desired = Some(desired);
-    refreshed(state);
-    if !is_same {
-        sync::preempt(state, app, now, out);
-    }
-    out.push(Effect::Compare);
-}
-
-fn refreshed(state: &mut State) {
-    match state.refresh {
-        RefreshView::Running(_) => state.refresh = RefreshView::Done,
-        RefreshView::None | RefreshView::Done => {}
-    }
 }
 
 fn tell(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {

@@ -1,9 +1,7 @@
 //! What does the Application's status say? A pure function of the state; it is written only when it changed.
 
-use crate::deletion;
-use crate::run::{Cause, Run};
-use crate::state::{Activity, Attempt, RefreshView, SourceView, State};
-use crate::trigger;
+use crate::state::{Activity, RefreshView, SourceView, State};
+use crate::{conditions, operation};
 use model::{
     App, Comparison, DesiredHash, Health, HealthStatus, ObjectKey, ObjectResult, Operation, OperationPhase,
     ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
@@ -13,7 +11,7 @@ use std::sync::Arc;
 /// How long a sync may run before its progress is worth a write; most are over by then.
 const QUIET: Seconds = Seconds::new(2);
 /// How long the repository may be unreachable before the Application says so; a one-minute blip is a metric.
-const BLIND_GRACE: Seconds = Seconds::new(300);
+pub(crate) const BLIND_GRACE: Seconds = Seconds::new(300);
 
 /// Condition types of Argo CD that we write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,19 +97,25 @@ pub struct OperationReport {
 
 /// Returns what the status should say now; `None` while there is nothing settled to say.
 pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
-    if app.skip_reconcile {
+    let is_young = state.run().is_some_and(|run| now < run.started_at + QUIET);
+    // A repeat is worth a write by its outcome: that it was to come stands in the status.
+    let is_repeating = match &state.activity {
+        Activity::Planning(run) | Activity::Applying(run) => run.retries > 0 && state.reported.is_some(),
+        Activity::Idle
+        | Activity::Preparing(_)
+        | Activity::Settling(_)
+        | Activity::Waiting(..)
+        | Activity::Deleting(_) => false,
+    };
+    if app.skip_reconcile || is_young || is_repeating {
         return None;
     }
-    let comparison = state.current().map(|(_, comparison)| comparison);
-    let conditions = conditions(state, app, now);
-    if !state.refused.is_empty()
-        || (comparison.is_none() && (!conditions.is_empty() || app.deletion.is_some()))
-    {
-        return Some(blind(state, conditions));
+    let conditions = conditions::of(state, app, now);
+    if is_blind(state, app, &conditions) {
+        return Some(blind(state, app, conditions));
     }
-    let (comparison, desired) = (comparison?, state.desired.as_ref()?);
-    let run = state.run();
-    if run.is_some_and(|run| now < run.started_at + QUIET) || (run.is_none() && !comparison.is_settled) {
+    let (desired, comparison) = state.current()?;
+    if state.run().is_none() && !comparison.is_settled {
         return None;
     }
     let failed = conditions.iter().any(|condition| condition.kind == ConditionKind::ComparisonError);
@@ -122,11 +126,31 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
         health: comparison.health.clone(),
         comparison: state.comparison.clone(),
         conditions,
-        operation: operation(state),
+        operation: operation::of(state),
         clear_operation: clear_operation(state, app),
         clear_refresh: state.refresh == RefreshView::Done,
         source_type: desired.source_type.clone(),
     })
+}
+
+/// Returns whether there is nothing to compare, and none to be expected soon: only then the status says so. A
+/// comparison that is on its way is waited for.
+fn is_blind(state: &State, app: &App, conditions: &[Condition]) -> bool {
+    if !state.refused.is_empty() {
+        return true;
+    }
+    let has = |kind| conditions.iter().any(|condition| condition.kind == kind);
+    if state.current().is_none() && has(ConditionKind::DeletionError) {
+        return true;
+    }
+    let must_answer =
+        clear_operation(state, app) || state.refresh == RefreshView::Done || state.run().is_some();
+    state.desired.is_none()
+        && match &state.source {
+            SourceView::Unknown | SourceView::At(_) => false,
+            SourceView::Failing(..) => has(ConditionKind::ComparisonError) || must_answer,
+            SourceView::Invalid(..) | SourceView::Unsupported(..) => true,
+        }
 }
 
 /// Returns whether `new` says something that a reader of the status must learn. Counts and restarts in messages do not.
@@ -145,10 +169,30 @@ pub(crate) fn differs(old: Option<&Report>, new: &Report) -> bool {
         || old.hash != new.hash
         || old.health.status != new.health.status
         || old.conditions != new.conditions
-        || old.operation != new.operation
+        || !same_operation(old.operation.as_ref(), new.operation.as_ref())
         || old.clear_operation != new.clear_operation
         || old.clear_refresh != new.clear_refresh
         || old.source_type != new.source_type
+}
+
+/// Returns whether two syncs look the same to a reader: what one waits for is told in words and counts, and the counts
+/// do not count.
+fn same_operation(old: Option<&OperationReport>, new: Option<&OperationReport>) -> bool {
+    let (Some(old), Some(new)) = (old, new) else { return old.is_none() && new.is_none() };
+    let words = |text: &str| -> String { text.chars().filter(|c| !c.is_ascii_digit()).collect() };
+    old.phase == new.phase
+        && words(&old.message) == words(&new.message)
+        && old.started_at == new.started_at
+        && old.finished_at == new.finished_at
+        && old.retries == new.retries
+        && old.results == new.results
+        && old.revision == new.revision
+        && old.hash == new.hash
+        && old.operation == new.operation
+        && old.selective == new.selective
+        && old.heals == new.heals
+        && old.is_condemned == new.is_condemned
+        && old.is_release == new.is_release
 }
 
 /// Returns when the report may change although nothing happens.
@@ -165,7 +209,7 @@ pub(crate) fn next_change(state: &State, now: Timestamp) -> Option<Timestamp> {
     run.into_iter().chain(blind).filter(|at| *at > now).min()
 }
 
-fn blind(state: &State, conditions: Vec<Condition>) -> Report {
+fn blind(state: &State, app: &App, conditions: Vec<Condition>) -> Report {
     Report {
         sync: SyncStatus::Unknown,
         revision: None,
@@ -173,8 +217,8 @@ fn blind(state: &State, conditions: Vec<Condition>) -> Report {
         health: Health::new(HealthStatus::Unknown, ""),
         comparison: None,
         conditions,
-        operation: operation(state),
-        clear_operation: state.handled.is_some(),
+        operation: operation::of(state),
+        clear_operation: clear_operation(state, app),
         clear_refresh: state.refresh == RefreshView::Done,
         source_type: String::new(),
     }
@@ -182,178 +226,4 @@ fn blind(state: &State, conditions: Vec<Condition>) -> Report {
 
 fn clear_operation(state: &State, app: &App) -> bool {
     app.operation.is_some() && state.handled == app.operation
-}
-
-fn conditions(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
-    let mut conditions = Vec::new();
-    let mut add = |kind, message: String| conditions.push(Condition { kind, message });
-    for problem in &state.refused {
-        add(ConditionKind::InvalidSpecError, problem.to_string());
-    }
-    match &state.source {
-        SourceView::Failing(failure, since) if !failure.is_transient || now >= *since + BLIND_GRACE => {
-            add(ConditionKind::ComparisonError, format!("Failed to load target state: {}", failure.message));
-        }
-        SourceView::Invalid(revision, problems) => {
-            for problem in problems {
-                add(
-                    ConditionKind::ComparisonError,
-                    format!("Failed to load target state at {}: {problem}", revision.short()),
-                );
-            }
-        }
-        SourceView::Failing(..) | SourceView::Unknown | SourceView::At(_) | SourceView::Unsupported(..) => {}
-    }
-    let fields = trigger::read_only(state, app);
-    if !fields.is_empty() {
-        add(ConditionKind::SyncError, read_only_sentence(&fields));
-    }
-    if let Some(message) = auto_sync_obstacle(state, app) {
-        add(ConditionKind::SyncError, message);
-    }
-    for message in state.desired.iter().flat_map(|desired| &desired.repeated) {
-        add(ConditionKind::RepeatedResourceWarning, message.clone());
-    }
-    for message in state.current().into_iter().flat_map(|(_, comparison)| &comparison.shared) {
-        add(ConditionKind::SharedResourceWarning, message.clone());
-    }
-    for message in deletion::obstacles(state, app) {
-        add(ConditionKind::DeletionError, message);
-    }
-    conditions.sort();
-    conditions.dedup();
-    conditions
-}
-
-/// Says that an app is read-only, and because of what.
-pub(crate) fn read_only_sentence(fields: &[String]) -> String {
-    format!(
-        "Read-only: Tautline does not act on {} yet, so it compares this app and changes nothing. \
-         Remove what is named, or leave the app to Argo CD",
-        fields.join(", ")
-    )
-}
-
-fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {
-    let automated = app.automated?;
-    let (desired, comparison) = state.current()?;
-    if trigger::would_wipe(automated, comparison) {
-        return Some(format!(
-            "Skipping sync attempt to [{}]: auto-sync will wipe out all resources. Set syncPolicy.automated.allowEmpty, or sync with prune by hand",
-            desired.revision
-        ));
-    }
-    let last = state.last.as_ref()?;
-    let is_current = last.hash.map_or(last.revision == desired.revision, |hash| hash == desired.hash);
-    let failed = match last.phase {
-        OperationPhase::Failed | OperationPhase::Error => true,
-        OperationPhase::Running | OperationPhase::Terminating | OperationPhase::Succeeded => false,
-    };
-    let open = comparison.sync != SyncStatus::Synced;
-    (is_current && failed && open && state.run().is_none())
-        .then(|| format!("Failed last sync attempt to [{}]: {}", last.revision, last.message))
-}
-
-fn operation(state: &State) -> Option<OperationReport> {
-    if let Some(run) = state.run() {
-        let (finished_at, message) = match &state.activity {
-            Activity::Waiting(run, at) => (
-                Some(run.progress_at),
-                format!("{}. Retrying attempt #{} at {at}.", failure_sentence(run), run.retries),
-            ),
-            Activity::Settling(run) => (None, run.waits_for.clone()),
-            Activity::Idle
-            | Activity::Preparing(_)
-            | Activity::Planning(_)
-            | Activity::Applying(_)
-            | Activity::Deleting(_) => (None, "applying".into()),
-        };
-        return Some(running(run, finished_at, message));
-    }
-    state.last.as_ref().filter(|last| !last.is_old).map(ended)
-}
-
-fn running(run: &Run, finished_at: Option<Timestamp>, message: String) -> OperationReport {
-    OperationReport {
-        phase: OperationPhase::Running,
-        message,
-        started_at: run.started_at,
-        finished_at,
-        retries: run.retries,
-        results: run.results.clone(),
-        revision: run.desired.as_ref().map(|desired| desired.revision.clone()),
-        hash: run.desired.as_ref().map(|desired| desired.hash),
-        operation: run.operation().cloned(),
-        selective: selective(&run.cause),
-        heals: heals(&run.cause),
-        is_condemned: false,
-        is_release: false,
-    }
-}
-
-fn ended(last: &Attempt) -> OperationReport {
-    let is_dry_run = last.operation.as_ref().is_some_and(|operation| operation.dry_run);
-    OperationReport {
-        phase: last.phase,
-        message: last.message.clone(),
-        started_at: last.started_at,
-        finished_at: Some(last.finished_at),
-        retries: last.retries,
-        results: last.results.clone(),
-        revision: Some(last.revision.clone()),
-        hash: last.hash,
-        operation: last.operation.clone(),
-        selective: last.selective.clone(),
-        heals: last.heals,
-        is_condemned: last.is_condemned,
-        is_release: last.phase == OperationPhase::Succeeded
-            && last.selective.is_empty()
-            && last.heals == 0
-            && !is_dry_run,
-    }
-}
-
-/// Returns the objects that a sync is about, as its operation names them; empty for all. Self-heal names no namespace
-/// (Argo CD).
-pub(crate) fn selective(cause: &Cause) -> Vec<ResourceSelector> {
-    match cause {
-        Cause::NewDesired => Vec::new(),
-        Cause::SelfHeal(keys, _) => keys
-            .iter()
-            .map(|key| ResourceSelector {
-                group: key.group.clone(),
-                kind: key.kind.clone(),
-                namespace: String::new(),
-                name: key.name.clone(),
-            })
-            .collect(),
-        Cause::Operation(operation) => operation.resources.clone(),
-    }
-}
-
-/// Returns how many self-heals in a row a sync makes.
-pub(crate) fn heals(cause: &Cause) -> u32 {
-    match cause {
-        Cause::SelfHeal(_, heals) => *heals,
-        Cause::NewDesired | Cause::Operation(_) => 0,
-    }
-}
-
-/// Says which objects failed, the first three by name.
-pub(crate) fn failure_sentence(run: &Run) -> String {
-    let failures: Vec<String> = run
-        .failures()
-        .map(|result| match &result.outcome {
-            model::ObjectOutcome::Failed(_, message) => format!("{}: {message}", result.key),
-            model::ObjectOutcome::Created
-            | model::ObjectOutcome::Configured
-            | model::ObjectOutcome::Unchanged
-            | model::ObjectOutcome::Pruned
-            | model::ObjectOutcome::PruneSkipped(_) => result.key.to_string(),
-        })
-        .collect();
-    let named = failures.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-    let more = failures.len().saturating_sub(3);
-    let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-    format!("one or more objects failed to apply, reason: {named}{tail}")
 }

@@ -3,8 +3,8 @@
 use crate::effect::{Effect, Mode};
 use crate::event::Desired;
 use model::{
-    App, Comparison, Digest, HealthStatus, ObjectKey, ObjectResult, Operation, Reason, Seconds, SyncId,
-    Timestamp,
+    App, Comparison, Digest, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, Reason,
+    Seconds, SyncId, Timestamp,
 };
 use plan::{Plan, Selection, prune::Prune};
 use std::collections::{BTreeSet, VecDeque};
@@ -137,9 +137,11 @@ impl Run {
         match &self.cause {
             Cause::NewDesired => Selection::OutOfSync,
             Cause::SelfHeal(keys, _) => Selection::Keys(keys.clone()),
+            Cause::Operation(operation) if !operation.resources.is_empty() => {
+                Selection::Named(operation.resources.clone())
+            }
             Cause::Operation(_) if self.retries > 0 => Selection::OutOfSync,
-            Cause::Operation(operation) if operation.resources.is_empty() => Selection::All,
-            Cause::Operation(operation) => Selection::Named(operation.resources.clone()),
+            Cause::Operation(_) => Selection::All,
         }
     }
 
@@ -161,23 +163,45 @@ impl Run {
     pub fn take_plan(&mut self, plan: Plan, before: Option<&Comparison>) {
         self.steps = plan.stages.into_iter().map(|stage| Step::Apply(stage.keys)).collect();
         self.steps.extend(plan.prunes.into_iter().map(|stage| Step::Prune(stage.keys)));
+        // What failed or was left alone is tried or told again, if it still matters.
+        self.results.retain(|result| match result.outcome {
+            ObjectOutcome::Failed(..) | ObjectOutcome::PruneSkipped(_) => false,
+            ObjectOutcome::Created
+            | ObjectOutcome::Configured
+            | ObjectOutcome::Unchanged
+            | ObjectOutcome::Pruned => true,
+        });
         // A selective sync says nothing about what it was not asked for.
         if self.is_full() {
             self.record(plan.skipped);
         }
         self.unconfirmed = plan.unconfirmed;
         self.was_blind = before.is_some_and(|comparison| !comparison.is_complete);
-        self.watched.clear();
-        for step in &self.steps {
-            match step {
-                Step::Apply(keys) => self.watched.extend(keys.iter().cloned()),
-                Step::Prune(keys) => self.leaving.extend(keys.iter().cloned()),
-            }
-        }
         let healthy =
             |o: &&model::ObjectStatus| o.health.as_ref().is_some_and(|h| h.status == HealthStatus::Healthy);
         let healthy_before = before.into_iter().flat_map(|c| c.objects.iter()).filter(healthy);
         self.watched.extend(healthy_before.filter(|o| !o.requires_pruning).map(|o| o.key.clone()));
+        self.leaving.clear();
+        for step in &self.steps {
+            if let Step::Prune(keys) = step {
+                self.leaving.extend(keys.iter().cloned());
+            }
+        }
+    }
+
+    /// Drops deletions that are next unless `prunable` has them.
+    pub fn keep_what_git_wants(&mut self, prunable: &BTreeSet<ObjectKey>) {
+        while let Some(Step::Prune(keys)) = self.steps.front_mut() {
+            let n_planned = keys.len();
+            keys.retain(|key| prunable.contains(key));
+            let (n_left, kept) = (keys.len(), keys.iter().cloned().collect::<BTreeSet<_>>());
+            self.was_blind |= n_left < n_planned;
+            if n_left > 0 {
+                return;
+            }
+            self.leaving.retain(|key| kept.contains(key) || prunable.contains(key));
+            self.steps.pop_front();
+        }
     }
 
     /// Returns the effect of the step that is next.
@@ -192,9 +216,19 @@ impl Run {
         }
     }
 
-    /// Records results, newer ones in the place of older ones.
+    /// Records results, newer ones in the place of older ones. What they changed has to become healthy; what was
+    /// unhealthy and is not touched is not held against the sync.
     pub fn record(&mut self, results: Vec<ObjectResult>) {
         for result in results {
+            match result.outcome {
+                ObjectOutcome::Created | ObjectOutcome::Configured => {
+                    self.watched.insert(result.key.clone());
+                }
+                ObjectOutcome::Unchanged
+                | ObjectOutcome::Pruned
+                | ObjectOutcome::PruneSkipped(_)
+                | ObjectOutcome::Failed(..) => {}
+            }
             match self.results.iter_mut().find(|known| known.key == result.key) {
                 Some(known) => *known = result,
                 None => self.results.push(result),
@@ -247,10 +281,8 @@ impl Run {
         let mut degraded = None;
         let mut waiting = None;
         for object in &comparison.objects {
-            if object.requires_pruning {
-                if self.leaving.contains(&object.key) {
-                    waiting.get_or_insert_with(|| format!("waiting for deletion of {}", object.key));
-                }
+            if object.requires_pruning && self.leaving.contains(&object.key) {
+                waiting.get_or_insert_with(|| format!("waiting for deletion of {}", object.key));
                 continue;
             }
             if !self.watched.contains(&object.key) {

@@ -24,6 +24,12 @@ pub struct State {
     pub comparison: Option<Arc<Comparison>>,
     /// The last sync that ended.
     pub last: Option<Attempt>,
+    /// The last sync that tried the whole desired state, where `last` is a dry run or a selective one of a person.
+    pub before: Option<Box<Attempt>>,
+    /// What the newest revision needs that we do not act on yet; it stays until another revision was rendered.
+    pub unsupported: Vec<NotYet>,
+    /// Whether the request to end a sync was carried out and its removal has not been seen yet.
+    pub is_terminated: bool,
     /// Why nothing may be done at all; empty if something may.
     pub refused: Vec<Problem>,
     /// Whether we are the one writer.
@@ -141,6 +147,16 @@ pub struct Attempt {
     pub is_old: bool,
 }
 
+impl Attempt {
+    /// Returns whether this desired state was tried. A dry run tries nothing, and a sync that something took over from
+    /// nothing to its end.
+    pub fn was_about(&self, desired: &Desired) -> bool {
+        let is_dry_run = self.operation.as_ref().is_some_and(|operation| operation.dry_run);
+        self.reason != Reason::Superseded
+            && self.hash.map_or(!is_dry_run && self.revision == desired.revision, |hash| hash == desired.hash)
+    }
+}
+
 impl State {
     /// Returns the state of an app that was just seen; `last` is what its status remembers.
     pub fn new(last: Option<Attempt>, may_write: bool) -> Self {
@@ -151,6 +167,9 @@ impl State {
             desired: None,
             comparison: None,
             last,
+            before: None,
+            unsupported: Vec::new(),
+            is_terminated: false,
             refused: Vec::new(),
             may_write,
             newest: SyncId::default(),
@@ -166,6 +185,11 @@ impl State {
     pub fn current(&self) -> Option<(&Desired, &Comparison)> {
         let (desired, comparison) = (self.desired.as_deref()?, self.comparison.as_deref()?);
         (desired.hash == comparison.hash).then_some((desired, comparison))
+    }
+
+    /// Returns the last attempt that says something about the desired state as a whole.
+    pub fn tried(&self) -> Option<&Attempt> {
+        self.before.as_deref().or(self.last.as_ref())
     }
 
     /// Returns the sync under way.

@@ -1,47 +1,28 @@
 //! How does a sync move from its wish to its verdict?
 
+use crate::conditions::read_only_sentence;
 use crate::effect::{Effect, Mode, Tone};
 use crate::event::Desired;
-use crate::report::{failure_sentence, heals, read_only_sentence, selective};
+use crate::operation::failure_sentence;
 use crate::run::{Cause, Run, Standing, Step};
-use crate::state::{Activity, Attempt, State};
+use crate::state::{Activity, SourceView, State};
 use crate::trigger::{self, Wish};
+use crate::verdict::{Verdict, finish, supersede};
 use crate::{note, retry};
 use model::{
-    App, ErrorClass, ObjectOutcome, ObjectResult, OperationPhase, Reason, Revision, SyncId, Timestamp,
+    App, ErrorClass, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, OperationPhase,
+    Problem, Reason, SyncId, Timestamp,
 };
 use plan::Plan;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How a sync ended.
-struct Verdict {
-    phase: OperationPhase,
-    reason: Reason,
-    message: String,
-    is_condemned: bool,
-}
-
-impl Verdict {
-    fn failed(reason: Reason, message: impl Into<String>, is_condemned: bool) -> Self {
-        Self { phase: OperationPhase::Failed, reason, message: message.into(), is_condemned }
-    }
-
-    fn succeeded(message: &str) -> Self {
-        Self {
-            phase: OperationPhase::Succeeded,
-            reason: Reason::Synced,
-            message: message.into(),
-            is_condemned: false,
-        }
-    }
-}
+/// Argo CD's sentence for a sync that did everything it should.
+const ALL_RUN: &str = "successfully synced (all tasks run)";
 
 /// Starts what is wanted if nothing is under way, repeats what is due, and judges what is settling.
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
-    if let Activity::Waiting(run, at) = &state.activity
-        && *at <= now
-    {
-        let run = run.clone();
+    if let Some(run) = due(state, app, now) {
         make_plan(state, run, app, out);
     }
     judge(state, app, now, out);
@@ -50,6 +31,27 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     {
         begin(state, cause, app, now, out);
     }
+}
+
+/// Returns the sync whose plan is to be made now.
+fn due(state: &State, app: &App, now: Timestamp) -> Option<Run> {
+    let run = match &state.activity {
+        Activity::Waiting(run, at) => (*at <= now).then_some(run),
+        // What an operation deploys is planned once it was compared: else nothing would be known of what to prune.
+        Activity::Preparing(run) => {
+            let hash = run.desired.as_ref().map(|desired| desired.hash);
+            let compared = state.comparison.as_ref().map(|comparison| comparison.hash);
+            (hash.is_some() && hash == compared).then_some(run)
+        }
+        // Consent to deletions came.
+        Activity::Settling(run) => {
+            let since = run.started_at.as_millis() / 1000;
+            let consented = app.deletion_approved.is_some_and(|at| at.as_millis() / 1000 >= since);
+            (!run.unconfirmed.is_empty() && consented && state.comparison.is_some()).then_some(run)
+        }
+        Activity::Idle | Activity::Planning(_) | Activity::Applying(_) | Activity::Deleting(_) => None,
+    };
+    run.cloned()
 }
 
 /// Returns when something is due although nothing happens.
@@ -70,30 +72,60 @@ pub(crate) fn wake(state: &State, app: &App, now: Timestamp) -> Option<Timestamp
 fn begin(state: &mut State, cause: Cause, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     state.newest = state.newest.next();
     let mut run = Run::new(state.newest, cause, now);
-    let Some(operation) = run.operation() else {
-        state.desired.clone_into(&mut run.desired);
-        let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short()).to_owned();
-        match &run.cause {
-            Cause::SelfHeal(keys, _) => {
-                let names = keys.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let n = keys.len();
-                out.push(note(
-                    Reason::SelfHeal,
-                    format!("{n} drifted objects go back to {revision}: {names}"),
-                    Tone::Warning,
-                ));
-            }
-            Cause::NewDesired | Cause::Operation(_) => {
-                out.push(note(Reason::NewRevision, format!("sync to {revision} begins"), Tone::Plain));
-            }
-        }
-        make_plan(state, run, app, out);
+    if let Cause::Operation(operation) = &run.cause {
+        let operation = operation.clone();
+        begin_operation(state, run, &operation, app, now, out);
         return;
-    };
+    }
+    state.desired.clone_into(&mut run.desired);
+    let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short()).to_owned();
+    if let Cause::SelfHeal(keys, _) = &run.cause {
+        let names = keys.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let story = format!("{} drifted objects go back to {revision}: {names}", keys.len());
+        out.push(note(Reason::SelfHeal, story, Tone::Warning));
+    } else {
+        resume(state, &mut run);
+        out.push(note(Reason::NewRevision, format!("sync to {revision} begins"), Tone::Plain));
+    }
+    make_plan(state, run, app, out);
+}
+
+/// Goes on where the attempt before left off: repeats are counted on, and what an earlier life of the agent may have
+/// set in motion is waited for.
+fn resume(state: &State, run: &mut Run) {
+    let (Some(last), Some((desired, comparison))) = (state.tried(), state.current()) else { return };
+    match last.phase {
+        OperationPhase::Running | OperationPhase::Terminating => {
+            let is_moving = |o: &&model::ObjectStatus| {
+                o.health.as_ref().is_some_and(|health| health.status == HealthStatus::Progressing)
+            };
+            run.watched.extend(comparison.objects.iter().filter(is_moving).map(|o| o.key.clone()));
+        }
+        OperationPhase::Failed | OperationPhase::Error if last.was_about(desired) && !last.may_repeat => {
+            run.retries = last.retries.saturating_add(1);
+        }
+        OperationPhase::Failed | OperationPhase::Error | OperationPhase::Succeeded => {}
+    }
+}
+
+fn begin_operation(
+    state: &mut State,
+    run: Run,
+    operation: &Operation,
+    app: &App,
+    now: Timestamp,
+    out: &mut Vec<Effect>,
+) {
+    if !state.refused.is_empty() {
+        let message = state.refused.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
+        finish(state, run, Verdict::error(Reason::NotPermitted, message), app, now, out);
+        return;
+    }
     let mut fields = trigger::read_only(state, app);
     fields.extend(operation.not_yet.iter().map(|not_yet| not_yet.field.clone()));
     if !fields.is_empty() {
-        finish(state, run, Verdict::failed(Reason::NotYet, read_only_sentence(&fields), true), now, out);
+        let verdict = Verdict::failed(Reason::NotYet, read_only_sentence(&fields), true);
+        finish(state, run, verdict, app, now, out);
         return;
     }
     let target_revision = if operation.revision.is_empty() {
@@ -124,27 +156,24 @@ pub(crate) fn prepared(
     let desired = match desired {
         Ok(desired) => desired,
         Err(message) => {
-            let verdict = Verdict {
-                phase: OperationPhase::Error,
-                reason: Reason::SourceInvalid,
-                message,
-                is_condemned: false,
-            };
-            finish(state, run, verdict, now, out);
+            finish(state, run, Verdict::error(Reason::SourceInvalid, message), app, now, out);
             return;
         }
     };
     if !desired.not_yet.is_empty() {
         let fields: Vec<String> = desired.not_yet.iter().map(|not_yet| not_yet.field.clone()).collect();
-        finish(state, run, Verdict::failed(Reason::NotYet, read_only_sentence(&fields), true), now, out);
+        let verdict = Verdict::failed(Reason::NotYet, read_only_sentence(&fields), true);
+        finish(state, run, verdict, app, now, out);
         return;
     }
-    if !run.is_pinned() {
-        state.desired = Some(Arc::clone(&desired));
+    run.desired = Some(Arc::clone(&desired));
+    if run.is_pinned() {
+        make_plan(state, run, app, out);
+    } else {
+        state.desired = Some(desired);
         out.push(Effect::Compare);
+        state.activity = Activity::Preparing(run);
     }
-    run.desired = Some(desired);
-    make_plan(state, run, app, out);
 }
 
 fn make_plan(state: &mut State, run: Run, app: &App, out: &mut Vec<Effect>) {
@@ -196,6 +225,7 @@ pub(crate) fn stage_done(
 
 /// Carries out the next step, or ends the sync.
 fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
+    run.keep_what_git_wants(&prunable(state, &run));
     if let Some(effect) = run.next_effect() {
         out.push(effect);
         state.activity = Activity::Applying(run);
@@ -207,7 +237,9 @@ fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, out: &mut V
         return;
     }
     match run.mode() {
-        Mode::DryRun => finish(state, run, Verdict::succeeded("successfully synced (dry run)"), now, out),
+        Mode::DryRun => {
+            finish(state, run, Verdict::succeeded("successfully synced (dry run)"), app, now, out);
+        }
         Mode::Real => {
             out.push(Effect::Compare);
             // What was compared before the apply says nothing about it.
@@ -215,6 +247,13 @@ fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, out: &mut V
             state.activity = Activity::Settling(run);
         }
     }
+}
+
+/// Returns what the newest whole view of the cluster still shows as no longer wanted. A plan may be older than that.
+fn prunable(state: &State, run: &Run) -> BTreeSet<ObjectKey> {
+    let hash = run.desired.as_ref().map(|desired| desired.hash);
+    let comparison = state.comparison.as_deref().filter(|c| c.is_complete && Some(c.hash) == hash);
+    comparison.into_iter().flat_map(model::Comparison::to_prune).cloned().collect()
 }
 
 fn failed_to_apply(state: &mut State, mut run: Run, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
@@ -241,7 +280,7 @@ fn failed_to_apply(state: &mut State, mut run: Run, now: Timestamp, app: &App, o
         let reason = if is_condemned { Reason::Refused } else { Reason::ApplyHeld };
         let retried =
             if run.retries > 0 { format!(" (retried {} times).", run.retries) } else { String::new() };
-        finish(state, run, Verdict::failed(reason, message + &retried, is_condemned), now, out);
+        finish(state, run, Verdict::failed(reason, message + &retried, is_condemned), app, now, out);
         out.push(Effect::Compare);
     }
 }
@@ -250,10 +289,18 @@ fn failed_to_apply(state: &mut State, mut run: Run, now: Timestamp, app: &App, o
 fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     let Activity::Settling(run) = &mut state.activity else { return };
     let Some(comparison) = state.comparison.as_deref() else {
-        if now >= run.deadline(app) {
+        let is_source_bad = match &state.source {
+            SourceView::Unknown | SourceView::At(_) => false,
+            SourceView::Failing(..) | SourceView::Invalid(..) | SourceView::Unsupported(..) => true,
+        };
+        if state.desired.is_none() && is_source_bad {
+            // Somebody chose a revision while the tracked one cannot be had: there is nothing to compare with.
+            let run = run.clone();
+            finish(state, run, Verdict::succeeded(ALL_RUN), app, now, out);
+        } else if now >= run.deadline(app) {
             let run = run.clone();
             let message = "the cluster could not be compared before the deadline";
-            finish(state, run, Verdict::failed(Reason::HealthTimeout, message, false), now, out);
+            finish(state, run, Verdict::failed(Reason::HealthTimeout, message, false), app, now, out);
         }
         return;
     };
@@ -261,77 +308,21 @@ fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
         Standing::Waits(text) => run.waits_for = text,
         Standing::Settled => {
             let run = run.clone();
-            finish(state, run, Verdict::succeeded("successfully synced (all tasks run)"), now, out);
+            finish(state, run, Verdict::succeeded(ALL_RUN), app, now, out);
         }
         Standing::Failed(reason, message) => {
             let run = run.clone();
             let is_condemned = reason == Reason::Degraded;
-            finish(state, run, Verdict::failed(reason, message, is_condemned), now, out);
+            finish(state, run, Verdict::failed(reason, message, is_condemned), app, now, out);
         }
-    }
-}
-
-fn finish(state: &mut State, run: Run, verdict: Verdict, now: Timestamp, out: &mut Vec<Effect>) {
-    let tone = match verdict.phase {
-        OperationPhase::Succeeded | OperationPhase::Running => Tone::Plain,
-        OperationPhase::Failed | OperationPhase::Error | OperationPhase::Terminating => Tone::Warning,
-    };
-    let revision = run.desired.as_ref().map_or_else(|| Revision::new(""), |desired| desired.revision.clone());
-    let took = now.since(run.started_at);
-    let story = match verdict.phase {
-        OperationPhase::Succeeded => format!("sync to {} succeeded in {took}", revision.short()),
-        OperationPhase::Failed
-        | OperationPhase::Error
-        | OperationPhase::Running
-        | OperationPhase::Terminating => {
-            format!("sync to {} failed after {took}: {}", revision.short(), verdict.message)
-        }
-    };
-    out.push(note(verdict.reason, story, tone));
-    let heals = heals(&run.cause);
-    let selective = selective(&run.cause);
-    let operation = run.operation().cloned();
-    if operation.is_some() {
-        state.handled.clone_from(&operation);
-    }
-    // A dry run says nothing about whether the desired state was tried.
-    let hash = match run.mode() {
-        Mode::Real => run.desired.as_ref().map(|desired| desired.hash),
-        Mode::DryRun => state.last.as_ref().and_then(|last| last.hash),
-    };
-    state.last = Some(Attempt {
-        hash,
-        revision,
-        phase: verdict.phase,
-        reason: verdict.reason,
-        message: verdict.message,
-        started_at: run.started_at,
-        finished_at: now,
-        retries: run.retries,
-        results: run.results,
-        operation,
-        selective,
-        heals,
-        is_condemned: verdict.is_condemned,
-        may_repeat: false,
-        was_blind: run.was_blind,
-        is_old: false,
-    });
-    state.activity = Activity::Idle;
-}
-
-/// Ends what is under way because something newer takes over; nothing is recorded of it.
-pub(crate) fn supersede(state: &mut State, reason: Reason, out: &mut Vec<Effect>) {
-    if state.run().is_some() {
-        out.push(note(Reason::Superseded, format!("the sync under way ends: {reason}"), Tone::Plain));
-        state.newest = state.newest.next();
-        state.activity = Activity::Idle;
     }
 }
 
 /// Other content was rendered: it takes over from an automated sync, or from a manual one that follows the branch.
 pub(crate) fn preempt(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
-    let replaces = state.run().is_some_and(|run| !run.is_pinned()) && app.automated.is_some();
+    // One that is still looking up what the branch holds will see the newer commit by itself.
+    let is_looking = matches!(&state.activity, Activity::Preparing(run) if run.desired.is_none());
+    let replaces = !is_looking && app.automated.is_some() && state.run().is_some_and(|run| !run.is_pinned());
     if replaces {
         // The operation asked for whatever the branch holds: the newer commit is an answer to it as well.
         if let Some(operation) = state.run().and_then(Run::operation).cloned() {
@@ -339,55 +330,8 @@ pub(crate) fn preempt(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
             state.activity = Activity::Idle;
             begin(state, Cause::Operation(operation), app, now, out);
         } else {
-            supersede(state, Reason::NewRevision, out);
+            supersede(state, Reason::NewRevision, now, out);
         }
     }
     state.comparison = None;
-}
-
-/// Takes in requests that stand in the Application: a new operation, or the end of the one under way.
-pub(crate) fn app_changed(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
-    if app.terminate {
-        let verdict = Verdict::failed(Reason::Terminated, "Operation terminated", true);
-        if let Some(run) = state.run().cloned() {
-            finish(state, run, verdict, now, out);
-            if app.operation.is_some() {
-                state.handled.clone_from(&app.operation);
-            }
-        } else if let Some(last) = &mut state.last
-            && !last.phase.is_completed()
-        {
-            last.phase = verdict.phase;
-            last.message = verdict.message;
-            last.is_condemned = true;
-            last.is_old = false;
-            last.finished_at = now;
-            state.handled.clone_from(&app.operation);
-        }
-        return;
-    }
-    let Some(operation) = &app.operation else { return };
-    let is_new = state.handled.as_ref() != Some(operation);
-    let is_running = state.run().is_some_and(|run| run.operation() == Some(operation));
-    if is_new && !is_running {
-        supersede(state, Reason::Requested, out);
-    }
-    // Consent to deletions came: the plan is made again with it.
-    if let Activity::Settling(run) = &state.activity
-        && !run.unconfirmed.is_empty()
-        && app.deletion_approved.is_some_and(|at| at.as_millis() / 1000 >= run.started_at.as_millis() / 1000)
-    {
-        let run = run.clone();
-        make_plan(state, run, app, out);
-    }
-}
-
-/// What was held may succeed now.
-pub(crate) fn ground_changed(state: &mut State, now: Timestamp) {
-    if let Activity::Waiting(_, at) = &mut state.activity {
-        *at = now;
-    }
-    if let Some(last) = &mut state.last {
-        last.may_repeat = true;
-    }
 }

@@ -3,7 +3,7 @@
 use crate::retry;
 use crate::run::Cause;
 use crate::state::{Attempt, SourceView, State};
-use model::{App, Automated, Comparison, OperationPhase, SyncStatus, Timestamp};
+use model::{App, Automated, Comparison, OperationPhase, Reason, SyncStatus, Timestamp};
 use std::collections::BTreeSet;
 
 /// What an app wants now.
@@ -17,20 +17,34 @@ pub(crate) enum Wish {
     Later(Timestamp),
 }
 
+/// Returns why no sync may go on, whoever asked for it.
+pub(crate) fn ban(state: &State, app: &App) -> Option<Reason> {
+    if !state.refused.is_empty() {
+        Some(Reason::NotPermitted)
+    } else if app.deletion.is_some() {
+        Some(Reason::Deleted)
+    } else if app.skip_reconcile {
+        Some(Reason::Requested)
+    } else if !read_only(state, app).is_empty() {
+        Some(Reason::NotYet)
+    } else {
+        None
+    }
+}
+
 /// Returns what the app wants now; nothing is under way for it.
 pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Wish {
-    let silent =
-        !state.may_write || !state.refused.is_empty() || app.deletion.is_some() || app.skip_reconcile;
-    if silent {
+    if !state.may_write || app.deletion.is_some() || app.skip_reconcile {
         return Wish::Nothing;
     }
+    // Also where it may not be carried out: who asked gets an answer.
     if let Some(operation) = &app.operation
         && state.handled.as_ref() != Some(operation)
     {
         return Wish::Sync(Cause::Operation(operation.clone()));
     }
     match app.automated {
-        Some(automated) if read_only(state, app).is_empty() => automated_wish(state, automated, app, now),
+        Some(automated) if ban(state, app).is_none() => automated_wish(state, automated, app, now),
         Some(_) | None => Wish::Nothing,
     }
 }
@@ -38,11 +52,8 @@ pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Wish {
 /// Returns what the app uses that we do not act on yet, in its spec or in its objects.
 pub fn read_only(state: &State, app: &App) -> Vec<String> {
     let rendered = state.desired.iter().flat_map(|desired| desired.not_yet.iter());
-    let source: &[model::NotYet] = match &state.source {
-        SourceView::Unsupported(_, not_yet) => not_yet,
-        SourceView::Unknown | SourceView::At(_) | SourceView::Failing(..) | SourceView::Invalid(..) => &[],
-    };
-    app.not_yet.iter().chain(rendered).chain(source).map(|not_yet| not_yet.field.clone()).collect()
+    let newest = state.unsupported.iter();
+    app.not_yet.iter().chain(rendered).chain(newest).map(|not_yet| not_yet.field.clone()).collect()
 }
 
 /// Returns whether an automated sync would delete everything, which `allowEmpty` must permit.
@@ -55,10 +66,14 @@ pub(crate) fn would_wipe(automated: Automated, comparison: &Comparison) -> bool 
 
 fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp) -> Wish {
     let Some((desired, comparison)) = state.current() else { return Wish::Nothing };
+    // While the newest revision is wrong, or not looked at yet, nothing is begun: what Git wants is not known.
+    if matches!(state.source, SourceView::Invalid(..)) || state.rendering.is_some() {
+        return Wish::Nothing;
+    }
     if !comparison.is_settled || would_wipe(automated, comparison) {
         return Wish::Nothing;
     }
-    let interrupted = state.last.as_ref().is_some_and(|last| !last.phase.is_completed());
+    let interrupted = state.tried().is_some_and(|last| !last.phase.is_completed());
     if interrupted {
         return Wish::Sync(Cause::NewDesired);
     }
@@ -67,10 +82,7 @@ fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp
     if comparison.sync != SyncStatus::OutOfSync || !(applies || prunes) {
         return Wish::Nothing;
     }
-    let tried = state.last.as_ref().filter(|last| match last.hash {
-        Some(hash) => hash == desired.hash,
-        None => last.revision == desired.revision,
-    });
+    let tried = state.tried().filter(|last| last.was_about(desired));
     match tried {
         None => Wish::Sync(Cause::NewDesired),
         Some(last) => after_attempt(last, automated, comparison, app, now),
@@ -84,6 +96,9 @@ fn after_attempt(
     app: &App,
     now: Timestamp,
 ) -> Wish {
+    if last.is_condemned {
+        return Wish::Nothing;
+    }
     match last.phase {
         OperationPhase::Succeeded => {
             let unseen_prunes =
@@ -100,7 +115,6 @@ fn after_attempt(
             let at = retry::next_heal(heals, last.finished_at);
             if at <= now { Wish::Sync(Cause::SelfHeal(drifted, heals + 1)) } else { Wish::Later(at) }
         }
-        OperationPhase::Failed | OperationPhase::Error if last.is_condemned => Wish::Nothing,
         OperationPhase::Failed | OperationPhase::Error => {
             // Attempts of an earlier life and exhausted hour-long ones: what holds passes, so it is tried again.
             match retry::next_attempt(app, last.operation.as_ref(), last.retries, last.finished_at) {

@@ -1,0 +1,119 @@
+//! What follows from what the repository says?
+
+use crate::effect::{Effect, Tone, Trust};
+use crate::event::{Desired, SourceFailure};
+use crate::state::{RefreshView, SourceView, State};
+use crate::{note, sync};
+use model::{App, NotYet, Problem, Reason, Refresh, Revision, Timestamp};
+use std::sync::Arc;
+
+/// Takes in what the tracked revision is.
+pub(crate) fn resolved(state: &mut State, revision: Revision, out: &mut Vec<Effect>) {
+    if !state.refused.is_empty() {
+        return;
+    }
+    let hard = state.refresh == RefreshView::Running(Refresh::Hard);
+    let is_known = state.desired.as_ref().is_some_and(|desired| desired.revision == revision);
+    let is_bad = match &state.source {
+        SourceView::Invalid(bad, _) | SourceView::Unsupported(bad, _) => *bad == revision,
+        SourceView::Unknown | SourceView::At(_) | SourceView::Failing(..) => false,
+    };
+    let is_rendering = state.rendering.as_ref() == Some(&revision);
+    if !is_bad {
+        state.source = SourceView::At(revision.clone());
+    }
+    if is_known && !hard {
+        // The ref moved back: what the newer revision needed is no longer needed.
+        state.unsupported = Vec::new();
+    }
+    if hard || !(is_known || is_rendering || is_bad) {
+        let trust = if hard { Trust::Nothing } else { Trust::Cache };
+        state.rendering = Some(revision.clone());
+        out.push(Effect::Render { revision, trust });
+    } else if !is_rendering {
+        // A newer revision that was being rendered is no longer wanted: the ref moved back.
+        state.rendering = None;
+        refreshed(state);
+    }
+}
+
+/// Takes in that the repository could not be read. What was deployed last stays in force.
+pub(crate) fn failed(state: &mut State, failure: SourceFailure, now: Timestamp, out: &mut Vec<Effect>) {
+    state.rendering = None;
+    refreshed(state);
+    if !state.refused.is_empty() {
+        return;
+    }
+    let since = match &state.source {
+        // A network that blinks does not make what is known to be wrong any better.
+        SourceView::Invalid(..) | SourceView::Unsupported(..) if failure.is_transient => return,
+        SourceView::Failing(known, _) if failure.is_transient && !known.is_transient => return,
+        SourceView::Failing(_, since) => *since,
+        SourceView::Unknown | SourceView::At(_) | SourceView::Invalid(..) | SourceView::Unsupported(..) => {
+            now
+        }
+    };
+    let is_known = matches!(&state.source, SourceView::Failing(known, _) if *known == failure);
+    if !is_known && !failure.is_transient {
+        out.push(note(Reason::SourceInvalid, failure.message.clone(), Tone::Warning));
+    }
+    state.source = SourceView::Failing(failure, since);
+}
+
+/// Takes in a rendered revision.
+pub(crate) fn rendered(
+    state: &mut State,
+    desired: Arc<Desired>,
+    now: Timestamp,
+    app: &App,
+    out: &mut Vec<Effect>,
+) {
+    if state.rendering.as_ref() != Some(&desired.revision) {
+        return;
+    }
+    state.rendering = None;
+    state.unsupported = Vec::new();
+    state.source = SourceView::At(desired.revision.clone());
+    let is_same = state.desired.as_ref().is_some_and(|old| old.hash == desired.hash);
+    state.desired = Some(desired);
+    refreshed(state);
+    if !is_same {
+        sync::preempt(state, app, now, out);
+    }
+    out.push(Effect::Compare);
+}
+
+/// Takes in that a revision's content is wrong.
+pub(crate) fn invalid(state: &mut State, revision: Revision, problems: Vec<Problem>, out: &mut Vec<Effect>) {
+    if state.rendering.as_ref() != Some(&revision) {
+        return;
+    }
+    state.rendering = None;
+    refreshed(state);
+    let message = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
+    out.push(note(
+        Reason::SourceInvalid,
+        format!("{} cannot be deployed: {message}", revision.short()),
+        Tone::Warning,
+    ));
+    state.source = SourceView::Invalid(revision, problems);
+}
+
+/// Takes in that a revision needs something that we do not act on yet.
+pub(crate) fn unsupported(state: &mut State, revision: Revision, not_yet: Vec<NotYet>) {
+    if state.rendering.as_ref() != Some(&revision) {
+        return;
+    }
+    state.rendering = None;
+    refreshed(state);
+    state.unsupported.clone_from(&not_yet);
+    state.source = SourceView::Unsupported(revision, not_yet);
+}
+
+/// Notes that a refresh got its answer.
+pub(crate) fn refreshed(state: &mut State) {
+    match state.refresh {
+        RefreshView::Running(_) => state.refresh = RefreshView::Done,
+        RefreshView::None | RefreshView::Done => {}
+    }
+}

@@ -1,0 +1,133 @@
+//! How does a sync end, and what is remembered of it?
+
+use crate::effect::{Effect, Mode, Tone};
+use crate::note;
+use crate::operation::{heals, selective};
+use crate::run::Run;
+use crate::state::{Activity, Attempt, State};
+use model::{App, OperationPhase, Reason, Revision, Timestamp};
+
+/// How a sync ended.
+pub(crate) struct Verdict {
+    pub(crate) phase: OperationPhase,
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+    pub(crate) is_condemned: bool,
+}
+
+impl Verdict {
+    pub(crate) fn failed(reason: Reason, message: impl Into<String>, is_condemned: bool) -> Self {
+        Self { phase: OperationPhase::Failed, reason, message: message.into(), is_condemned }
+    }
+
+    /// Nothing could even be begun.
+    pub(crate) fn error(reason: Reason, message: impl Into<String>) -> Self {
+        Self { phase: OperationPhase::Error, reason, message: message.into(), is_condemned: false }
+    }
+
+    pub(crate) fn succeeded(message: &str) -> Self {
+        Self {
+            phase: OperationPhase::Succeeded,
+            reason: Reason::Synced,
+            message: message.into(),
+            is_condemned: false,
+        }
+    }
+}
+
+/// Ends a sync with a verdict.
+pub(crate) fn finish(
+    state: &mut State,
+    run: Run,
+    verdict: Verdict,
+    app: &App,
+    now: Timestamp,
+    out: &mut Vec<Effect>,
+) {
+    out.push(story(&run, &verdict, now));
+    // An operation that its author took away or replaced meanwhile was not handled: the same one may come again.
+    if run.operation().is_some() && run.operation() == app.operation.as_ref() {
+        state.handled.clone_from(&app.operation);
+    }
+    let hash = match run.mode() {
+        Mode::Real => run.desired.as_ref().map(|desired| desired.hash),
+        Mode::DryRun => state.tried().and_then(|tried| tried.hash),
+    };
+    remember(state, attempt(run, verdict, hash, now));
+    state.activity = Activity::Idle;
+}
+
+/// Ends what is under way because something newer takes over, or because it may not go on.
+pub(crate) fn supersede(state: &mut State, reason: Reason, now: Timestamp, out: &mut Vec<Effect>) {
+    let Some(run) = state.run().cloned() else { return };
+    out.push(note(Reason::Superseded, format!("the sync under way ends: {reason}"), Tone::Plain));
+    let has_begun = match &state.activity {
+        Activity::Applying(_) | Activity::Settling(_) | Activity::Waiting(..) => run.mode() == Mode::Real,
+        Activity::Idle | Activity::Preparing(_) | Activity::Planning(_) | Activity::Deleting(_) => false,
+    };
+    let operation = state.reported.as_ref().and_then(|report| report.operation.as_ref());
+    let was_told = operation.is_some_and(|operation| {
+        operation.phase == OperationPhase::Running && operation.started_at == run.started_at
+    });
+    // What began may have changed something, and what was told must not be seen running for ever.
+    if has_begun || was_told {
+        let verdict = Verdict::failed(Reason::Superseded, format!("superseded: {reason}"), false);
+        remember(state, attempt(run, verdict, None, now));
+    }
+    state.newest = state.newest.next();
+    state.activity = Activity::Idle;
+}
+
+fn attempt(run: Run, verdict: Verdict, hash: Option<model::DesiredHash>, now: Timestamp) -> Attempt {
+    Attempt {
+        hash,
+        revision: run.desired.as_ref().map_or_else(|| Revision::new(""), |desired| desired.revision.clone()),
+        phase: verdict.phase,
+        reason: verdict.reason,
+        message: verdict.message,
+        started_at: run.started_at,
+        finished_at: now,
+        retries: run.retries,
+        operation: run.operation().cloned(),
+        selective: selective(&run.cause),
+        heals: heals(&run.cause),
+        results: run.results,
+        is_condemned: verdict.is_condemned,
+        may_repeat: false,
+        was_blind: run.was_blind,
+        is_old: false,
+    }
+}
+
+/// Makes an attempt the last one. One that says little about the desired state leaves the word to the one before it.
+fn remember(state: &mut State, attempt: Attempt) {
+    let is_partial = attempt
+        .operation
+        .as_ref()
+        .is_some_and(|operation| operation.dry_run || !operation.resources.is_empty());
+    if is_partial {
+        if state.before.is_none() {
+            state.before = state.last.take().map(Box::new);
+        }
+    } else {
+        state.before = None;
+    }
+    state.last = Some(attempt);
+}
+
+fn story(run: &Run, verdict: &Verdict, now: Timestamp) -> Effect {
+    let subject =
+        run.desired.as_ref().map_or("sync".into(), |desired| format!("sync to {}", desired.revision.short()));
+    let took = now.since(run.started_at);
+    match verdict.phase {
+        OperationPhase::Succeeded => {
+            note(verdict.reason, format!("{subject} succeeded in {took}"), Tone::Plain)
+        }
+        OperationPhase::Failed
+        | OperationPhase::Error
+        | OperationPhase::Running
+        | OperationPhase::Terminating => {
+            note(verdict.reason, format!("{subject} failed after {took}: {}", verdict.message), Tone::Warning)
+        }
+    }
+}

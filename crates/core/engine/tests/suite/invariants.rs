@@ -1,0 +1,89 @@
+//! What holds after every step, whatever happened?
+
+use crate::words::effect;
+use engine::{Activity, Effect, Mode, State, read_only};
+use model::{App, ObjectKey, Timestamp};
+use std::collections::BTreeSet;
+
+/// Returns what is wrong with a step from `before` to `after`; empty if nothing is.
+pub(crate) fn broken(
+    before: &State,
+    after: &State,
+    effects: &[Effect],
+    app: &App,
+    now: Timestamp,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut check = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(what.to_owned());
+        }
+    };
+    let acts = effects.iter().filter(|effect| is_act(effect)).count();
+    let is_banned = !after.may_write
+        || !after.refused.is_empty()
+        || app.skip_reconcile
+        || !read_only(after, app).is_empty();
+    check(acts == 0 || !is_banned, "acts although it must not");
+    check(acts <= 1, "acts twice at once");
+    let syncs =
+        effects.iter().filter(|effect| matches!(effect, Effect::Apply { .. } | Effect::Prune { .. })).count();
+    check(syncs == 0 || app.deletion.is_none(), "syncs an Application that is being deleted");
+    check(syncs == 0 || matches!(after.activity, Activity::Applying(_)), "acts without remembering it");
+    let plans = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Plan { .. } | Effect::Prepare { .. }))
+        .count();
+    check(plans <= 1, "more than one run begins");
+    for effect in effects {
+        match effect {
+            Effect::Apply { sync, .. } | Effect::Plan { sync, .. } | Effect::Prepare { sync, .. } => {
+                check(*sync == after.newest, "asks in the name of an older sync");
+            }
+            Effect::Prune { sync, keys, .. } => {
+                check(*sync == after.newest, "deletes in the name of an older sync");
+                check(keys.iter().all(|key| extra(after).contains(key)), "deletes what is not extra");
+            }
+            Effect::WakeAt(at) => check(*at > now, "asks to be woken in the past"),
+            Effect::Report(report) => check(
+                after.may_write && !app.skip_reconcile && after.reported.as_ref() == Some(report),
+                "reports what it should not",
+            ),
+            Effect::Resolve
+            | Effect::Render { .. }
+            | Effect::Compare
+            | Effect::Cascade(_)
+            | Effect::Finalize
+            | Effect::Note(_) => {}
+        }
+    }
+    let twice = effects.iter().filter(|effect| matches!(effect, Effect::Report(_))).count();
+    check(twice <= 1, "reports twice at once");
+    check(after.newest >= before.newest, "counts backwards");
+    check(after.run().is_none_or(|run| run.id == after.newest), "an older sync is under way");
+    check(after.wake.is_none_or(|at| at > now), "waits for the past");
+    if !wrong.is_empty() {
+        wrong.extend(effects.iter().map(|told| format!("  > {}", effect(told))));
+    }
+    wrong
+}
+
+fn is_act(effect: &Effect) -> bool {
+    match effect {
+        Effect::Apply { mode, .. } | Effect::Prune { mode, .. } => *mode == Mode::Real,
+        Effect::Cascade(_) | Effect::Finalize => true,
+        Effect::Resolve
+        | Effect::Render { .. }
+        | Effect::Compare
+        | Effect::Prepare { .. }
+        | Effect::Plan { .. }
+        | Effect::WakeAt(_)
+        | Effect::Report(_)
+        | Effect::Note(_) => false,
+    }
+}
+
+fn extra(state: &State) -> BTreeSet<ObjectKey> {
+    let comparison = state.comparison.as_deref().filter(|comparison| comparison.is_complete);
+    comparison.into_iter().flat_map(model::Comparison::to_prune).cloned().collect()
+}

@@ -1,0 +1,247 @@
+//! What does every event do in every state? Each pair is taken once, under apps that permit everything and nothing.
+
+use crate::invariants::broken;
+use crate::words::{Story, app, event};
+use engine::{Activity, SourceView, State, step};
+use model::Seconds;
+use std::collections::BTreeSet;
+
+/// How each activity comes about.
+const ACTIVITIES: &[(&str, &str)] = &[
+    ("new", ""),
+    ("idle", "app auto prune heal; resolved a; rendered a; compared a: web=synced old=extra"),
+    ("preparing", "app auto prune heal op; resolved a; rendered a; compared a: web=out old=extra"),
+    ("prepared", "app auto prune heal op; resolved a; rendered a; compared a: web=out; prepared b"),
+    ("planning", "app auto prune heal; resolved a; rendered a; compared a: web=out old=extra"),
+    (
+        "applying",
+        "app auto prune heal; resolved a; rendered a; compared a: web=out old=extra; planned: apply web | prune old",
+    ),
+    (
+        "pruning",
+        "app auto prune heal; resolved a; rendered a; compared a: web=out old=extra; planned: prune old",
+    ),
+    (
+        "settling",
+        "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; done: web=created; \
+         compared a: web=synced/Progressing",
+    ),
+    (
+        "settling blind",
+        "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; done: web=created",
+    ),
+    (
+        "settling unconfirmed",
+        "app auto prune heal; resolved a; rendered a; compared a: pv=extra web=synced; planned: ask pv; \
+         compared a: pv=extra web=synced",
+    ),
+    (
+        "waiting",
+        "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; \
+         done: web=unavailable timeout; compared a: web=out",
+    ),
+    ("deleting", "app auto prune heal; resolved a; rendered a; compared a: web=synced; app auto deleted"),
+    (
+        "deleting again",
+        "app auto prune heal; resolved a; rendered a; compared a: web=synced; app auto deleted; cascaded: failed=x",
+    ),
+    (
+        "deleted",
+        "app auto prune heal; resolved a; rendered a; compared a: web=synced; app auto deleted; cascaded:",
+    ),
+    (
+        "pinned",
+        "app auto prune heal op at=b; resolved a; rendered a; compared a: web=out old=extra; prepared b; \
+         planned: apply web | prune old",
+    ),
+    ("refused", "app auto prune heal; resolved a; rendered a; compared a: web=out; refused: no such project"),
+    (
+        "condemned",
+        "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; done: web=invalid x",
+    ),
+];
+
+/// What the repository said last.
+const SOURCES: &[(&str, &str)] = &[
+    ("as it is", ""),
+    ("failing", "fails: no such branch"),
+    ("blinking", "blinks: timeout"),
+    ("invalid", "resolved c; invalid c: tab"),
+    ("unsupported", "resolved c; unsupported c: hook"),
+    ("rendering", "resolved c"),
+    ("other content", "resolved c; rendered c"),
+];
+
+const EVENTS: &[&str] = &[
+    "app",
+    "refused: no such project",
+    "resolved a",
+    "resolved b",
+    "resolved c",
+    "fails: no such branch",
+    "blinks: timeout",
+    "rendered a",
+    "rendered b",
+    "rendered c",
+    "rendered c: needs=hook",
+    "invalid c: tab",
+    "unsupported c: hook",
+    "compared a: web=out old=extra",
+    "compared a: web=synced old=synced",
+    "compared a: web=synced/Degraded old=extra incomplete",
+    "compared b: web=missing old=extra",
+    "compared c: web=extra",
+    "prepared a",
+    "prepared b: needs=hook",
+    "prepared nothing: no such tag",
+    "late prepared a",
+    "planned: apply web | prune old | ask pv",
+    "planned:",
+    "late planned: apply web | prune old",
+    "done: web=created",
+    "done: web=unavailable timeout",
+    "done: web=invalid no",
+    "late done: web=created",
+    "cascaded:",
+    "cascaded: left=x",
+    "cascaded: failed=x",
+    "live",
+    "ground",
+    "woke",
+    "allowed",
+    "forbidden",
+];
+
+const APPS: &[&str] = &[
+    "auto prune heal",
+    "manual",
+    "auto prune heal op prune",
+    "auto prune heal op at=b prune",
+    "auto op dry",
+    "auto prune heal refresh",
+    "auto hard-refresh",
+    "auto prune heal terminate",
+    "auto prune heal skip",
+    "auto prune heal needs=spec.sources",
+    "auto prune heal needs=spec.sources op prune",
+    "auto deleted",
+    "auto deleted=orphan",
+    "auto deleted needs=spec.sources",
+    "auto deleted skip",
+    "auto prune heal approved=9",
+    "auto prune heal branch=next",
+];
+
+fn lived(first: &str, second: &str) -> Story {
+    let mut story = Story::new();
+    for line in first.split(';').chain(second.split(';')).map(str::trim).filter(|line| !line.is_empty()) {
+        story.line(line);
+    }
+    story
+}
+
+fn name(state: &State) -> &'static str {
+    match &state.activity {
+        Activity::Idle => "idle",
+        Activity::Preparing(_) => "preparing",
+        Activity::Planning(_) => "planning",
+        Activity::Applying(_) => "applying",
+        Activity::Settling(_) => "settling",
+        Activity::Waiting(..) => "waiting",
+        Activity::Deleting(_) => "deleting",
+    }
+}
+
+fn source(state: &State) -> &'static str {
+    match &state.source {
+        SourceView::Unknown => "unknown",
+        SourceView::At(_) => "at",
+        SourceView::Failing(failure, _) if failure.is_transient => "blinking",
+        SourceView::Failing(..) => "failing",
+        SourceView::Invalid(..) => "invalid",
+        SourceView::Unsupported(..) => "unsupported",
+    }
+}
+
+#[test]
+fn every_event_in_every_state_keeps_the_invariants() {
+    let mut wrong = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    for (activity, first) in ACTIVITIES {
+        for (view, second) in SOURCES {
+            let story = lived(first, second);
+            seen.insert(name(&story.state));
+            seen.insert(source(&story.state));
+            for may_write in [true, false] {
+                for words in APPS {
+                    let app = app(words);
+                    for line in EVENTS {
+                        let mut state = story.state.clone();
+                        state.may_write = may_write;
+                        let now = story.now + Seconds::new(7);
+                        let event = event(line, &state);
+                        let (after, effects) = step(state.clone(), event.clone(), now, &app);
+                        let again = step(state.clone(), event, now, &app);
+                        let mut broken = broken(&state, &after, &effects, &app, now);
+                        if (&after, &effects) != (&again.0, &again.1) {
+                            broken.push("gives another result when repeated".into());
+                        }
+                        if !broken.is_empty() {
+                            wrong.insert(format!(
+                                "{activity}, {view}, {words}, writes {may_write}: {line}\n  {}",
+                                broken.join("\n  ")
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let first: Vec<&String> = wrong.iter().take(5).collect();
+    assert!(wrong.is_empty(), "{} pairs: {first:#?}", wrong.len());
+    for needed in [
+        "idle",
+        "preparing",
+        "planning",
+        "applying",
+        "settling",
+        "waiting",
+        "deleting",
+        "unknown",
+        "at",
+        "blinking",
+        "failing",
+        "invalid",
+        "unsupported",
+    ] {
+        assert!(seen.contains(needed), "no state is {needed}");
+    }
+}
+
+#[test]
+fn answers_for_an_older_sync_change_nothing() {
+    for (activity, first) in ACTIVITIES {
+        for line in ["planned: apply x | prune y", "done: x=created", "prepared c", "prepared nothing: x"] {
+            let mut story = lived(first, "");
+            story.state.newest = story.state.newest.next().next();
+            if let Some(run) = run_of(&mut story.state.activity) {
+                run.id = story.state.newest;
+            }
+            let (before, _) = step(story.state.clone(), event("woke", &story.state), story.now, &story.app);
+            let late = event(&format!("late {line}"), &before);
+            let (after, effects) = step(before.clone(), late, story.now, &story.app);
+            assert_eq!((after.run(), effects), (before.run(), Vec::new()), "{activity}: {line}");
+        }
+    }
+}
+
+fn run_of(activity: &mut Activity) -> Option<&mut engine::Run> {
+    match activity {
+        Activity::Idle | Activity::Deleting(_) => None,
+        Activity::Preparing(run)
+        | Activity::Planning(run)
+        | Activity::Applying(run)
+        | Activity::Settling(run)
+        | Activity::Waiting(run, _) => Some(run),
+    }
+}

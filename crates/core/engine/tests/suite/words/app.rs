@@ -1,0 +1,112 @@
+//! How do the tests speak of an app? `auto prune heal op prune dry`, one word per fact.
+
+use model::{
+    AddedFields, App, AppKey, Automated, Backoff, Cascade, Deletion, Destination, Directory, NotYet,
+    Operation, Refresh, ResourceSelector, Retry, Source, Timestamp,
+};
+
+/// Makes an app of words. `auto` alone has neither pruning nor self-heal; words after `op` are the operation's.
+pub(crate) fn app(words: &str) -> App {
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let (spec, operation) = match words.iter().position(|word| *word == "op") {
+        Some(at) => (&words[..at], Some(&words[at + 1..])),
+        None => (&words[..], None),
+    };
+    let mut app = plain();
+    for word in spec {
+        change(&mut app, word);
+    }
+    app.operation = operation.map(read_operation);
+    app
+}
+
+fn change(app: &mut App, word: &str) {
+    let (word, value) = word.split_once('=').unwrap_or((word, ""));
+    match word {
+        "auto" => {
+            app.automated.get_or_insert_default();
+        }
+        "prune" => app.automated.get_or_insert_default().prune = true,
+        "heal" => app.automated.get_or_insert_default().self_heal = true,
+        "allow-empty" => app.automated.get_or_insert_default().allow_empty = true,
+        "limit" => {
+            let limit = value.parse().expect("a number");
+            app.retry = Some(Retry { limit, backoff: Backoff::default() });
+        }
+        "needs" => app.not_yet.push(NotYet { field: value.into() }),
+        "refresh" => app.refresh = Some(Refresh::Normal),
+        "hard-refresh" => app.refresh = Some(Refresh::Hard),
+        "terminate" => app.terminate = true,
+        "skip" => app.skip_reconcile = true,
+        "approved" => app.deletion_approved = Some(seconds(value)),
+        "deleted" => {
+            let cascade = match value {
+                "background" => Cascade::Background,
+                "orphan" => Cascade::Orphan,
+                _ => Cascade::Foreground,
+            };
+            app.deletion = Some(Deletion { requested_at: Timestamp::from_millis(0), cascade });
+        }
+        "branch" => app.source.target_revision = value.into(),
+        "manual" => {}
+        other => panic!("no such word: {other}"),
+    }
+}
+
+fn seconds(text: &str) -> Timestamp {
+    Timestamp::from_millis(text.parse::<i64>().expect("seconds") * 1000)
+}
+
+fn read_operation(words: &[&str]) -> Operation {
+    let mut operation = Operation::default();
+    for word in words {
+        let (word, value) = word.split_once('=').unwrap_or((word, ""));
+        match word {
+            "prune" => operation.prune = true,
+            "dry" => operation.dry_run = true,
+            "at" => operation.revision = value.into(),
+            "by" => operation.username = value.into(),
+            "limit" => operation.retry_limit = Some(value.parse().expect("a number")),
+            "needs" => operation.not_yet.push(NotYet { field: value.into() }),
+            "only" => operation.resources.push(ResourceSelector {
+                group: String::new(),
+                kind: "ConfigMap".into(),
+                namespace: String::new(),
+                name: value.into(),
+            }),
+            other => panic!("no such word: {other}"),
+        }
+    }
+    operation
+}
+
+fn plain() -> App {
+    App {
+        key: AppKey::new("argocd", "shop"),
+        uid: "uid".into(),
+        project: "default".into(),
+        source: Source {
+            repo_url: "https://example.com/shop".into(),
+            path: "app".into(),
+            target_revision: "main".into(),
+            directory: Directory::default(),
+        },
+        destination: Destination { server: String::new(), name: "in-cluster".into(), namespace: "ns".into() },
+        automated: None::<Automated>,
+        create_namespace: false,
+        prune_disabled: false,
+        delete_disabled: false,
+        retry: None,
+        ignore_differences: Vec::new(),
+        history_limit: 10,
+        added_fields: AddedFields::Keep,
+        sync_deadline: None,
+        not_yet: Vec::new(),
+        operation: None,
+        terminate: false,
+        refresh: None,
+        skip_reconcile: false,
+        deletion: None,
+        deletion_approved: None,
+    }
+}

@@ -1,0 +1,217 @@
+//! How do the tests speak of what happens? `compared a: web=out/Healthy old=extra`, one event per line.
+
+use super::{hash, revision};
+use engine::{Attempt, CascadePass, Desired, Event, SourceFailure, State, Writes};
+use model::{
+    Comparison, ErrorClass, Health, HealthStatus, NotYet, ObjectKey, ObjectOutcome, ObjectResult,
+    ObjectStatus, OperationPhase, Problem, Reason, Seconds, SyncId, SyncStatus, Timestamp, digest,
+};
+use plan::{Plan, Stage};
+use std::sync::Arc;
+
+/// Names an object.
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new("", "ConfigMap", "ns", name)
+}
+
+/// Reads an event. Answers are given to the newest sync unless the line begins with `late`, which answers the first.
+pub(crate) fn event(line: &str, state: &State) -> Event {
+    let (line, sync) = match line.strip_prefix("late ") {
+        Some(rest) => (rest, SyncId(1)),
+        None => (line, state.newest),
+    };
+    let (head, tail) = line.split_once(':').map_or((line, ""), |(head, tail)| (head, tail.trim()));
+    let mut words = head.split_whitespace();
+    let verb = words.next().expect("a verb");
+    let name = words.next().unwrap_or_default();
+    match verb {
+        "app" => Event::AppChanged,
+        "refused" => Event::Refused(vec![Problem::new(tail)]),
+        "resolved" => Event::Resolved(revision(name)),
+        "fails" => Event::SourceFailed(SourceFailure { message: tail.into(), is_transient: false }),
+        "blinks" => Event::SourceFailed(SourceFailure { message: tail.into(), is_transient: true }),
+        "rendered" => Event::Rendered(desired(name, tail)),
+        "invalid" => Event::RenderFailed { revision: revision(name), problems: vec![Problem::new(tail)] },
+        "unsupported" => Event::Unsupported { revision: revision(name), not_yet: needs(tail) },
+        "compared" => Event::Compared(Arc::new(comparison(name, tail))),
+        "prepared" if name == "nothing" => Event::Prepared { sync, desired: Err(tail.into()) },
+        "prepared" => Event::Prepared { sync, desired: Ok(desired(name, tail)) },
+        "planned" => Event::Planned { sync, plan: plan(tail) },
+        "done" => Event::StageDone { sync, results: tail.split(", ").map(result).collect() },
+        "cascaded" => Event::Cascaded(pass(tail)),
+        "live" => Event::LiveChanged,
+        "ground" => Event::GroundChanged,
+        "woke" => Event::Woke,
+        "allowed" => Event::Writes(Writes::Allowed),
+        "forbidden" => Event::Writes(Writes::Forbidden),
+        other => panic!("no such event: {other}"),
+    }
+}
+
+fn needs(text: &str) -> Vec<NotYet> {
+    text.split_whitespace().map(|field| NotYet { field: field.into() }).collect()
+}
+
+/// Makes what Git wants. The revision `b-2` has the content of `b`; `needs=x` and `repeats=x` say what is odd.
+fn desired(name: &str, words: &str) -> Arc<Desired> {
+    let content = name.split('-').next().unwrap_or_default();
+    let all = |prefix: &str| -> Vec<String> {
+        words.split_whitespace().filter_map(|word| word.strip_prefix(prefix)).map(Into::into).collect()
+    };
+    Arc::new(Desired {
+        revision: revision(name),
+        hash: hash(content),
+        n_objects: 1,
+        source_type: "Directory".into(),
+        progress_deadline: all("rollout=")
+            .first()
+            .map_or(Seconds::ZERO, |s| Seconds::new(s.parse().expect("s"))),
+        not_yet: all("needs=").into_iter().map(|field| NotYet { field }).collect(),
+        repeated: all("repeats="),
+    })
+}
+
+/// Makes a comparison of `name=status[/health]`; `incomplete`, `unsettled` and `progress=n` are about the whole.
+fn comparison(name: &str, words: &str) -> Comparison {
+    let mut comparison = Comparison {
+        hash: hash(name),
+        objects: Vec::new(),
+        sync: SyncStatus::Synced,
+        health: Health::healthy(),
+        is_complete: true,
+        is_settled: true,
+        progress: digest(b"0"),
+        shared: Vec::new(),
+        images: Vec::new(),
+    };
+    for word in words.split_whitespace() {
+        match word.split_once('=') {
+            None if word == "incomplete" => comparison.is_complete = false,
+            None if word == "unsettled" => comparison.is_settled = false,
+            Some(("progress", value)) => comparison.progress = digest(value.as_bytes()),
+            Some(("shared", value)) => comparison.shared.push(value.into()),
+            Some((name, status)) => comparison.objects.push(object(name, status)),
+            None => panic!("no such word: {word}"),
+        }
+    }
+    comparison.objects.sort_by(|a, b| a.key.cmp(&b.key));
+    let statuses: Vec<SyncStatus> = comparison.objects.iter().filter_map(|o| o.sync).collect();
+    comparison.sync = [SyncStatus::OutOfSync, SyncStatus::Unknown]
+        .into_iter()
+        .find(|status| statuses.contains(status))
+        .unwrap_or(if comparison.is_complete { SyncStatus::Synced } else { SyncStatus::Unknown });
+    let worst = comparison.objects.iter().filter_map(|o| o.health.as_ref()).map(|h| h.status).max();
+    comparison.health = Health::new(worst.unwrap_or(HealthStatus::Healthy), "");
+    comparison
+}
+
+fn object(name: &str, status: &str) -> ObjectStatus {
+    let (status, health) = status.split_once('/').map_or((status, None), |(s, h)| (s, Some(h)));
+    let sync = match status {
+        "synced" => SyncStatus::Synced,
+        "out" | "missing" | "extra" => SyncStatus::OutOfSync,
+        "unknown" | "refused" => SyncStatus::Unknown,
+        other => panic!("no such status: {other}"),
+    };
+    let health = health.map(|text| {
+        let (word, message) = text.split_once('~').unwrap_or((text, ""));
+        Health::new(HealthStatus::parse(word).expect("a health status"), message.replace('_', " "))
+    });
+    ObjectStatus {
+        key: key(name),
+        version: "v1".into(),
+        sync: Some(sync),
+        health,
+        is_live: status != "missing",
+        requires_pruning: status == "extra",
+        requires_confirmation: false,
+        refused: if status == "refused" { "belongs to another app".into() } else { String::new() },
+    }
+}
+
+/// Makes a plan of `apply x y | prune z | skip k | ask p`.
+fn plan(text: &str) -> Plan {
+    let mut plan = Plan::default();
+    for part in text.split('|').map(str::trim).filter(|part| !part.is_empty()) {
+        let mut words = part.split_whitespace();
+        let verb = words.next().expect("a verb");
+        let keys: Vec<ObjectKey> = words.map(key).collect();
+        match verb {
+            "apply" => plan.stages.push(Stage { keys }),
+            "prune" => plan.prunes.push(Stage { keys }),
+            "ask" => plan.unconfirmed.extend(keys),
+            "skip" => plan.skipped.extend(keys.into_iter().map(|key| ObjectResult {
+                key,
+                version: "v1".into(),
+                outcome: ObjectOutcome::PruneSkipped("ignored (requires pruning)".into()),
+                images: Vec::new(),
+            })),
+            other => panic!("no such part: {other}"),
+        }
+    }
+    plan
+}
+
+/// Makes a result of `name=outcome`, where failures are `class message`.
+fn result(text: &str) -> ObjectResult {
+    let (name, outcome) = text.trim().split_once('=').expect("name=outcome");
+    let (word, message) = outcome.split_once(' ').unwrap_or((outcome, ""));
+    let failed = |class| ObjectOutcome::Failed(class, message.into());
+    let outcome = match word {
+        "created" => ObjectOutcome::Created,
+        "configured" => ObjectOutcome::Configured,
+        "unchanged" => ObjectOutcome::Unchanged,
+        "pruned" => ObjectOutcome::Pruned,
+        "unavailable" => failed(ErrorClass::Unavailable),
+        "nokind" => failed(ErrorClass::NoSuchKind),
+        "invalid" => failed(ErrorClass::Invalid),
+        other => panic!("no such outcome: {other}"),
+    };
+    ObjectResult { key: key(name), version: "v1".into(), outcome, images: Vec::new() }
+}
+
+fn pass(text: &str) -> CascadePass {
+    let all = |prefix: &str| -> Vec<String> {
+        text.split_whitespace().filter_map(|word| word.strip_prefix(prefix)).map(Into::into).collect()
+    };
+    CascadePass {
+        remaining: all("left="),
+        unconfirmed: all("asks="),
+        failed: all("failed="),
+        is_complete: !text.contains("incomplete"),
+    }
+}
+
+/// Makes what a status remembers of `phase name`, such as `Running a`; nothing of nothing.
+pub(crate) fn remembered(text: &str, now: Timestamp) -> Option<Attempt> {
+    let (phase, rest) = text.split_once(' ')?;
+    let mut words = rest.split_whitespace();
+    let name = words.next().expect("a revision");
+    let mut attempt = Attempt {
+        hash: Some(hash(name.split('-').next().unwrap_or_default())),
+        revision: revision(name),
+        phase: OperationPhase::parse(phase).expect("a phase"),
+        reason: Reason::Synced,
+        message: "as the status says".into(),
+        started_at: now,
+        finished_at: now,
+        retries: 0,
+        results: Vec::new(),
+        operation: None,
+        selective: Vec::new(),
+        heals: 0,
+        is_condemned: false,
+        may_repeat: false,
+        was_blind: false,
+        is_old: true,
+    };
+    for word in words {
+        match word {
+            "condemned" => attempt.is_condemned = true,
+            "hashless" => attempt.hash = None,
+            "dry" => attempt.operation.get_or_insert_default().dry_run = true,
+            other => panic!("no such word: {other}"),
+        }
+    }
+    Some(attempt)
+}
