@@ -1,14 +1,28 @@
 //! What do the metrics say? Argo CD's names where they mean the same, ours under `tautline_`.
 
 use crate::agent::Agent;
+use crate::metrics::Metrics;
 use api::metrics::{self, Family, Kind, Number, Sample};
+use cluster::Cluster;
 use serde_json::Value;
 
-/// Writes all metrics as Prometheus text.
+/// Writes what the loop knows.
 pub(crate) fn text(agent: &Agent) -> String {
-    let m = &agent.metrics;
     metrics::render(&[
         info(agent),
+        family(
+            "tautline_live_objects",
+            "Objects of which a digest is kept.",
+            Kind::Gauge,
+            vec![sample(Vec::new(), agent.live.len() as u64)],
+        ),
+        ages(agent),
+    ])
+}
+
+/// Writes what is counted wherever it happens: the loop need not turn for it to be up to date.
+pub(crate) fn counters(m: &Metrics, cluster: &Cluster) -> String {
+    metrics::render(&[
         counter(
             "tautline_renders_total",
             "Revisions rendered for an app, caches not counted.",
@@ -23,14 +37,7 @@ pub(crate) fn text(agent: &Agent) -> String {
             "Events dropped because too many were under way.",
             m.events_dropped.get(),
         ),
-        family(
-            "tautline_live_objects",
-            "Objects of which a digest is kept.",
-            Kind::Gauge,
-            vec![sample(Vec::new(), agent.live.len() as u64)],
-        ),
-        requests(agent),
-        ages(agent),
+        requests(cluster),
     ])
 }
 
@@ -54,9 +61,8 @@ fn info(agent: &Agent) -> Family {
     family("argocd_app_info", "Information about application.", Kind::Gauge, samples.collect())
 }
 
-fn requests(agent: &Agent) -> Family {
-    let samples = agent
-        .cluster
+fn requests(cluster: &Cluster) -> Family {
+    let samples = cluster
         .requests()
         .into_iter()
         .map(|(verb, kind, count)| sample(vec![("verb", verb.to_owned()), ("kind", kind)], count));

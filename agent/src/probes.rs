@@ -2,9 +2,11 @@
 
 use crate::agent::Agent;
 use crate::live::Sight;
+use crate::metrics::Metrics;
 use api::Readiness;
+use cluster::Cluster;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -22,12 +24,23 @@ pub(crate) struct Pulse {
 pub(crate) struct Shared {
     turned: Mutex<Instant>,
     metrics: Mutex<String>,
+    counters: OnceLock<(Metrics, Cluster)>,
 }
 
 impl Shared {
-    /// Returns the metrics as the loop last wrote them.
+    /// Returns the metrics: counters as they are, the rest as the loop last wrote it.
     pub(crate) fn metrics(&self) -> String {
-        self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut text = self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((metrics, cluster)) = self.counters.get() {
+            text.push_str(&crate::exposition::counters(metrics, cluster));
+        }
+        text
+    }
+
+    /// Names what is counted, once it is known.
+    pub(crate) fn count(&self, metrics: Metrics, cluster: Cluster) {
+        // Set once per process; there is nothing to replace.
+        drop(self.counters.set((metrics, cluster)));
     }
 
     /// Returns whether the loop turned lately.
@@ -41,8 +54,11 @@ impl Pulse {
     pub(crate) fn new() -> (Self, watch::Receiver<Readiness>, Arc<Shared>) {
         let starting = Readiness { ready: false, alive: true, reasons: vec!["starting".into()] };
         let (readiness, receiver) = watch::channel(starting);
-        let shared =
-            Arc::new(Shared { turned: Mutex::new(Instant::now()), metrics: Mutex::new(String::new()) });
+        let shared = Arc::new(Shared {
+            turned: Mutex::new(Instant::now()),
+            metrics: Mutex::new(String::new()),
+            counters: OnceLock::new(),
+        });
         (Self { readiness, shared: Arc::clone(&shared), next_metrics: Instant::now() }, receiver, shared)
     }
 

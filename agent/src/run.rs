@@ -34,7 +34,7 @@ pub(crate) async fn run(
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> anyhow::Result<()> {
     let (pulse, readiness, shared) = Pulse::new();
-    let probes = serve_probes(&config, readiness, shared, shutdown.clone()).await?;
+    let probes = serve_probes(&config, readiness, Arc::clone(&shared), shutdown.clone()).await?;
     let (requests, calls) = mpsc::channel(64);
     let serving = api::serve(config.listen, requests, shutdown.clone())
         .await
@@ -65,6 +65,7 @@ pub(crate) async fn run(
     let (held, lease) = cluster.hold_lease(lease);
     forward(&inputs, hints.1, calls, held);
     let mut agent = assemble(config, cluster, sources, first, inputs, watch_events);
+    shared.count(agent.metrics.clone(), agent.cluster.clone());
     agent.watcher = hints.0;
     agent.open_own_watches();
     let recorded: Vec<_> = agent.kinds.known().cloned().collect();
