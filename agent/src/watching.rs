@@ -409,7 +409,10 @@ impl Agent {
                 self.settings.drop_project(&key.name);
                 true
             }
-            WatchEvent::Listed => self.settings_listed(|settings| &mut settings.has_projects),
+            WatchEvent::Listed => {
+                self.settings_listed(|settings| &mut settings.has_projects);
+                false
+            }
             WatchEvent::Undecodable { name, sentence, .. } => {
                 tracing::warn!(
                     project = name,
@@ -442,7 +445,10 @@ impl Agent {
                 self.settings.drop_secret(&key);
                 true
             }
-            WatchEvent::Listed => self.settings_listed(|settings| &mut settings.has_secrets),
+            WatchEvent::Listed => {
+                self.settings_listed(|settings| &mut settings.has_secrets);
+                false
+            }
             WatchEvent::Undecodable { name, .. } => {
                 tracing::warn!(secret = name, "the repository Secret cannot be read; the previous one stays");
                 false
@@ -463,9 +469,7 @@ impl Agent {
             WatchEvent::Object(object, _) => self.settings.put_config(Some(&object)),
             WatchEvent::Deleted(..) => self.settings.put_config(None),
             WatchEvent::Listed => {
-                if self.settings_listed(|settings| &mut settings.has_config) {
-                    self.read_all_apps();
-                }
+                self.settings_listed(|settings| &mut settings.has_config);
                 Vec::new()
             }
             WatchEvent::Undecodable { sentence, .. } => vec![sentence.to_owned()],
@@ -477,11 +481,13 @@ impl Agent {
         }
     }
 
-    /// Marks a list of settings as read; returns whether that made them ready.
-    fn settings_listed(&mut self, which: impl Fn(&mut crate::settings::Settings) -> &mut bool) -> bool {
+    /// Marks a list of settings as read; with the last of them the Applications are read.
+    fn settings_listed(&mut self, which: impl Fn(&mut crate::settings::Settings) -> &mut bool) {
         let was_ready = self.settings.is_ready();
         *which(&mut self.settings) = true;
-        !was_ready && self.settings.is_ready()
+        if !was_ready && self.settings.is_ready() {
+            self.read_all_apps();
+        }
     }
 
     fn read_all_apps(&mut self) {
