@@ -1,7 +1,9 @@
 //! How does a person get the control plane that the tests use?
 
+mod trying;
+
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let matches = command().get_matches();
     let result = match matches.subcommand() {
         Some(("up", matches)) => up(matches),
+        Some(("try", _)) => stop_signal().and_then(|stop| trying::run(&stop)),
         _ => bin(),
     };
     match result {
@@ -53,13 +56,19 @@ fn command() -> Command {
              its servers end and its data goes; nothing else is touched.",
         )
         .arg(nodes);
+    let try_it = Command::new("try")
+        .about("Starts a control plane, a sample repository and the agent, and says what to try")
+        .long_about(
+            "Builds the agent, starts a control plane on free ports, a sample Git repository, and the agent with one \
+             Application; prints what to try and shows the agent's log until Ctrl-C. Then everything ends and its data goes.",
+        );
     let bin = Command::new("bin")
         .about("Builds the programs that are missing and prints the folder that holds them")
         .long_about(
             "Builds the programs that are missing and prints the folder that holds them, kubectl among them. Nothing \
              else goes to standard output: PATH=\"$(cargo run -q -p lab -- bin):$PATH\"",
         );
-    Command::new("lab").about(ABOUT).after_help(MORE).subcommand_required(true).subcommands([up, bin])
+    Command::new("lab").about(ABOUT).after_help(MORE).subcommand_required(true).subcommands([try_it, up, bin])
 }
 
 #[expect(clippy::print_stdout, reason = "the folder is what the caller asked for")]
@@ -70,13 +79,7 @@ fn bin() -> Result<()> {
 
 #[expect(clippy::print_stdout, reason = "what to try is what the caller asked for")]
 fn up(matches: &ArgMatches) -> Result<()> {
-    // Before the first server starts, so that Ctrl-C cleans up from then on.
-    let (sender, stop) = mpsc::channel();
-    let on_signal = move || {
-        // Nobody listens any more once the lab has begun to end.
-        let _ = sender.send(());
-    };
-    ctrlc::set_handler(on_signal).context("listen for Ctrl-C")?;
+    let stop = stop_signal()?;
     let nodes = matches.get_one::<u16>("nodes").copied().unwrap_or_default();
     let programs = lab::programs()?;
     let begin = Instant::now();
@@ -105,6 +108,17 @@ The tag of an image chooses what its pods do; `cargo run -p lab -- help` has the
     drop(lab);
     println!("The control plane has ended.");
     Ok(())
+}
+
+/// Returns what says that Ctrl-C was pressed; called before the first server starts, so that Ctrl-C cleans up from then on.
+fn stop_signal() -> Result<Receiver<()>> {
+    let (sender, stop) = mpsc::channel();
+    let on_signal = move || {
+        // Nobody listens any more once the lab has begun to end.
+        let _ = sender.send(());
+    };
+    ctrlc::set_handler(on_signal).context("listen for Ctrl-C")?;
+    Ok(stop)
 }
 
 #[expect(clippy::print_stderr, reason = "a command says why it failed")]

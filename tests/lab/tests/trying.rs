@@ -1,0 +1,126 @@
+//! Does what `lab try` prints work, line by line?
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, in its helpers as well")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// What a line brings about in a moment: part of the line, an object, a path in it, its value.
+const PROMISES: &[(&str, &str, &str, &str)] = &[
+    ("a third one", "deployment/web -n shop", ".spec.replicas", "3"),
+    ("--replicas=9", "deployment/web -n shop", ".spec.replicas", "3"),
+    ("good night", "application/shop -n argocd", ".status.sync.status", "OutOfSync"),
+    ("/sync", "application/shop -n argocd", ".status.sync.status", "Synced"),
+    ("a bad image", "application/shop -n argocd", ".status.health.status", "Progressing"),
+];
+
+/// A running `lab try`, and what it printed.
+struct Try {
+    child: Child,
+    commands: Vec<String>,
+    kubeconfig: String,
+    path: String,
+    repository: PathBuf,
+}
+
+impl Try {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lab"))
+            .arg("try")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+        let mut commands = Vec::new();
+        for line in lines {
+            commands.extend(line.strip_prefix("  ").map(str::to_owned));
+            // The last line: afterwards nothing more comes until the end.
+            if line.ends_with("/readyz") {
+                break;
+            }
+        }
+        assert!(commands.len() > 10, "printed only {commands:?}");
+        let export = commands.remove(0);
+        let (kubeconfig, path) =
+            export.strip_prefix("export KUBECONFIG=").unwrap().split_once(" PATH=").unwrap();
+        let path = path.strip_suffix(":$PATH").unwrap().to_owned();
+        let repository = PathBuf::from(commands.remove(0).strip_prefix("cd ").unwrap());
+        Self { kubeconfig: kubeconfig.to_owned(), path, child, commands, repository }
+    }
+
+    fn shell(&self, command: &str) -> String {
+        let path = format!("{}:{}", self.path, std::env::var("PATH").unwrap());
+        let output = Command::new("sh")
+            .args(["-c", command])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("PATH", path)
+            .current_dir(&self.repository)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{command}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    fn wait_for(&self, object: &str, path: &str, value: &str) {
+        self.shell(&format!("kubectl wait {object} --for=jsonpath='{{{path}}}'={value} --timeout=60s"));
+    }
+}
+
+/// Does what a printed `curl` line does; curl need not be installed where the tests run.
+fn curl(command: &str) -> String {
+    let address = command.split_whitespace().find_map(|word| word.strip_prefix("http://")).unwrap();
+    let (host, path) = address.split_once('/').unwrap();
+    let method = if command.contains("-X POST") { "POST" } else { "GET" };
+    let headers: Vec<&str> = command.split('\'').filter(|quoted| quoted.contains(": ")).collect();
+    let headers = headers.iter().map(|header| [header, "\r\n"].concat()).collect::<String>();
+    let body = if method == "POST" { "{}" } else { "" };
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "{method} /{path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{command}: {answer}");
+    answer
+}
+
+#[test]
+fn every_printed_line_does_what_the_text_says() {
+    let mut trial = Try::start();
+    let mut done = Vec::new();
+    for command in &trial.commands {
+        let text = if command.starts_with("curl") { curl(command) } else { trial.shell(command) };
+        if let Some((_, object, path, value)) = PROMISES.iter().find(|(part, ..)| command.contains(part)) {
+            trial.wait_for(object, path, value);
+        }
+        done.push((command.as_str(), text));
+    }
+    let said = |part: &str| {
+        let found = done.iter().find(|(command, _)| command.contains(part));
+        found.map_or_else(|| panic!("no line with {part}"), |(_, text)| text.as_str())
+    };
+    assert!(said("get applications -A").contains("Synced        Healthy"));
+    assert!(
+        said("/drift").contains("\"good morning\" in Git, \"good night\" live (kubectl-patch"),
+        "{}",
+        said("/drift")
+    );
+    assert!(said("/metrics").contains("argocd_app_info{"));
+    assert!(said("/readyz").ends_with("ok\n"));
+
+    let interrupt = Command::new("kill").args(["-INT", &trial.child.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    assert!(trial.child.wait().unwrap().success());
+    let mut log = String::new();
+    // Read to its end, which comes when everything that was started has ended.
+    trial.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("tautline stops"), "{log}");
+    assert!(!trial.repository.exists());
+}
