@@ -39,6 +39,9 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
     for message in state.current().into_iter().flat_map(|(_, comparison)| &comparison.shared) {
         add(ConditionKind::SharedResourceWarning, message.clone());
     }
+    for message in state.current().into_iter().flat_map(|(_, comparison)| &comparison.unseen) {
+        add(ConditionKind::ComparisonError, format!("Failed to load live state: {message}"));
+    }
     for message in deletion::obstacles(state, app) {
         add(ConditionKind::DeletionError, message);
     }

@@ -151,11 +151,13 @@ impl Run {
             Cause::Operation(operation) if operation.prune && self.is_full() => {
                 Prune::Person(self.started_at)
             }
-            Cause::Operation(_) | Cause::SelfHeal(..) => Prune::No,
-            Cause::NewDesired if app.automated.is_some_and(|automated| automated.prune) => {
+            Cause::Operation(_) => Prune::No,
+            Cause::NewDesired | Cause::SelfHeal(..)
+                if app.automated.is_some_and(|automated| automated.prune) =>
+            {
                 Prune::Automated(self.started_at)
             }
-            Cause::NewDesired => Prune::No,
+            Cause::NewDesired | Cause::SelfHeal(..) => Prune::No,
         }
     }
 
@@ -171,11 +173,23 @@ impl Run {
             | ObjectOutcome::Unchanged
             | ObjectOutcome::Pruned => true,
         });
+        let is_heal = matches!(self.cause, Cause::SelfHeal(..));
         // A selective sync says nothing about what it was not asked for.
-        if self.is_full() {
+        if self.is_full() || is_heal {
             self.record(plan.skipped);
         }
-        self.unconfirmed = plan.unconfirmed;
+        if is_heal {
+            // Drift is not left standing until a person consents to something else.
+            let left = plan.unconfirmed.into_iter().map(|key| ObjectResult {
+                key,
+                version: String::new(),
+                outcome: ObjectOutcome::PruneSkipped("ignored (requires confirmation)".into()),
+                images: Vec::new(),
+            });
+            self.record(left.collect());
+        } else {
+            self.unconfirmed = plan.unconfirmed;
+        }
         self.was_blind = before.is_some_and(|comparison| !comparison.is_complete);
         let healthy =
             |o: &&model::ObjectStatus| o.health.as_ref().is_some_and(|h| h.status == HealthStatus::Healthy);
@@ -186,6 +200,18 @@ impl Run {
             if let Step::Prune(keys) = step {
                 self.leaving.extend(keys.iter().cloned());
             }
+        }
+    }
+
+    /// Returns whether a self-heal turned out to be about nothing but extra objects that there is a reason to leave.
+    pub fn heals_nothing(&self) -> bool {
+        let was_left = |key: &ObjectKey| {
+            let is_left = |result: &ObjectResult| matches!(result.outcome, ObjectOutcome::PruneSkipped(_));
+            self.results.iter().any(|result| result.key == *key && is_left(result))
+        };
+        match &self.cause {
+            Cause::SelfHeal(keys, _) => self.steps.is_empty() && keys.iter().all(was_left),
+            Cause::NewDesired | Cause::Operation(_) => false,
         }
     }
 

@@ -192,6 +192,10 @@ impl State {
         self.before.as_deref().or(self.last.as_ref())
     }
 
+    pub(crate) fn tried_mut(&mut self) -> Option<&mut Attempt> {
+        self.before.as_deref_mut().or(self.last.as_mut())
+    }
+
     /// Returns the sync under way.
     pub fn run(&self) -> Option<&Run> {
         match &self.activity {

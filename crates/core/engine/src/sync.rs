@@ -78,13 +78,9 @@ fn begin(state: &mut State, cause: Cause, app: &App, now: Timestamp, out: &mut V
         return;
     }
     state.desired.clone_into(&mut run.desired);
-    let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short()).to_owned();
-    if let Cause::SelfHeal(keys, _) = &run.cause {
-        let names = keys.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let story = format!("{} drifted objects go back to {revision}: {names}", keys.len());
-        out.push(note(Reason::SelfHeal, story, Tone::Warning));
-    } else {
+    if run.cause == Cause::NewDesired {
         resume(state, &mut run);
+        let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short());
         out.push(note(Reason::NewRevision, format!("sync to {revision} begins"), Tone::Plain));
     }
     make_plan(state, run, app, out);
@@ -197,6 +193,22 @@ pub(crate) fn planned(
     }
     let mut run = run.clone();
     run.take_plan(plan, state.comparison.as_deref());
+    if run.heals_nothing() {
+        // Nobody needs to hear of it, and it is not tried again.
+        state.activity = Activity::Idle;
+        if let Some(tried) = state.tried_mut() {
+            tried.results.extend(run.results);
+        }
+        return;
+    }
+    if let Cause::SelfHeal(keys, _) = &run.cause
+        && run.retries == 0
+    {
+        let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short());
+        let names = keys.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let story = format!("{} drifted objects go back to {revision}: {names}", keys.len());
+        out.push(note(Reason::SelfHeal, story, Tone::Warning));
+    }
     go_on(state, run, now, app, out);
 }
 

@@ -3,7 +3,9 @@
 use crate::retry;
 use crate::run::Cause;
 use crate::state::{Attempt, SourceView, State};
-use model::{App, Automated, Comparison, OperationPhase, Reason, SyncStatus, Timestamp};
+use model::{
+    App, Automated, Comparison, ObjectKey, ObjectOutcome, OperationPhase, Reason, SyncStatus, Timestamp,
+};
 use std::collections::BTreeSet;
 
 /// What an app wants now.
@@ -24,7 +26,7 @@ pub(crate) fn ban(state: &State, app: &App) -> Option<Reason> {
     } else if app.deletion.is_some() {
         Some(Reason::Deleted)
     } else if app.skip_reconcile {
-        Some(Reason::Requested)
+        Some(Reason::SpecChanged)
     } else if !read_only(state, app).is_empty() {
         Some(Reason::NotYet)
     } else {
@@ -89,6 +91,19 @@ fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp
     }
 }
 
+/// Returns what self-heal corrects: what it applies and, as Argo CD does, what it prunes, save what the last attempt had
+/// reason to leave alone.
+fn drifted(last: &Attempt, automated: Automated, comparison: &Comparison) -> BTreeSet<ObjectKey> {
+    let was_left = |key: &ObjectKey| {
+        last.results
+            .iter()
+            .any(|result| result.key == *key && matches!(result.outcome, ObjectOutcome::PruneSkipped(_)))
+    };
+    let may_prune = automated.prune && comparison.is_complete;
+    let extra = comparison.to_prune().filter(|key| may_prune && !was_left(key));
+    comparison.to_apply().chain(extra).cloned().collect()
+}
+
 fn after_attempt(
     last: &Attempt,
     automated: Automated,
@@ -106,7 +121,7 @@ fn after_attempt(
             if unseen_prunes && automated.prune {
                 return Wish::Sync(Cause::NewDesired);
             }
-            let drifted: BTreeSet<_> = comparison.to_apply().cloned().collect();
+            let drifted = drifted(last, automated, comparison);
             if !automated.self_heal || drifted.is_empty() {
                 return Wish::Nothing;
             }
@@ -116,8 +131,9 @@ fn after_attempt(
             if at <= now { Wish::Sync(Cause::SelfHeal(drifted, heals + 1)) } else { Wish::Later(at) }
         }
         OperationPhase::Failed | OperationPhase::Error => {
-            // Attempts of an earlier life and exhausted hour-long ones: what holds passes, so it is tried again.
-            match retry::next_attempt(app, last.operation.as_ref(), last.retries, last.finished_at) {
+            // Attempts of an earlier life, of people, and exhausted hour-long ones: what holds passes, so it is tried
+            // again. How often auto-sync tries is the spec's word, whoever tried before.
+            match retry::next_attempt(app, None, last.retries, last.finished_at) {
                 Some(at) if at <= now => Wish::Sync(Cause::NewDesired),
                 Some(at) => Wish::Later(at),
                 None if last.may_repeat => Wish::Sync(Cause::NewDesired),

@@ -60,7 +60,7 @@ pub(crate) fn finish(
 /// Ends what is under way because something newer takes over, or because it may not go on.
 pub(crate) fn supersede(state: &mut State, reason: Reason, now: Timestamp, out: &mut Vec<Effect>) {
     let Some(run) = state.run().cloned() else { return };
-    out.push(note(Reason::Superseded, format!("the sync under way ends: {reason}"), Tone::Plain));
+    out.push(note(Reason::Superseded, format!("the sync under way ends: {}", why(reason)), Tone::Plain));
     let has_begun = match &state.activity {
         Activity::Applying(_) | Activity::Settling(_) | Activity::Waiting(..) => run.mode() == Mode::Real,
         Activity::Idle | Activity::Preparing(_) | Activity::Planning(_) | Activity::Deleting(_) => false,
@@ -71,11 +71,24 @@ pub(crate) fn supersede(state: &mut State, reason: Reason, now: Timestamp, out: 
     });
     // What began may have changed something, and what was told must not be seen running for ever.
     if has_begun || was_told {
-        let verdict = Verdict::failed(Reason::Superseded, format!("superseded: {reason}"), false);
+        let verdict = Verdict::failed(Reason::Superseded, format!("superseded: {}", why(reason)), false);
         remember(state, attempt(run, verdict, None, now));
     }
     state.newest = state.newest.next();
     state.activity = Activity::Idle;
+}
+
+/// Says why a sync ended before its time.
+fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NewRevision => "a newer commit takes over",
+        Reason::Requested => "another request takes over",
+        Reason::SpecChanged => "the Application changed",
+        Reason::NotPermitted => "the Application is not permitted to go on",
+        Reason::NotYet => "the Application needs something that is not supported yet",
+        Reason::Deleted => "the Application is being deleted",
+        other => other.as_str(),
+    }
 }
 
 fn attempt(run: Run, verdict: Verdict, hash: Option<model::DesiredHash>, now: Timestamp) -> Attempt {

@@ -7,3 +7,4 @@ mod random;
 mod replay;
 mod stories;
 mod words;
+mod world;

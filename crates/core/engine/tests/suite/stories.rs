@@ -4,7 +4,8 @@
 use crate::words::Story;
 use std::path::{Path, PathBuf};
 
-/// Returns the stories: file name and text, sorted.
+/// Returns the stories: path and text, sorted.
+#[expect(clippy::disallowed_methods, reason = "fixtures are files")]
 pub(crate) fn stories() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fixtures/scenarios");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)

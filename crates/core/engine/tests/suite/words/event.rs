@@ -82,6 +82,7 @@ fn comparison(name: &str, words: &str) -> Comparison {
         is_settled: true,
         progress: digest(b"0"),
         shared: Vec::new(),
+        unseen: Vec::new(),
         images: Vec::new(),
     };
     for word in words.split_whitespace() {

@@ -1,0 +1,315 @@
+//! Does the cluster end as Git wants it, whatever was interrupted, edited or refused on the way? A small agent, a small
+//! cluster and a small repository around the engine.
+
+use crate::invariants::broken;
+use crate::words::{app, effect, hash, revision};
+use engine::{Attempt, Desired, Effect, Event, OperationReport, Report, State, step};
+use model::{
+    App, Comparison, DesiredHash, ErrorClass, Health, ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus,
+    OperationPhase, Reason, Revision, Seconds, SyncStatus, Timestamp, digest,
+};
+use plan::{InSync, Plan, Selection, prune::Prune, stages};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+type Objects = BTreeMap<ObjectKey, u8>;
+
+/// What each commit holds: names with their values.
+const COMMITS: &[(&str, &[(&str, u8)])] = &[
+    ("a", &[("web", 1), ("api", 1), ("old", 1)]),
+    ("b", &[("web", 2), ("api", 1)]),
+    ("c", &[("web", 2), ("new", 1)]),
+];
+
+fn commit(name: &str) -> Objects {
+    let (_, objects) = COMMITS.iter().find(|(known, _)| *known == name).expect("a commit");
+    objects.iter().map(|(name, value)| (ObjectKey::new("", "ConfigMap", "ns", name), *value)).collect()
+}
+
+struct World {
+    state: State,
+    app: App,
+    now: Timestamp,
+    head: &'static str,
+    live: Objects,
+    /// What the status says, as a restarted agent reads it.
+    status: Option<OperationReport>,
+    said: Option<Box<Report>>,
+    todo: VecDeque<Effect>,
+    wake: Option<Timestamp>,
+    n_failing: u8,
+    wrong: Vec<String>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            state: State::new(None, true),
+            app: app("auto prune heal"),
+            now: Timestamp::from_millis(0),
+            head: "a",
+            live: Objects::new(),
+            status: None,
+            said: None,
+            todo: VecDeque::new(),
+            wake: None,
+            n_failing: 0,
+            wrong: Vec::new(),
+        };
+        world.tell(Event::AppChanged);
+        world
+    }
+
+    fn tell(&mut self, event: Event) {
+        let (state, effects) = step(self.state.clone(), event, self.now, &self.app);
+        self.wrong.extend(broken(&self.state, &state, &effects, &self.app, self.now));
+        self.state = state;
+        self.todo.extend(effects);
+    }
+
+    /// Dies between two effects and starts again with what the status says.
+    fn restart(&mut self) {
+        self.todo.clear();
+        self.wake = None;
+        self.state = State::new(self.status.as_ref().map(remembered), true);
+        self.tell(Event::AppChanged);
+    }
+
+    /// Carries out one effect, or lets time go by to the next wake-up; returns whether there was anything to do.
+    fn go_on(&mut self) -> bool {
+        let Some(effect) = self.todo.pop_front() else {
+            let Some(at) = self.wake.take() else { return false };
+            self.now = self.now.max(at);
+            self.tell(Event::Woke);
+            return true;
+        };
+        match effect {
+            Effect::Resolve => self.tell(Event::Resolved(revision(self.head))),
+            Effect::Render { revision, .. } => self.tell(Event::Rendered(desired(revision.as_str()))),
+            Effect::Compare => self.compare(),
+            Effect::Prepare { sync, target_revision } => {
+                let name = if target_revision == "main" { self.head } else { &target_revision };
+                self.tell(Event::Prepared { sync, desired: Ok(desired(name)) });
+            }
+            Effect::Plan { sync, hash, selection, prune } => {
+                let plan = self.plan(hash, &selection, prune);
+                self.tell(Event::Planned { sync, plan });
+            }
+            Effect::Apply { sync, hash, keys, .. } => {
+                let wanted = commit(name_of(hash));
+                let results = keys.into_iter().map(|key| self.apply(&wanted, key)).collect();
+                self.compare();
+                self.tell(Event::StageDone { sync, results });
+            }
+            Effect::Prune { sync, keys, .. } => {
+                let results = keys
+                    .into_iter()
+                    .map(|key| {
+                        self.live.remove(&key);
+                        result(key, ObjectOutcome::Pruned)
+                    })
+                    .collect();
+                self.compare();
+                self.tell(Event::StageDone { sync, results });
+            }
+            Effect::WakeAt(at) => self.wake = Some(at),
+            Effect::Report(report) => {
+                if let Some(operation) = &report.operation {
+                    self.status = Some(operation.clone());
+                }
+                if report.clear_operation {
+                    self.app.operation = None;
+                }
+                self.said = Some(report);
+                self.tell(Event::AppChanged);
+            }
+            Effect::Note(_) => {}
+            other @ (Effect::Cascade(_) | Effect::Finalize) => self.wrong.push(self::effect(&other)),
+        }
+        true
+    }
+
+    fn apply(&mut self, wanted: &Objects, key: ObjectKey) -> ObjectResult {
+        if self.n_failing > 0 {
+            self.n_failing -= 1;
+            return result(key, ObjectOutcome::Failed(ErrorClass::Unavailable, "timeout".into()));
+        }
+        let value = wanted[&key];
+        let outcome = match self.live.insert(key.clone(), value) {
+            None => ObjectOutcome::Created,
+            Some(old) if old == value => ObjectOutcome::Unchanged,
+            Some(_) => ObjectOutcome::Configured,
+        };
+        result(key, outcome)
+    }
+
+    fn compare(&mut self) {
+        let Some(desired) = &self.state.desired else { return };
+        let comparison = Arc::new(self.comparison(desired.hash));
+        self.tell(Event::Compared(comparison));
+    }
+
+    fn comparison(&self, hash: DesiredHash) -> Comparison {
+        let wanted = commit(name_of(hash));
+        let keys: BTreeSet<&ObjectKey> = wanted.keys().chain(self.live.keys()).collect();
+        let objects: Vec<ObjectStatus> = keys
+            .into_iter()
+            .map(|key| {
+                let is_same = self.live.get(key) == wanted.get(key);
+                ObjectStatus {
+                    key: key.clone(),
+                    version: "v1".into(),
+                    sync: Some(if is_same { SyncStatus::Synced } else { SyncStatus::OutOfSync }),
+                    health: None,
+                    is_live: self.live.contains_key(key),
+                    requires_pruning: !wanted.contains_key(key),
+                    requires_confirmation: false,
+                    refused: String::new(),
+                }
+            })
+            .collect();
+        let is_synced = objects.iter().all(|object| object.sync == Some(SyncStatus::Synced));
+        Comparison {
+            hash,
+            objects,
+            sync: if is_synced { SyncStatus::Synced } else { SyncStatus::OutOfSync },
+            health: Health::healthy(),
+            is_complete: true,
+            is_settled: true,
+            progress: digest(format!("{:?}", self.live).as_bytes()),
+            shared: Vec::new(),
+            unseen: Vec::new(),
+            images: Vec::new(),
+        }
+    }
+
+    fn plan(&self, hash: DesiredHash, selection: &Selection, prune: Prune) -> Plan {
+        let comparison = self.comparison(hash);
+        let objects = comparison.objects.iter().filter(|object| !object.requires_pruning).map(|object| {
+            let is_same = object.sync == Some(SyncStatus::Synced);
+            (object.key.clone(), if is_same { InSync::Yes } else { InSync::No })
+        });
+        let mut plan = Plan { stages: stages(&objects.collect(), selection), ..Plan::default() };
+        if prune != Prune::No {
+            plan.prunes = plan::staged(comparison.to_prune().cloned());
+        }
+        plan
+    }
+}
+
+fn name_of(of: DesiredHash) -> &'static str {
+    COMMITS.iter().find(|(name, _)| hash(name) == of).map(|(name, _)| *name).expect("a commit")
+}
+
+fn desired(name: &str) -> Arc<Desired> {
+    Arc::new(Desired {
+        revision: Revision::new(name),
+        hash: hash(name),
+        n_objects: commit(name).len(),
+        source_type: "Directory".into(),
+        progress_deadline: Seconds::ZERO,
+        not_yet: Vec::new(),
+        repeated: Vec::new(),
+    })
+}
+
+fn result(key: ObjectKey, outcome: ObjectOutcome) -> ObjectResult {
+    ObjectResult { key, version: "v1".into(), outcome, images: Vec::new() }
+}
+
+fn remembered(told: &OperationReport) -> Attempt {
+    Attempt {
+        hash: told.hash,
+        revision: told.revision.clone().unwrap_or_else(|| Revision::new("")),
+        phase: told.phase,
+        reason: Reason::Synced,
+        message: told.message.clone(),
+        started_at: told.started_at,
+        finished_at: told.finished_at.unwrap_or(told.started_at),
+        retries: told.retries,
+        results: Vec::new(),
+        operation: told.operation.clone(),
+        selective: told.selective.clone(),
+        heals: told.heals,
+        is_condemned: told.is_condemned,
+        may_repeat: false,
+        was_blind: false,
+        is_old: true,
+    }
+}
+
+/// Something that disturbs, after a number of effects.
+#[derive(Clone, Debug)]
+enum Trouble {
+    Crash,
+    Push(&'static str),
+    Edit(&'static str),
+    Fail(u8),
+    Ask(&'static str),
+    Wait(i64),
+}
+
+fn any_trouble() -> impl Strategy<Value = (usize, Trouble)> {
+    let trouble = prop_oneof![
+        3 => Just(Trouble::Crash),
+        3 => prop::sample::select(vec!["a", "b", "c"]).prop_map(Trouble::Push),
+        2 => prop::sample::select(vec!["web", "api", "old", "new"]).prop_map(Trouble::Edit),
+        1 => (1..4_u8).prop_map(Trouble::Fail),
+        1 => prop::sample::select(vec!["op prune", "op", "op only=web", "op dry", "op at=a"]).prop_map(Trouble::Ask),
+        1 => (1..20_i64).prop_map(Trouble::Wait),
+    ];
+    (0..25_usize, trouble)
+}
+
+impl World {
+    fn suffer(&mut self, trouble: &Trouble) {
+        match trouble {
+            Trouble::Crash => self.restart(),
+            Trouble::Push(name) => {
+                self.head = name;
+                self.tell(Event::Resolved(revision(name)));
+            }
+            Trouble::Edit(name) => {
+                if let Some(value) = self.live.get_mut(&ObjectKey::new("", "ConfigMap", "ns", name)) {
+                    *value = 9;
+                    self.compare();
+                }
+            }
+            Trouble::Fail(n) => self.n_failing = *n,
+            Trouble::Ask(words) => {
+                if self.app.operation.is_none() {
+                    self.app.operation = app(words).operation;
+                    self.tell(Event::AppChanged);
+                }
+            }
+            Trouble::Wait(seconds) => self.now = self.now + Seconds::new(*seconds),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_cluster_ends_as_git_wants_it(troubles in prop::collection::vec(any_trouble(), 0..12)) {
+        let mut world = World::new();
+        for (n_effects, trouble) in &troubles {
+            for _ in 0..*n_effects {
+                world.go_on();
+            }
+            world.suffer(trouble);
+        }
+        world.tell(Event::Resolved(revision(world.head)));
+        let n_steps = (0..2000).take_while(|_| world.go_on()).count();
+        prop_assert!(n_steps < 2000, "never quiet: {:?}", world.state.activity);
+        prop_assert!(world.wrong.is_empty(), "{:#?}", world.wrong);
+        prop_assert_eq!(&world.live, &commit(world.head), "{:#?}", world.state.last);
+        let said = world.said.as_ref().expect("a report");
+        prop_assert_eq!(said.sync, SyncStatus::Synced);
+        prop_assert_eq!(said.hash, Some(hash(world.head)));
+        let phase = world.status.as_ref().map(|told| told.phase);
+        prop_assert!(phase.is_none_or(OperationPhase::is_completed), "the status says {phase:?} for ever");
+        prop_assert!(world.app.operation.is_none(), "the operation is never answered");
+    }
+}
