@@ -69,6 +69,8 @@ pub struct Comparison {
     pub is_settled: bool,
     /// Changes whenever some object gets on with what it does; what a sync's deadline is counted from.
     pub progress: Digest,
+    /// Why some of it could not be seen: sentences, sorted.
+    pub unseen: Vec<String>,
     /// Another app owns objects of this one: sentences for conditions, sorted.
     pub shared: Vec<String>,
     /// Images of the live objects, sorted and unique.

@@ -35,6 +35,8 @@ pub struct Side<'a> {
     pub own_key: &'a ObjectKey,
     /// `Prune=false` for the whole app changes nothing here, `Prune=confirm` on a live object does.
     pub shared: &'a [String],
+    /// Why some kinds cannot be seen: sentences.
+    pub unseen: &'a [String],
 }
 
 /// Compares desired with live. `aggregate` rolls health up (`health::aggregate`).
@@ -59,6 +61,7 @@ pub fn compare(side: &Side<'_>, aggregate: impl Fn(&[ObjectStatus]) -> Health) -
         is_settled: !objects.iter().any(undecided),
         progress: progress(side.live),
         shared: side.shared.to_vec(),
+        unseen: side.unseen.to_vec(),
         images: images.into_iter().collect(),
         objects,
     }

@@ -29,6 +29,7 @@ impl Case<'_> {
             owner: (INSTANCE, PART_OF),
             own_key: &key("Application shop"),
             shared: &["shared".into()],
+            unseen: &["unseen".into()],
         };
         compare(&side, |_| Health::healthy())
     }

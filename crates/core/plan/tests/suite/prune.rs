@@ -24,6 +24,7 @@ fn comparison(live: &BTreeMap<ObjectKey, LiveDigest>, desired: &[&str], is_compl
         owner: (INSTANCE, PART_OF),
         own_key: &key("Application shop"),
         shared: &[],
+        unseen: &[],
     };
     compare(&side, |_| Health::healthy())
 }
