@@ -3,7 +3,7 @@
 
 use crate::invariants::broken;
 use crate::words::{app, effect, hash, revision};
-use engine::{Attempt, Desired, Effect, Event, OperationReport, Report, State, step};
+use engine::{Attempt, Desired, Effect, Event, OperationReport, Report, SourceFailure, State, Writes, step};
 use model::{
     App, Comparison, DesiredHash, ErrorClass, Health, ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus,
     OperationPhase, Reason, Revision, Seconds, SyncStatus, Timestamp, digest,
@@ -248,6 +248,12 @@ enum Trouble {
     Fail(u8),
     Ask(&'static str),
     Wait(i64),
+    /// Another agent holds the lease for a moment.
+    Lease,
+    /// Auto-sync is switched off and on again.
+    Pause,
+    /// The repository is away for a moment.
+    Blink,
 }
 
 fn any_trouble() -> impl Strategy<Value = (usize, Trouble)> {
@@ -258,6 +264,7 @@ fn any_trouble() -> impl Strategy<Value = (usize, Trouble)> {
         1 => (1..4_u8).prop_map(Trouble::Fail),
         1 => prop::sample::select(vec!["op prune", "op", "op only=web", "op dry", "op at=a"]).prop_map(Trouble::Ask),
         1 => (1..20_i64).prop_map(Trouble::Wait),
+        1 => prop::sample::select(vec![Trouble::Lease, Trouble::Pause, Trouble::Blink]),
     ];
     (0..25_usize, trouble)
 }
@@ -282,6 +289,23 @@ impl World {
                     self.app.operation = app(words).operation;
                     self.tell(Event::AppChanged);
                 }
+            }
+            Trouble::Lease => {
+                self.tell(Event::Writes(Writes::Forbidden));
+                self.tell(Event::Writes(Writes::Allowed));
+            }
+            Trouble::Pause => {
+                let automated = self.app.automated.take();
+                self.tell(Event::AppChanged);
+                self.app.automated = automated;
+                self.tell(Event::AppChanged);
+            }
+            Trouble::Blink => {
+                self.tell(Event::SourceFailed(SourceFailure {
+                    message: "timeout".into(),
+                    is_transient: true,
+                }));
+                self.todo.push_back(Effect::Resolve);
             }
             Trouble::Wait(seconds) => self.now = self.now + Seconds::new(*seconds),
         }

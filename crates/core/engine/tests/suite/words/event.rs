@@ -90,6 +90,7 @@ fn comparison(name: &str, words: &str) -> Comparison {
             None if word == "incomplete" => comparison.is_complete = false,
             None if word == "unsettled" => comparison.is_settled = false,
             Some(("progress", value)) => comparison.progress = digest(value.as_bytes()),
+            Some(("unseen", value)) => comparison.unseen.push(value.into()),
             Some(("shared", value)) => comparison.shared.push(value.into()),
             Some((name, status)) => comparison.objects.push(object(name, status)),
             None => panic!("no such word: {word}"),
