@@ -1,6 +1,6 @@
 //! How does each app compare with the cluster, given what the watches showed?
 
-use crate::agent::Agent;
+use crate::agent::{Agent, now};
 use crate::apps::{AppEntry, Probe};
 use crate::desired::{DesiredSet, Wanted};
 use crate::input::{Checked, Input};
@@ -65,14 +65,18 @@ impl Agent {
         };
         match judge::judge(app, wanted, &live, entry.baseline.as_ref()) {
             Judgement::Known(matching, baseline) => {
-                let was_in_sync = entry.digest.matching != Match::Drifted
+                let was_in_sync = entry.digest.matching == Match::InSync
                     && entry.baseline.as_ref().is_some_and(|b| b.desired == wanted.digest);
                 entry.digest.matching = matching;
                 if baseline.is_some() {
                     entry.baseline = baseline;
                 }
                 if matching == Match::Drifted && was_in_sync {
-                    self.tell_drift(key, app, wanted, &live);
+                    let heals = app.automated.is_some_and(|automated| automated.self_heal);
+                    let now = now();
+                    entry.heat = if heals { entry.heat.corrected(now) } else { entry.heat };
+                    let is_fight = entry.heat.is_fight(now);
+                    self.tell_drift(key, app, wanted, &live, is_fight);
                 }
             }
             Judgement::Ask => {
@@ -84,13 +88,24 @@ impl Agent {
         }
     }
 
-    /// Says what drifted, who changed it and when.
-    fn tell_drift(&mut self, key: &AppKey, app: &App, wanted: &Wanted, live: &Object) {
-        let report =
-            drift::report(Some(&wanted.object), Some(live), &judge::rules(app, &wanted.object.key()), None);
+    /// Says what drifted, who changed it and when; and that somebody keeps changing it back, which corrections then wait
+    /// longer and longer for.
+    fn tell_drift(&mut self, key: &AppKey, app: &App, wanted: &Wanted, live: &Object, is_fight: bool) {
+        let rules = judge::rules(app, &wanted.object.key());
+        let report = drift::report(Some(&wanted.object), Some(live), &rules, None);
         let lines: Vec<String> = report.fields.iter().take(3).map(ToString::to_string).collect();
-        let message = format!("{} drifted: {}", wanted.object.key(), lines.join("; "));
+        let managers: BTreeSet<&str> = report.fields.iter().map(|field| field.manager.as_str()).collect();
+        let object = wanted.object.key();
+        let message = format!("{object} drifted: {}", lines.join("; "));
         self.tell(key, &Note { reason: Reason::Drift, message, tone: Tone::Warning });
+        if is_fight {
+            let others = managers.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "{object} is changed back again and again by {others}: leave the field to one of them, or name it in \
+                 spec.ignoreDifferences"
+            );
+            self.tell(key, &Note { reason: Reason::Fight, message, tone: Tone::Warning });
+        }
     }
 
     /// Asks the API server whether an object is in sync: reads it, and asks for a dry-run where it has to.
@@ -184,6 +199,7 @@ impl Agent {
             owner: (&entry.instance, &entry.part_of),
             own_key: &ObjectKey::new("argoproj.io", "Application", &app.key.namespace, &app.key.name),
             shared: &self.shared(key),
+            unseen: &self.unseen(set),
         };
         plan::compare(&side, health::aggregate)
     }
@@ -220,6 +236,16 @@ impl Agent {
     /// Returns whether the kind's objects are all in view.
     fn sees(&self, kind: &GroupKind) -> bool {
         self.live.sees(kind)
+    }
+
+    /// Says why kinds of an app are not seen, and since when.
+    fn unseen(&self, set: &DesiredSet) -> Vec<String> {
+        let kinds: BTreeSet<GroupKind> = set.objects.keys().map(ObjectKey::group_kind).collect();
+        let blind = kinds.iter().filter_map(|kind| match &self.live.kinds.get(kind)?.sight {
+            Sight::Blind(since, why) => Some(format!("{kind} is not seen since {since}: {}", why.message)),
+            Sight::Listing | Sight::Clear | Sight::NoSuchKind => None,
+        });
+        blind.collect()
     }
 
     /// Returns whether every kind that we ever created is in view; without it nothing is deleted.

@@ -106,8 +106,13 @@ pub(crate) fn entry(
 ) -> LiveEntry {
     let managers = fields::managers(&object);
     let replicas = fields::Path::fields(&["spec", "replicas"]);
-    let digest: LiveDigest = digest_of(&object, instance_label, health);
-    let (baseline, heat) = old.map_or_else(Default::default, |old| (old.baseline, old.heat));
+    let mut digest: LiveDigest = digest_of(&object, instance_label, health);
+    // Until it is judged it counts as what it was.
+    let (matching, baseline, heat) = old
+        .map_or((model::Match::Undecided, None, drift::Heat::default()), |old| {
+            (old.digest.matching, old.baseline, old.heat)
+        });
+    digest.matching = matching;
     LiveEntry {
         owns_replicas: managers
             .iter()

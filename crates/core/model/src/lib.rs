@@ -29,9 +29,9 @@ pub use app::{
     AddedFields, App, AppKey, Automated, Backoff, Cascade, Deletion, Destination, Directory, Follow,
     IgnoreRule, NotYet, Operation, Refresh, ResourceSelector, Retry, Source,
 };
+pub use bytes::{base64_decode, base64_encode};
 pub use comparison::{Comparison, ObjectStatus, SyncStatus};
 pub use failure::{CallError, ErrorClass};
-pub use bytes::{base64_decode, base64_encode};
 pub use hash::{Digest, digest};
 pub use health::{Health, HealthStatus};
 pub use live::{LiveDigest, Match};
