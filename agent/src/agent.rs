@@ -192,6 +192,10 @@ impl Agent {
             return;
         }
         self.may_write = may_write;
+        // Those that have not been read yet have no engine that an event could step.
+        for entry in self.apps.values_mut().filter(|entry| entry.app.is_none()) {
+            entry.state.may_write = may_write;
+        }
         let writes = if may_write { Writes::Allowed } else { Writes::Forbidden };
         self.event_for_all(&Event::Writes(writes));
         self.start_writes();
@@ -200,7 +204,7 @@ impl Agent {
     /// Sends an answer that is known already.
     pub(crate) fn spawn_ready(&self, input: Input) {
         // The loop owns the receiver and outlives this call.
-        let _ = self.inputs.send(input);
+        let _unheard = self.inputs.send(input);
     }
 
     /// Starts something that answers with an input.
@@ -208,7 +212,7 @@ impl Agent {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             // The loop ends before its effects do; then nobody wants the answer.
-            let _ = inputs.send(work.await);
+            let _unheard = inputs.send(work.await);
         });
     }
 }

@@ -71,9 +71,12 @@ fn operation_state(operation: &OperationReport, app: &App) -> OperationState {
 /// Returns whether a success is not in the history yet: it is written once, whatever is repeated.
 fn is_new_release(raw: &Value, operation: &OperationReport) -> bool {
     let last = raw.pointer("/status/history").and_then(Value::as_array).and_then(|history| history.last());
-    let started =
-        last.and_then(|entry| entry.get("deployStartedAt")).and_then(Value::as_str).unwrap_or_default();
-    operation.is_release && started != operation.started_at.to_string()
+    let text = |field| last.and_then(|entry| entry.get(field)).and_then(Value::as_str).unwrap_or_default();
+    // Times are written to the second, and two commits may be deployed within one.
+    let revision = operation.revision.as_ref().map_or("", |revision| revision.as_str());
+    let is_written =
+        text("deployStartedAt") == operation.started_at.to_string() && text("revision") == revision;
+    operation.is_release && !is_written
 }
 
 /// Returns what the annotation remembers after a sync ended: what was tried, and what went well.
