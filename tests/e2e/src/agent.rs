@@ -185,7 +185,16 @@ impl Agent {
 }
 
 impl Drop for Agent {
+    #[expect(clippy::print_stderr, reason = "this is what a failing test shows")]
     fn drop(&mut self) {
+        if std::thread::panicking() && matches!(self.child.try_wait(), Ok(None)) {
+            match http::ask(self.probes, "GET", "/readyz", "") {
+                Ok(answer) => {
+                    eprintln!("---- /readyz of the agent in {}\n{}", self.settings.namespace, answer.body)
+                }
+                Err(error) => eprintln!("---- /readyz of the agent in {}: {error}", self.settings.namespace),
+            }
+        }
         self.kill();
     }
 }

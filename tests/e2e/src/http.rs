@@ -39,7 +39,7 @@ pub(crate) fn send(to: SocketAddr, method: &str, path: &str, body: &str) -> Answ
 }
 
 /// Speaks HTTP/1.0, in which an answer ends with its connection: nothing to count or to join.
-fn ask(to: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
+pub(crate) fn ask(to: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let length = body.len();

@@ -8,12 +8,13 @@ use std::sync::OnceLock;
 use cluster::Propagation;
 use lab::Lab;
 use model::CallError;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::agent::{Agent, Log, Settings};
 use crate::application::Application;
 use crate::kube::{DEADLINE, kube};
 use crate::repo::Repo;
+use crate::words::{config_map, is_synced_to, settled};
 
 const APPLICATION: (&str, &str) = ("argoproj.io/v1alpha1", "Application");
 
@@ -62,6 +63,22 @@ impl Scene {
     /// Makes an empty repository that the agent may read.
     pub fn repo(&self, name: &str) -> Repo {
         Repo::init(self.repos().join(name))
+    }
+
+    /// Makes a repository with these files below `app/` and an automated Application of the same name, and waits until it
+    /// is Synced. An agent must run.
+    ///
+    /// # Panics
+    /// As [`Scene::wait_object`].
+    pub fn deployed(&self, name: &str, files: &[(&str, &str)]) -> Repo {
+        let repo = self.repo(name);
+        for (path, text) in files {
+            repo.write(&format!("app/{path}"), text);
+        }
+        let revision = repo.commit("first");
+        self.application(name).repo(&repo).path("app").automated().create();
+        self.wait_app(name, |app| is_synced_to(app, &revision));
+        repo
     }
 
     /// Begins an Application.
@@ -152,6 +169,24 @@ impl Scene {
         self.patch(APPLICATION.0, APPLICATION.1, &self.control, name, patch)
     }
 
+    /// Asks for a sync as `argocd --core` does, by `operation.sync`, and returns the Application once it has ended.
+    ///
+    /// # Panics
+    /// As [`Scene::wait_object`].
+    pub fn sync(&self, name: &str, sync: &Value) -> Value {
+        let operation = json!({"initiatedBy": {"username": "ada"}, "sync": sync});
+        self.patch_app(name, &json!({"operation": operation}));
+        self.wait_app(name, |app| settled(app) && app["status"]["operationState"].is_object())
+    }
+
+    /// Lets one more app be synced, so that whatever an agent was going to do before is done or did not happen.
+    ///
+    /// # Panics
+    /// As [`Scene::wait_object`].
+    pub fn let_pass(&self, name: &str) {
+        self.deployed(name, &[("marker.yaml", &config_map(name, "marker"))]);
+    }
+
     /// Deletes an object, its dependents in the background; does not wait until it is gone.
     pub fn delete(&self, api_version: &str, kind: &str, namespace: &str, name: &str) {
         kube().delete((api_version, kind, namespace, name), Propagation::Background);
@@ -224,9 +259,12 @@ impl Scene {
     /// # Panics
     /// As [`Scene::wait_object`].
     pub fn watch_app(&self, name: &str, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let mut states = Vec::new();
+        let mut states: Vec<Value> = Vec::new();
         self.wait_app_states(name, |app| {
-            states.push(app.clone());
+            let version = |app: &Value| app["metadata"]["resourceVersion"].clone();
+            if states.last().map(version) != Some(version(app)) {
+                states.push(app.clone());
+            }
             is_last(app)
         });
         states
