@@ -73,7 +73,12 @@ pub(crate) fn known(live: &LiveView, keys: &[ObjectKey]) -> BTreeMap<ObjectKey, 
 }
 
 /// Applies objects in parallel; one bad object stops only itself.
-pub(crate) async fn stage(job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResult>, Vec<Seen>) {
+pub(crate) async fn stage(mut job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResult>, Vec<Seen>) {
+    if keys.iter().any(|key| is_just_defined(&job, key))
+        && let Ok(discovery) = job.cluster.discover().await
+    {
+        job.rules.discovery = Arc::new(discovery);
+    }
     let job = Arc::new(job);
     let outcomes = futures::stream::iter(keys).map(|key| {
         let job = Arc::clone(&job);
@@ -93,6 +98,19 @@ pub(crate) async fn stage(job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResult>,
     outcomes.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
     let (results, seen): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
     (results, seen.into_iter().flatten().collect())
+}
+
+/// Returns whether an object's kind is defined by a CRD of the same app and was not served yet when we last looked: an
+/// earlier stage established it.
+fn is_just_defined(job: &Job, key: &ObjectKey) -> bool {
+    let Some(wanted) = job.set.objects.get(key) else { return false };
+    let defines = |crd: &Wanted| {
+        let text = |pointer: &str| crd.object.get("spec").and_then(|spec| spec.pointer(pointer)?.as_str());
+        kinds::is_crd(&crd.object.gvk().group_kind())
+            && text("/group") == Some(key.group.as_str())
+            && text("/names/kind") == Some(key.kind.as_str())
+    };
+    job.rules.discovery.endpoint(&wanted.object.gvk()).is_none() && job.set.objects.values().any(defines)
 }
 
 async fn apply(job: &Job, key: &ObjectKey) -> (ObjectOutcome, Option<Seen>) {

@@ -33,7 +33,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             let code = if error.use_stderr() { USAGE } else { 0 };
             // Nothing can be told if not even this can be printed.
-            let _ = error.print();
+            let _unprinted = error.print();
             return ExitCode::from(code);
         }
     };
@@ -242,7 +242,7 @@ fn shutdown() -> impl Future<Output = ()> + Clone + Send + 'static {
             }
             Err(error) => {
                 tracing::warn!(%error, "SIGTERM cannot be heard; Ctrl-C still ends the agent");
-                let _ = tokio::signal::ctrl_c().await;
+                let _heard = tokio::signal::ctrl_c().await;
             }
         }
     }

@@ -254,7 +254,7 @@ impl Agent {
     }
 
     /// Returns whether the app's project permits an object.
-    pub(crate) fn permits(&self, entry: &AppEntry, object: &ObjectKey) -> bool {
+    pub(crate) fn permits(entry: &AppEntry, object: &ObjectKey) -> bool {
         entry
             .project
             .permits(&object.group_kind(), !object.namespace.is_empty(), &object.name, &object.namespace)

@@ -91,7 +91,7 @@ impl Agent {
         };
         let key = key.clone();
         self.spawn(async move {
-            let outcome = match look_up(&sources, &repository, &[target_revision.clone()]).await {
+            let outcome = match look_up(&sources, &repository, std::slice::from_ref(&target_revision)).await {
                 Err(error) => Err(error.to_string()),
                 Ok(mut found) => match found.remove(&target_revision) {
                     None => Err(format!("revision {target_revision} could not be looked up")),
@@ -130,7 +130,7 @@ impl Agent {
             plan::Plan { stages: plan::stages(&objects.collect(), selection), ..plan::Plan::default() };
         if let Some(comparison) = comparison {
             let live = self.live_of(entry, set);
-            plan::prune::add(&mut plan, app, comparison, &live, prune, |object| self.permits(entry, object));
+            plan::prune::add(&mut plan, app, comparison, &live, prune, |object| Self::permits(entry, object));
         }
         plan
     }

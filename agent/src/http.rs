@@ -201,5 +201,5 @@ impl Lookup {
 
 fn send(reply: oneshot::Sender<Reply>, answer: Reply) {
     // A caller that went away wants no answer.
-    let _ = reply.send(answer);
+    let _unheard = reply.send(answer);
 }

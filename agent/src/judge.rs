@@ -28,7 +28,7 @@ pub(crate) fn judge(app: &App, wanted: &Wanted, live: &Object, baseline: Option<
         return Judgement::Known(Match::InSync, Some(known.clone()));
     }
     let in_sync = |values| {
-        let baseline = Baseline { desired: wanted.digest, fingerprint: fingerprint.clone(), values };
+        let baseline = Baseline { desired: wanted.digest, fingerprint, values };
         Judgement::Known(Match::InSync, Some(baseline))
     };
     if live.api_version() != wanted.object.api_version() {

@@ -170,18 +170,14 @@ fn finalizers(object: &Object) -> Vec<String> {
 
 /// Hashes what shows that an object gets on: counts and conditions, neither messages nor times.
 fn progress(object: &Object) -> Digest {
-    let mut text = object.generation().unwrap_or_default().to_string();
     let status = object.get("status").and_then(Value::as_object);
-    for (field, value) in status.into_iter().flatten() {
-        if value.is_number() {
-            text.push_str(&format!(";{field}={value}"));
-        }
-    }
+    let counts = status.into_iter().flatten().filter(|(_, value)| value.is_number());
+    let counts = counts.map(|(field, value)| format!("{field}={value}"));
     let conditions = status.and_then(|s| s.get("conditions")).and_then(Value::as_array);
-    for condition in conditions.into_iter().flatten() {
-        text.push_str(&format!(";{}={}", condition["type"], condition["status"]));
-    }
-    digest(text.as_bytes())
+    let conditions = conditions.into_iter().flatten().map(|c| format!("{}={}", c["type"], c["status"]));
+    let generation = object.generation().unwrap_or_default().to_string();
+    let text: Vec<String> = std::iter::once(generation).chain(counts).chain(conditions).collect();
+    digest(text.join(";").as_bytes())
 }
 
 /// Returns the images of an object's containers, sorted and unique.

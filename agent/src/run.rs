@@ -69,12 +69,18 @@ pub(crate) async fn run(
     agent.watcher = hints.0;
     agent.open_own_watches();
     let recorded: Vec<_> = agent.kinds.known().cloned().collect();
-    recorded.iter().for_each(|gvk| agent.watch_kind(gvk));
+    for gvk in &recorded {
+        agent.watch_kind(gvk);
+    }
     agent.run(received, watched, pulse, shutdown).await;
     tracing::info!("tautline stops");
     lease.release().await;
     // Both end by themselves: they were given the same shutdown.
-    let _ = tokio::join!(serving.task, probes.task);
+    for listener in [serving.task, probes.task] {
+        if let Err(error) = listener.await {
+            tracing::debug!(%error, "a listener ended badly");
+        }
+    }
     Ok(())
 }
 
@@ -97,9 +103,8 @@ async fn serve_probes(
             }
             alive.send_replace(now);
             // Not on any path that work waits for.
-            match tokio::time::timeout(Duration::from_secs(5), readiness.changed()).await {
-                Ok(Err(_)) => return,
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(_)) = tokio::time::timeout(Duration::from_secs(5), readiness.changed()).await {
+                return;
             }
         }
     });

@@ -131,15 +131,15 @@ impl Repositories {
         for (app, target) in &repo.followers {
             let answer = match polled {
                 Err(error) => Err(error.clone()),
-                Ok(found) => match found.get(target) {
-                    Some(answer) => answer.clone(),
-                    // Followed since the poll began: the next one answers.
-                    None => {
+                Ok(found) => {
+                    let Some(answer) = found.get(target) else {
+                        // Followed since the poll began: the next one answers.
                         repo.due = now;
                         repo.asking.insert(app.clone());
                         continue;
-                    }
-                },
+                    };
+                    answer.clone()
+                }
             };
             let moved = answer.as_ref().is_ok_and(|revision| repo.resolved.get(target) != Some(revision));
             if moved || answer.is_err() || asking.contains(app) {
@@ -205,9 +205,7 @@ fn wait(interval: Duration, n_failed: u32, url: &str) -> Duration {
     let base = if n_failed == 0 {
         interval
     } else {
-        Duration::from_secs(1)
-            .saturating_mul(1 << n_failed.min(9))
-            .min(interval.max(Duration::from_secs(300)))
+        Duration::from_secs(1).saturating_mul(1 << n_failed.min(9)).min(interval.max(Duration::from_mins(5)))
     };
     let chance = u32::from(model::digest(url.as_bytes()).bytes()[0]);
     base + base * chance / 2560

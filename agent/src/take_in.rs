@@ -19,7 +19,7 @@ impl Agent {
             Input::Polled(id, polled) => {
                 let interval = self.settings.poll_interval.unwrap_or(self.config.poll_interval);
                 // Polling that is switched off still recovers from failures.
-                let interval = if interval.is_zero() { Duration::from_secs(24 * 3600) } else { interval };
+                let interval = if interval.is_zero() { Duration::from_hours(24) } else { interval };
                 for (key, answer) in self.repos.polled(&id, &polled, interval, Instant::now()) {
                     let event = match answer {
                         Ok(revision) => Event::Resolved(revision),

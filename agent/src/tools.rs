@@ -201,7 +201,7 @@ fn read_repository(
     let cache = std::env::temp_dir().join(format!("tautline-render-{}", std::process::id()));
     let outcome = runtime.block_on(fetch(url, path, revision, directory, &cache));
     // The folder is ours alone; leaving it behind would be worse than failing to say so.
-    let _ = std::fs::remove_dir_all(&cache);
+    let _absent = std::fs::remove_dir_all(&cache);
     outcome.map_err(|error| {
         let code = match error.kind {
             Kind::RepositoryNotFound | Kind::RevisionNotFound | Kind::PathNotFound => NOT_FOUND,
@@ -227,7 +227,7 @@ async fn fetch(
     let url = RepoUrl::parse(url)?;
     let mut config = source::Config::new(cache);
     // Whoever runs this may read whatever is on the disk anyway.
-    config.local_repos = url.local_path().map(|path| path.to_path_buf()).into_iter().collect();
+    config.local_repos = url.local_path().map(Path::to_path_buf).into_iter().collect();
     let sources =
         Sources::open(config).map_err(|error| SourceError::new(Kind::Unavailable, format!("{error:#}")))?;
     let repository = Repository::new(url, Credentials::None);
@@ -261,5 +261,5 @@ fn complain(message: &str, code: u8) -> ExitCode {
 
 fn talk(message: &str) {
     // Talk on stderr; there is nobody left to tell if that fails.
-    let _ = writeln!(std::io::stderr(), "{message}");
+    let _unheard = writeln!(std::io::stderr(), "{message}");
 }

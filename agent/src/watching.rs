@@ -168,11 +168,21 @@ impl Agent {
                     self.live.kinds.get_mut(kind).and_then(|watch| watch.seen.take()).unwrap_or_default();
                 let gone: Vec<ObjectKey> =
                     self.live.keys_of(kind).into_iter().filter(|key| !seen.contains(key)).collect();
-                gone.into_iter().for_each(|key| self.confirm(key));
+                for key in gone {
+                    self.confirm(key);
+                }
                 self.sight_changed(kind, Sight::Clear);
             }
             WatchEvent::Undecodable { namespace, name, sentence } => {
-                tracing::warn!(%kind, namespace, name, sentence, "object cannot be read and is left out");
+                tracing::warn!(%kind, namespace, name, sentence, "object cannot be read; what is known of it stays");
+                if let Some(seen) = self.live.kinds.get_mut(kind).and_then(|watch| watch.seen.as_mut()) {
+                    seen.insert(ObjectKey {
+                        group: kind.group.clone(),
+                        kind: kind.kind.clone(),
+                        namespace,
+                        name,
+                    });
+                }
             }
             WatchEvent::Blind { why, .. } => {
                 tracing::warn!(%kind, error = %why, "the watch does not see");
@@ -257,10 +267,21 @@ impl Agent {
                 let seen = self.seen_apps.take().unwrap_or_default();
                 let gone: Vec<AppKey> =
                     self.apps.keys().filter(|key| !seen.contains(*key)).cloned().collect();
-                gone.iter().for_each(|key| self.forget_app(key));
+                for key in gone {
+                    self.forget_app(&key);
+                }
             }
             WatchEvent::Undecodable { namespace, name, sentence } => {
-                tracing::warn!(namespace, name, sentence, "Application cannot be read and is left out");
+                tracing::warn!(
+                    namespace,
+                    name,
+                    sentence,
+                    "Application cannot be read; what is known of it stays"
+                );
+                // It exists, so it is not gone.
+                if let Some(seen) = &mut self.seen_apps {
+                    seen.insert(AppKey::new(namespace, name));
+                }
             }
             WatchEvent::Blind { why, .. } => tracing::warn!(error = %why, "Applications are not seen"),
             WatchEvent::Seeing => {}
@@ -277,17 +298,14 @@ impl Agent {
             return;
         }
         let raw = object.into_value();
-        match self.apps.get_mut(key) {
-            Some(entry) => {
-                entry.raw = raw;
-            }
-            None => {
-                let state = State::new(crate::status::remembered(&raw), self.may_write);
-                let project = Arc::new(Project::built_in_default());
-                let entry = AppEntry::new(key, raw, &self.config.namespace, state, project);
-                self.by_part_of.insert(entry.part_of.clone(), key.clone());
-                self.apps.insert(key.clone(), entry);
-            }
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.raw = raw;
+        } else {
+            let state = State::new(crate::status::remembered(&raw), self.may_write);
+            let project = Arc::new(Project::built_in_default());
+            let entry = AppEntry::new(key, raw, &self.config.namespace, state, project);
+            self.by_part_of.insert(entry.part_of.clone(), key.clone());
+            self.apps.insert(key.clone(), entry);
         }
         self.read_app(key);
     }
@@ -394,7 +412,7 @@ impl Agent {
         self.wakes.retain(|(_, other)| other != key);
         let affected = self.claims.set(key, BTreeSet::new());
         self.dirty.extend(affected);
-        let _ = std::fs::remove_file(crate::cache::path(&self.config.cache_dir, key));
+        let _absent = std::fs::remove_file(crate::cache::path(&self.config.cache_dir, key));
     }
 
     fn project_event(&mut self, event: WatchEvent) {
@@ -549,7 +567,7 @@ impl Agent {
         }
         match outcome {
             Err(error) => {
-                tracing::warn!(%error, "the API server's kinds could not be read; those known stay")
+                tracing::warn!(%error, "the API server's kinds could not be read; those known stay");
             }
             Ok(discovery) if *discovery == *self.discovery => {}
             Ok(discovery) => {
