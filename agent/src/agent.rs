@@ -18,10 +18,10 @@ use crate::sources::Repositories;
 use crate::workloads::Workloads;
 use cluster::{Cluster, Discovery, WatchId};
 use engine::claims::Claims;
-use engine::{Event, State, Writes, step};
-use model::{AppKey, GroupKind, Timestamp};
+use engine::{Effect, Event, State, Writes, step};
+use model::{App, AppKey, GroupKind, Timestamp};
 use source::Sources;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use tokio::sync::{Semaphore, mpsc};
@@ -70,6 +70,9 @@ pub(crate) struct Agent {
     pub has_looked_for_other: bool,
     /// Whether Argo CD's own controller has replicas here.
     pub other_controller_runs: bool,
+    /// Effects that were decided and are to be carried out.
+    pub effects: VecDeque<(AppKey, Arc<App>, Effect)>,
+    pub is_draining: bool,
     /// Limits events under way.
     pub event_room: Arc<Semaphore>,
 }
@@ -166,9 +169,20 @@ impl Agent {
         let state = std::mem::replace(&mut entry.state, State::new(None, false));
         let (state, effects) = step(state, event, now(), &app);
         entry.state = state;
-        for effect in effects {
-            self.carry_out(key, &app, effect);
+        self.effects.extend(effects.into_iter().map(|effect| (key.clone(), Arc::clone(&app), effect)));
+        self.drain_effects();
+    }
+
+    /// Has effects carried out in the order in which they were decided: some answer at once, and what follows from the
+    /// answer comes after what was decided before.
+    fn drain_effects(&mut self) {
+        if std::mem::replace(&mut self.is_draining, true) {
+            return;
         }
+        while let Some((key, app, effect)) = self.effects.pop_front() {
+            self.carry_out(&key, &app, effect);
+        }
+        self.is_draining = false;
     }
 
     /// Steps the engines of all apps.

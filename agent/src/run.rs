@@ -17,7 +17,7 @@ use cluster::{Access, Cluster, Discovery, LeaseSpec};
 use model::{CallError, ErrorClass};
 use serde_json::Value;
 use source::{Hints, Sources};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -240,6 +240,8 @@ fn assemble(
         holds_lease: false,
         has_looked_for_other: false,
         other_controller_runs: false,
+        effects: VecDeque::new(),
+        is_draining: false,
         event_room: Arc::new(Semaphore::new(64)),
     }
 }
