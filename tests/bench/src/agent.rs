@@ -1,0 +1,163 @@
+//! How is the agent built, started, asked and stopped? As a process of its own, as people run it.
+
+use crate::proc::{self, Cost};
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long the agent may take to get ready or to end.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The agent writes its metrics on a turn of its loop, and an idle loop turns every five seconds.
+pub(crate) const METRICS_AGE: Duration = Duration::from_millis(6_200);
+
+/// A running agent; dropping it kills it.
+pub(crate) struct Agent {
+    child: Child,
+    probes: SocketAddr,
+    started: Instant,
+    log: PathBuf,
+}
+
+/// What an agent is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// The program.
+    pub program: PathBuf,
+    /// Who it is and where the cluster is.
+    pub kubeconfig: PathBuf,
+    /// Where cache and log go.
+    pub folder: PathBuf,
+    /// Where repositories may be read.
+    pub repositories: PathBuf,
+}
+
+/// Builds the agent in release with the cargo that runs us; returns the program.
+pub(crate) fn build() -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--release", "--package", "tautline", "--message-format=json"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("start cargo")?;
+    if !output.status.success() {
+        bail!("build the agent: cargo says why above");
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut programs = messages.filter(|message| message["target"]["name"] == "tautline");
+    let program = programs.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    program.context("find the agent's program in what cargo printed")
+}
+
+impl Agent {
+    /// Starts it.
+    pub(crate) fn start(setup: &Setup) -> anyhow::Result<Self> {
+        let (listen, probes) = (free_address()?, free_address()?);
+        let log = setup.folder.join("agent.log");
+        let output = File::options().create(true).append(true).open(&log).context("open the agent's log")?;
+        let started = Instant::now();
+        let child = Command::new(&setup.program)
+            .arg("run")
+            .arg("--kubeconfig")
+            .arg(&setup.kubeconfig)
+            .arg("--cache-dir")
+            .arg(setup.folder.join("cache"))
+            .arg("--local-repos")
+            .arg(&setup.repositories)
+            .args(["--listen", &listen.to_string(), "--probes", &probes.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output)
+            .spawn()
+            .context("start the agent")?;
+        Ok(Self { child, probes, started, log })
+    }
+
+    /// Waits until it says that it is ready; returns how long that took from its start.
+    pub(crate) fn wait_until_ready(&mut self) -> anyhow::Result<Duration> {
+        while !self.get("/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            if let Some(status) = self.child.try_wait().context("ask whether the agent runs")? {
+                bail!("wait for the agent, which ended with {status}; {}", self.last_words());
+            }
+            if self.started.elapsed() > PATIENCE {
+                bail!("wait for the agent, which is not ready; {}", self.last_words());
+            }
+            // Each question is the time's resolution; the agent has no event to offer to strangers.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(self.started.elapsed())
+    }
+
+    /// Returns what it has cost so far.
+    pub(crate) fn cost(&self) -> anyhow::Result<Cost> {
+        proc::cost(self.child.id())
+    }
+
+    /// Returns the values of one of its metrics, with their labels.
+    pub(crate) fn metric(&self, name: &str) -> anyhow::Result<Vec<(String, u64)>> {
+        let text = self.get("/metrics").context("read the agent's metrics")?;
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (labels, value) = rest.rsplit_once(' ')?;
+            let is_other = !labels.is_empty() && !labels.starts_with('{');
+            (!is_other).then(|| Some((labels.to_owned(), value.parse().ok()?))).flatten()
+        });
+        Ok(values.collect())
+    }
+
+    /// Returns the sum of one of its metrics.
+    pub(crate) fn total(&self, name: &str) -> anyhow::Result<u64> {
+        Ok(self.metric(name)?.into_iter().map(|(_, value)| value).sum())
+    }
+
+    /// Ends it by SIGTERM; returns how long that took.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<Duration> {
+        let begin = Instant::now();
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().context("start kill")?;
+        anyhow::ensure!(sent.success(), "send SIGTERM to the agent");
+        loop {
+            if let Some(status) = self.child.try_wait().context("ask whether the agent runs")? {
+                anyhow::ensure!(status.success(), "end the agent: {status}; {}", self.last_words());
+                return Ok(begin.elapsed());
+            }
+            anyhow::ensure!(begin.elapsed() < PATIENCE, "end the agent in time; {}", self.last_words());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn get(&self, path: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&self.probes, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.probes)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        format!("it said last:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // One that ended already cannot be killed, which is just as well.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+    listener.local_addr().context("find a free port")
+}

@@ -1,0 +1,194 @@
+//! What does the agent run on? A lab with CRDs, rights, namespaces and a repository, all of it there before it starts.
+
+use crate::agent::Setup;
+use crate::crds;
+use crate::observer::Observer;
+use crate::repository::{BRANCH, Repository};
+use crate::requests::{Requests, flow_schemas};
+use crate::runs::Scale;
+use anyhow::Context as _;
+use cluster::{Access, Cluster, Endpoint};
+use futures::{StreamExt as _, TryStreamExt as _};
+use lab::Lab;
+use model::Object;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where Applications live.
+pub(crate) const CONTROL: &str = application::install::NAMESPACE;
+/// Requests at the same time, of the agent as of everything that is measured beside it.
+pub(crate) const CONNECTIONS: usize = 32;
+/// How long the cluster may take to become quiet.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Everything but the agent.
+pub(crate) struct Bed {
+    /// What happens in the cluster. Ends before the lab.
+    pub observer: Observer,
+    /// The cluster as its administrator.
+    pub admin: Cluster,
+    /// The cluster as the agent's service account.
+    pub as_agent: Cluster,
+    /// The repository of all apps.
+    pub repository: Repository,
+    /// How to start the agent.
+    pub setup: Setup,
+    lab: Lab,
+}
+
+/// Returns the name of an app, which is its folder and its namespace, too.
+pub(crate) fn app_name(app: usize) -> String {
+    format!("app-{app:04}")
+}
+
+/// Returns where Applications are served.
+pub(crate) fn applications() -> Endpoint {
+    Endpoint::new("argoproj.io/v1alpha1", "Application", "applications", true)
+}
+
+/// Returns where ConfigMaps are served.
+pub(crate) fn config_maps() -> Endpoint {
+    Endpoint::new("v1", "ConfigMap", "configmaps", true)
+}
+
+impl Bed {
+    /// Starts the lab and prepares it.
+    pub(crate) async fn start(scale: &Scale, program: PathBuf) -> anyhow::Result<Self> {
+        // No scheduler and no nodes: there are no pods. The controllers may ask often, or namespaces take minutes.
+        let options = lab::Options { scheduler: false, nodes: 0, ..lab::Options::default() };
+        let lab = Lab::start(&options)?;
+        let folder = lab.folder().join("bench");
+        let repositories = folder.join("repositories");
+        std::fs::create_dir_all(&repositories).context("create the bench's folder")?;
+        let repository = Repository::create(&repositories, scale.apps, scale.objects)?;
+        install(&lab, scale)?;
+        let kubeconfig = lab.kubeconfig_for(CONTROL, application::install::NAME)?;
+        let admin = connect(lab.kubeconfig()).await?;
+        let as_agent = connect(&kubeconfig).await?;
+        create_namespaces(&admin, scale.apps).await?;
+        wait_for_controllers(&lab, scale.apps)?;
+        wait_until_counted(&lab, &as_agent).await?;
+        let observer = Observer::start(&admin);
+        Ok(Self {
+            observer,
+            admin,
+            as_agent,
+            repository,
+            setup: Setup { program, kubeconfig, folder, repositories },
+            lab,
+        })
+    }
+
+    /// Creates the Applications, as quickly as the API server takes them.
+    pub(crate) async fn create_applications(&self, scale: &Scale) -> anyhow::Result<()> {
+        let (endpoint, url) = (applications(), self.repository.path().display().to_string());
+        let creates = (0..scale.apps).map(|app| {
+            let object = Object::from_value(application(app, &url));
+            let (admin, endpoint) = (&self.admin, &endpoint);
+            async move {
+                let object = object.map_err(|why| anyhow::anyhow!(why.0))?;
+                admin.create(endpoint, &object, "bench").await.context("create an Application")
+            }
+        });
+        futures::stream::iter(creates).buffer_unordered(CONNECTIONS).try_for_each(|_| async { Ok(()) }).await
+    }
+
+    /// Returns what the API server counted for the agent so far.
+    pub(crate) fn requests(&self) -> anyhow::Result<Requests> {
+        Ok(Requests::parse(&self.lab.metrics()?))
+    }
+
+    /// Waits until the agent has asked for nothing for two seconds; returns what was counted until then.
+    pub(crate) async fn settled(&self) -> anyhow::Result<Requests> {
+        let begin = Instant::now();
+        let mut last = (self.requests()?, Instant::now());
+        while last.1.elapsed() < Duration::from_secs(2) {
+            anyhow::ensure!(begin.elapsed() < PATIENCE, "see the agent come to rest; it still asks");
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let requests = self.requests()?;
+            if requests.work() != last.0.work() {
+                last = (requests, Instant::now());
+            }
+        }
+        Ok(last.0)
+    }
+}
+
+async fn connect(kubeconfig: &Path) -> anyhow::Result<Cluster> {
+    Cluster::connect(Access {
+        kubeconfig: Some(PathBuf::from(kubeconfig)),
+        user_agent: "bench".into(),
+        in_flight: CONNECTIONS,
+        call_timeout: Duration::from_secs(30),
+    })
+    .await
+}
+
+/// Installs the CRDs, the agent's rights as they are shipped, and what counts its requests.
+fn install(lab: &Lab, scale: &Scale) -> anyhow::Result<()> {
+    let shipped = application::install::documents(CONTROL, application::install::IMAGE);
+    let is_kept =
+        |document: &Value| document["kind"] != "Deployment" && document["kind"] != "CustomResourceDefinition";
+    let mut items: Vec<Value> = shipped.into_iter().filter(is_kept).collect();
+    items.extend(crds::documents(scale.has_typed_status));
+    items.extend(flow_schemas(CONTROL, application::install::NAME));
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
+    lab.kubectl_with_input(&["apply", "--server-side", "-f", "-"], &list)?;
+    lab.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
+    Ok(())
+}
+
+async fn create_namespaces(admin: &Cluster, apps: usize) -> anyhow::Result<()> {
+    let endpoint = Endpoint::new("v1", "Namespace", "namespaces", false);
+    let creates = (0..apps).map(|app| {
+        let value = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": app_name(app)}});
+        let (object, endpoint) = (Object::from_value(value), &endpoint);
+        async move {
+            let object = object.map_err(|why| anyhow::anyhow!(why.0))?;
+            admin.create(endpoint, &object, "bench").await.context("create a namespace")
+        }
+    });
+    futures::stream::iter(creates).buffer_unordered(CONNECTIONS).try_for_each(|_| async { Ok(()) }).await
+}
+
+/// Waits until the controllers have put into every namespace what they put there, so that nothing else writes later.
+fn wait_for_controllers(lab: &Lab, apps: usize) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    loop {
+        let selector = "--field-selector=metadata.name=kube-root-ca.crt";
+        let maps = lab.kubectl(&["get", "configmaps", "-A", selector, "-o", "name"])?.lines().count();
+        let selector = "--field-selector=metadata.name=default";
+        let accounts =
+            lab.kubectl(&["get", "serviceaccounts", "-A", selector, "-o", "name"])?.lines().count();
+        if maps.min(accounts) > apps {
+            return Ok(());
+        }
+        anyhow::ensure!(begin.elapsed() < PATIENCE, "see the controllers fill {apps} namespaces: {maps}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Flow schemas hold a moment after they were created.
+async fn wait_until_counted(lab: &Lab, as_agent: &Cluster) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    while Requests::parse(&lab.metrics()?).of("get") == 0 {
+        anyhow::ensure!(begin.elapsed() < PATIENCE, "see the agent's requests counted by flow schema");
+        as_agent.get(&config_maps(), CONTROL, "argocd-cm").await.context("ask as the agent")?;
+    }
+    Ok(())
+}
+
+fn application(app: usize, url: &str) -> Value {
+    let name = app_name(app);
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+        "metadata": {"name": name, "namespace": CONTROL},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": url, "path": format!("apps/{name}"), "targetRevision": BRANCH},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": name},
+            "syncPolicy": {"automated": {"prune": true, "selfHeal": true}},
+        },
+    })
+}

@@ -1,0 +1,122 @@
+//! How fast and how small is the agent? Measured on a lab of its own, beside the bare API server in the same run.
+//!
+//! ```text
+//! main ─▶ runs/ (what is done to the agent, what comes out) ─▶ report (table, JSON, gates)
+//!           │
+//!           ├─ bed         a lab with CRDs, namespaces, rights, and a repository
+//!           ├─ agent       the program: built, started, asked, stopped
+//!           ├─ observer    when did the cluster show what was waited for
+//!           ├─ requests    what the API server counted for the agent's identity
+//!           └─ floor       the same writes without an agent
+//! ```
+//!
+//! Counts (requests, renders, writes, memory) are gates: one that is off makes the exit code 1. Times are recorded only.
+
+mod agent;
+mod bed;
+mod crds;
+mod floor;
+mod observer;
+mod proc;
+mod report;
+mod repository;
+mod requests;
+mod runs;
+
+use anyhow::Context as _;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use runs::Scale;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const ABOUT: &str = "Measures the agent on a lab of its own and prints a table. Exit code 1: a count is off (times are \
+recorded, never judged). The lab's programs are built on first use, the agent in release.";
+
+/// Name, number of apps where none is given, and what it does.
+const COMMANDS: &[(&str, &str, &str)] = &[
+    (
+        "b1",
+        "1000",
+        "Installs N apps of one 2 KB ConfigMap, then changes all of them by one commit; then the floor",
+    ),
+    ("b6", "800", "Changes one of N apps of one repository"),
+    ("b9", "1000", "Edits all managed objects at once under self-heal"),
+    ("idle", "1000", "Leaves N apps alone"),
+    ("restart", "1000", "Restarts the agent over N unchanged apps"),
+    ("push", "1", "Times git push to a changed object, one commit after the other"),
+    ("all", "1000", "All of the above on one lab"),
+    ("ci", "50", "All of the above, small and short"),
+];
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let Some((name, arguments)) = matches.subcommand() else { return ExitCode::from(2) };
+    match run(name, arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(&error),
+    }
+}
+
+fn command() -> Command {
+    let commands = COMMANDS.iter().map(|(name, apps, about)| {
+        Command::new(*name).about(*about).args([
+            Arg::new("apps")
+                .long("apps")
+                .value_name("N")
+                .default_value(*apps)
+                .value_parser(value_parser!(u16).range(1..))
+                .help("How many apps"),
+            Arg::new("objects")
+                .long("objects")
+                .value_name("N")
+                .default_value("1")
+                .value_parser(value_parser!(u16).range(1..))
+                .help("How many ConfigMaps each app has"),
+            Arg::new("crd")
+                .long("crd")
+                .value_name("SHAPE")
+                .value_parser(["ours", "typed"])
+                .default_value("ours")
+                .help("Schema of Applications: ours, or with `status` typed in full as Argo CD's is"),
+            Arg::new("program")
+                .long("program")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("An agent that is built already, instead of building one in release"),
+            Arg::new("json")
+                .long("json")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Also writes the figures as JSON"),
+        ])
+    });
+    Command::new("bench").about(ABOUT).subcommand_required(true).subcommands(commands)
+}
+
+fn run(name: &str, arguments: &ArgMatches) -> anyhow::Result<bool> {
+    let provider = rustls::crypto::ring::default_provider().install_default();
+    anyhow::ensure!(provider.is_ok(), "choose a TLS provider");
+    let number = |name: &str| arguments.get_one::<u16>(name).copied().map_or(1, usize::from);
+    let program = arguments.get_one::<PathBuf>("program").cloned();
+    let scale = Scale {
+        apps: number("apps"),
+        objects: number("objects"),
+        has_typed_status: arguments.get_one::<String>("crd").is_some_and(|shape| shape == "typed"),
+        is_short: name == "ci",
+    };
+    let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+    let report = runtime.block_on(runs::run(name, scale, program))?;
+    report.print();
+    if let Some(path) = arguments.get_one::<PathBuf>("json") {
+        std::fs::write(path, format!("{:#}\n", report.to_json()))
+            .with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(report.holds())
+}
+
+#[expect(clippy::print_stderr, reason = "a command says why it failed")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("bench: failed to {error:#}");
+    ExitCode::from(6)
+}

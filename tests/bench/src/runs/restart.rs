@@ -1,0 +1,34 @@
+//! What does a restart over unchanged apps cost, the cache kept?
+
+use super::{Bench, Counters, figure};
+use crate::agent::{Agent, METRICS_AGE};
+
+/// Lists beside those of Applications and ConfigMaps: projects, repository Secrets, settings, CRDs, Argo CD's controller.
+const OWN_LISTS: usize = 5;
+/// Objects per page of a list.
+const PAGE: usize = 500;
+
+impl Bench {
+    /// Ends the agent by SIGTERM and starts it again.
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
+        let bench = self.scale.label("restart");
+        let before = self.bed.settled().await?;
+        let stopped = self.agent.stop()?;
+        self.agent = Agent::start(&self.bed.setup)?;
+        let ready = self.agent.wait_until_ready()?;
+        let requests = self.bed.settled().await?.since(&before);
+        tokio::time::sleep(METRICS_AGE).await;
+        let counters = Counters::read(&self.agent)?;
+        self.report.time(&bench, "SIGTERM to end", stopped.as_secs_f64(), "s", Some(5.0));
+        self.report.time(&bench, "start to ready", ready.as_secs_f64(), "s", Some(3.0));
+        let writes = requests.of("apply") + requests.of("status") + requests.of("other");
+        self.report.count(&bench, "writes", figure(writes), 0.0).note(requests.to_string());
+        self.report.count(&bench, "renders", figure(counters.renders), 0.0);
+        let lists = OWN_LISTS + self.scale.apps.div_ceil(PAGE) + self.scale.maps().div_ceil(PAGE);
+        self.report.count(&bench, "pages of lists", figure(requests.of("list")), super::size(lists));
+        self.report.count(&bench, "looks at the repository", figure(counters.polls), 1.0);
+        let cost = self.agent.cost()?;
+        self.report.size(&bench, "memory", cost.resident, 60.0);
+        Ok(())
+    }
+}
