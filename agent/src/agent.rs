@@ -167,7 +167,15 @@ impl Agent {
         let Some(entry) = self.apps.get_mut(key) else { return };
         let Some(app) = entry.app.clone() else { return };
         let state = std::mem::replace(&mut entry.state, State::new(None, false));
+        let before = state.last.as_ref().map(|last| (last.started_at, last.finished_at));
         let (state, effects) = step(state, event, now(), &app);
+        let ended =
+            state.last.as_ref().filter(|last| !last.is_old).map(|last| (last.started_at, last.finished_at));
+        let counted = before.filter(|before| Some(*before) == ended).is_some();
+        if let (Some(last), Some(_), false) = (&state.last, ended, counted) {
+            let is_dry_run = last.operation.as_ref().is_some_and(|operation| operation.dry_run);
+            *entry.syncs.entry((last.phase.as_str(), is_dry_run)).or_default() += 1;
+        }
         entry.state = state;
         self.effects.extend(effects.into_iter().map(|effect| (key.clone(), Arc::clone(&app), effect)));
         self.drain_effects();

@@ -162,9 +162,15 @@ async fn converge(
         }
     }
     let before = known.map(|known| known.digest.resource_version.as_str());
+    let is_unchanged = if job.is_dry_run {
+        // The answer to a dry run carries the old resourceVersion, whatever would change.
+        known.is_some_and(|known| known.digest.matching == model::Match::InSync)
+    } else {
+        before == Some(applied.object.resource_version())
+    };
     let outcome = if applied.created {
         ObjectOutcome::Created
-    } else if before == Some(applied.object.resource_version()) {
+    } else if is_unchanged {
         ObjectOutcome::Unchanged
     } else {
         ObjectOutcome::Configured

@@ -30,6 +30,8 @@ pub(crate) struct AppEntry {
     pub instance: String,
     /// Objects that our syncs created since the status was last written, with their uids.
     pub created: Vec<(ObjectKey, String)>,
+    /// Syncs that ended since the agent started, by phase and whether they were dry runs.
+    pub syncs: BTreeMap<(&'static str, bool), u64>,
     /// The status writer.
     pub writer: Writer,
     /// Objects that other apps may hold or that carry no label yet and were looked up one by one.
@@ -78,6 +80,7 @@ impl AppEntry {
             part_of: tracking::part_of_label(key),
             instance: key.instance_name(control_namespace),
             created: Vec::new(),
+            syncs: BTreeMap::new(),
             writer: Writer::default(),
             probed: BTreeMap::new(),
         }

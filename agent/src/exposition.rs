@@ -1,6 +1,7 @@
 //! What do the metrics say? Argo CD's names where they mean the same, ours under `tautline_`.
 
 use crate::agent::Agent;
+use crate::apps::AppEntry;
 use crate::metrics::Metrics;
 use api::metrics::{self, Family, Kind, Number, Sample};
 use cluster::Cluster;
@@ -10,6 +11,8 @@ use serde_json::Value;
 pub(crate) fn text(agent: &Agent) -> String {
     metrics::render(&[
         info(agent),
+        conditions(agent),
+        syncs(agent),
         family(
             "tautline_live_objects",
             "Objects of which a digest is kept.",
@@ -41,24 +44,79 @@ pub(crate) fn counters(m: &Metrics, cluster: &Cluster) -> String {
     ])
 }
 
+/// What every metric of an app is labelled with.
+struct Labels<'a> {
+    key: &'a model::AppKey,
+    project: &'a str,
+    server: &'a str,
+}
+
+fn labels<'a>(key: &'a model::AppKey, entry: &'a AppEntry) -> Labels<'a> {
+    let project = text_at(&entry.raw, "/spec/project");
+    Labels {
+        key,
+        project: if project.is_empty() { "default" } else { project },
+        server: text_at(&entry.raw, "/spec/destination/server"),
+    }
+}
+
+fn text_at<'a>(raw: &'a Value, pointer: &str) -> &'a str {
+    raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
 fn info(agent: &Agent) -> Family {
     let samples = agent.apps.iter().map(|(key, entry)| {
-        let text = |pointer: &str| entry.raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let or =
-            |text: &str, default: &str| if text.is_empty() { default.to_owned() } else { text.to_owned() };
-        let labels = vec![
-            ("namespace", key.namespace.clone()),
-            ("name", key.name.clone()),
-            ("project", or(text("/spec/project"), "default")),
-            ("repo", text("/spec/source/repoURL").to_owned()),
-            ("dest_server", text("/spec/destination/server").to_owned()),
-            ("dest_namespace", text("/spec/destination/namespace").to_owned()),
-            ("sync_status", or(text("/status/sync/status"), "Unknown")),
-            ("health_status", or(text("/status/health/status"), "Unknown")),
+        let Labels { project, server, .. } = labels(key, entry);
+        let known = |pointer: &str| match text_at(&entry.raw, pointer) {
+            "" => "Unknown",
+            word => word,
+        };
+        let operation = match (&entry.app, entry.state.run()) {
+            (Some(app), _) if app.deletion.is_some() => "delete",
+            (_, Some(_)) => "sync",
+            (_, None) => "",
+        };
+        let automated = entry.app.as_ref().is_some_and(|app| app.automated.is_some());
+        let values = [
+            key.namespace.as_str(),
+            key.name.as_str(),
+            project,
+            if automated { "true" } else { "false" },
+            &api::dto::without_password(text_at(&entry.raw, "/spec/source/repoURL")),
+            server,
+            text_at(&entry.raw, "/spec/destination/namespace"),
+            known("/status/sync/status"),
+            known("/status/health/status"),
+            operation,
         ];
-        sample(labels, 1)
+        metrics::APP_INFO.sample(values, 1.0)
     });
-    family("argocd_app_info", "Information about application.", Kind::Gauge, samples.collect())
+    metrics::APP_INFO.family(samples.collect())
+}
+
+fn conditions(agent: &Agent) -> Family {
+    let samples = agent.apps.iter().flat_map(|(key, entry)| {
+        let Labels { key, project, .. } = labels(key, entry);
+        let list = entry.raw.pointer("/status/conditions").and_then(Value::as_array);
+        list.into_iter().flatten().map(move |condition| {
+            let kind = condition["type"].as_str().unwrap_or_default();
+            metrics::APP_CONDITION.sample([&key.namespace, &key.name, project, kind], 1.0)
+        })
+    });
+    metrics::APP_CONDITION.family(samples.collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+fn syncs(agent: &Agent) -> Family {
+    let samples = agent.apps.iter().flat_map(|(key, entry)| {
+        let Labels { key, project, server } = labels(key, entry);
+        entry.syncs.iter().map(move |((phase, is_dry_run), count)| {
+            let dry_run = if *is_dry_run { "true" } else { "false" };
+            metrics::APP_SYNC_TOTAL
+                .sample([&key.namespace, &key.name, project, server, phase, dry_run], *count as f64)
+        })
+    });
+    metrics::APP_SYNC_TOTAL.family(samples.collect())
 }
 
 fn requests(cluster: &Cluster) -> Family {

@@ -43,7 +43,7 @@ impl Agent {
             reason,
             sync = report.sync.as_str(),
             health = report.health.status.as_str(),
-            message = report.health.message,
+            cause = report.health.message,
             conditions = conditions.join("; "),
             "status"
         );
