@@ -169,10 +169,9 @@ impl Agent {
         let state = std::mem::replace(&mut entry.state, State::new(None, false));
         let before = state.last.as_ref().map(|last| (last.started_at, last.finished_at));
         let (state, effects) = step(state, event, now(), &app);
-        let ended =
-            state.last.as_ref().filter(|last| !last.is_old).map(|last| (last.started_at, last.finished_at));
-        let counted = before.filter(|before| Some(*before) == ended).is_some();
-        if let (Some(last), Some(_), false) = (&state.last, ended, counted) {
+        if let Some(last) = state.last.as_ref().filter(|last| !last.is_old)
+            && before != Some((last.started_at, last.finished_at))
+        {
             let is_dry_run = last.operation.as_ref().is_some_and(|operation| operation.dry_run);
             *entry.syncs.entry((last.phase.as_str(), is_dry_run)).or_default() += 1;
         }

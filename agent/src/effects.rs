@@ -131,6 +131,7 @@ impl Agent {
         if let Some(comparison) = comparison {
             let live = self.live_of(entry, set);
             plan::prune::add(&mut plan, app, comparison, &live, prune, |object| Self::permits(entry, object));
+            plan.delete_only(selection);
         }
         plan
     }
