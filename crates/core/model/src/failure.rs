@@ -3,7 +3,7 @@
 use crate::Seconds;
 use std::fmt;
 
-/// What a failed call means; the class decides retry and what the failure is evidence of (`design.md` has the table).
+/// What a failed call means; the class decides retry and what the failure is evidence of ([`Self::condemns`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorClass {
     /// 409: somebody else wrote in between, or a name is taken.
