@@ -148,9 +148,7 @@ impl Run {
     /// Returns whether and in whose name the sync prunes.
     pub fn prune(&self, app: &App) -> Prune {
         match &self.cause {
-            Cause::Operation(operation) if operation.prune && self.is_full() => {
-                Prune::Person(self.started_at)
-            }
+            Cause::Operation(operation) if operation.prune => Prune::Person(self.started_at),
             Cause::Operation(_) => Prune::No,
             Cause::NewDesired | Cause::SelfHeal(..)
                 if app.automated.is_some_and(|automated| automated.prune) =>

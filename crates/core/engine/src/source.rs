@@ -74,7 +74,9 @@ pub(crate) fn rendered(
     state.rendering = None;
     state.unsupported = Vec::new();
     state.source = SourceView::At(desired.revision.clone());
-    let is_same = state.desired.as_ref().is_some_and(|old| old.hash == desired.hash);
+    // Rendered once more, because what rendering looks at beside the files changed, it may be what is being synced.
+    let running = state.run().and_then(|run| run.desired.as_ref());
+    let is_same = state.desired.as_ref().or(running).is_some_and(|old| old.hash == desired.hash);
     state.desired = Some(desired);
     refreshed(state);
     if !is_same {

@@ -72,6 +72,20 @@ pub fn stages(objects: &BTreeMap<ObjectKey, InSync>, selection: &Selection) -> V
     staged(chosen.map(|(key, _)| key.clone()))
 }
 
+impl Plan {
+    /// Leaves only what a person named to be deleted; other selections say nothing of what Git no longer has.
+    pub fn delete_only(&mut self, selection: &Selection) {
+        let Selection::Named(selectors) = selection else { return };
+        let is_named = |key: &ObjectKey| selectors.iter().any(|selector| selector.matches(key));
+        for stage in &mut self.prunes {
+            stage.keys.retain(is_named);
+        }
+        self.prunes.retain(|stage| !stage.keys.is_empty());
+        self.skipped.retain(|result| is_named(&result.key));
+        self.unconfirmed.retain(is_named);
+    }
+}
+
 /// Whether an object needs no apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InSync {

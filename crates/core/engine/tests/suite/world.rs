@@ -194,6 +194,7 @@ impl World {
         if prune != Prune::No {
             plan.prunes = plan::staged(comparison.to_prune().cloned());
         }
+        plan.delete_only(selection);
         plan
     }
 }

@@ -73,6 +73,27 @@ fn what_git_no_longer_has_goes_in_reverse_order() {
 }
 
 #[test]
+fn a_person_who_names_objects_prunes_only_those() {
+    let stage = |keys: &[&str]| plan::Stage { keys: keys.iter().map(|text| key(text)).collect() };
+    let mut plan = Plan {
+        prunes: vec![stage(&["Deployment a"]), stage(&["ConfigMap a", "ConfigMap b"])],
+        unconfirmed: vec![key("ConfigMap c")],
+        ..Plan::default()
+    };
+    let everything = plan.clone();
+    plan.delete_only(&plan::Selection::All);
+    assert_eq!(plan, everything);
+    let named = model::ResourceSelector {
+        group: String::new(),
+        kind: "ConfigMap".into(),
+        namespace: String::new(),
+        name: "b".into(),
+    };
+    plan.delete_only(&plan::Selection::Named(vec![named]));
+    assert_eq!(plan, Plan { prunes: vec![stage(&["ConfigMap b"])], ..Plan::default() });
+}
+
+#[test]
 fn what_does_not_prove_to_be_ours_is_not_even_mentioned() {
     let words = ["owned", "copied", "foreign", "untracked", "unlabelled", "moved"];
     for word in words {
