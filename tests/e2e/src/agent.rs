@@ -190,7 +190,7 @@ impl Drop for Agent {
         if std::thread::panicking() && matches!(self.child.try_wait(), Ok(None)) {
             match http::ask(self.probes, "GET", "/readyz", "") {
                 Ok(answer) => {
-                    eprintln!("---- /readyz of the agent in {}\n{}", self.settings.namespace, answer.body)
+                    eprintln!("---- /readyz of the agent in {}\n{}", self.settings.namespace, answer.body);
                 }
                 Err(error) => eprintln!("---- /readyz of the agent in {}: {error}", self.settings.namespace),
             }

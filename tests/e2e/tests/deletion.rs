@@ -1,0 +1,119 @@
+//! What happens when an Application is deleted?
+
+use e2e::{Repo, Scene, condition, config_map, is_synced_to};
+use serde_json::json;
+
+const FOREGROUND: &str = "resources-finalizer.argocd.argoproj.io";
+const BACKGROUND: &str = "resources-finalizer.argocd.argoproj.io/background";
+
+fn annotated(name: &str, options: &str) -> String {
+    config_map(name, "one").replace(
+        &format!("name: {name}"),
+        &format!("name: {name}\n  annotations: {{argocd.argoproj.io/sync-options: '{options}'}}"),
+    )
+}
+
+fn deployment() -> &'static str {
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n  \
+     template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: 'web:1'}]}\n"
+}
+
+/// Deploys files as an app with a finalizer, or without one.
+fn deployed(scene: &Scene, finalizer: Option<&str>, files: &[(&str, &str)]) -> Repo {
+    let repo = scene.repo("shop");
+    files.iter().for_each(|(path, text)| drop(repo.write(path, text)));
+    let revision = repo.commit("first");
+    let app = scene.application("shop").repo(&repo).automated();
+    match finalizer {
+        Some(finalizer) => app.finalizer(finalizer),
+        None => app,
+    }
+    .create();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    repo
+}
+
+#[test]
+fn a_deleted_app_takes_its_objects_along() {
+    for (finalizer, name) in [(FOREGROUND, "foreground"), (BACKGROUND, "background")] {
+        let scene = Scene::new(name);
+        let _agent = scene.agent();
+        deployed(
+            &scene,
+            Some(finalizer),
+            &[("web.yaml", deployment()), ("map.yaml", &config_map("map", "one"))],
+        );
+        scene.kubectl_apply(&config_map("foreign", "one"));
+        scene.delete_app("shop");
+        scene.wait_app_gone("shop");
+        assert!(scene.get("apps/v1", "Deployment", &scene.namespace, "web").is_none(), "{name}");
+        assert!(scene.config_map("map").is_none(), "{name}");
+        assert!(scene.config_map("foreign").is_some(), "{name}");
+        let replica_sets =
+            scene.lab.kubectl(&["-n", &scene.namespace, "get", "replicasets", "-o", "name"]).unwrap();
+        // In the foreground its dependents went first; in the background they may still be going.
+        assert!(finalizer == BACKGROUND || replica_sets.is_empty(), "{replica_sets}");
+    }
+}
+
+#[test]
+fn without_a_finalizer_the_objects_stay() {
+    let scene = Scene::new("orphan");
+    let _agent = scene.agent();
+    deployed(&scene, None, &[("map.yaml", &config_map("map", "one"))]);
+    scene.delete_app("shop");
+    scene.wait_app_gone("shop");
+    scene.let_pass("other");
+    assert!(scene.config_map("map").is_some());
+}
+
+#[test]
+fn what_says_so_stays_and_a_definition_always_does() {
+    let scene = Scene::new("kept");
+    let _agent = scene.agent();
+    let definition = format!(
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: gears.{0}.example.com}}\n\
+         spec:\n  group: {0}.example.com\n  scope: Namespaced\n  names: {{plural: gears, kind: Gear}}\n  versions:\n  \
+         - {{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {{type: object}}}}}}\n",
+        scene.namespace
+    );
+    deployed(
+        &scene,
+        Some(FOREGROUND),
+        &[
+            ("map.yaml", &config_map("map", "one")),
+            ("kept.yaml", &annotated("kept", "Delete=false")),
+            ("gears.yaml", &definition),
+        ],
+    );
+    scene.delete_app("shop");
+    scene.wait_app_gone("shop");
+    assert!(scene.config_map("map").is_none());
+    assert!(scene.config_map("kept").is_some());
+    let name = format!("gears.{}.example.com", scene.namespace);
+    assert!(scene.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", &name).is_some());
+}
+
+#[test]
+fn a_deletion_that_asks_for_consent_waits_for_it() {
+    let scene = Scene::new("consent");
+    let _agent = scene.agent();
+    deployed(
+        &scene,
+        Some(FOREGROUND),
+        &[("map.yaml", &config_map("map", "one")), ("asks.yaml", &annotated("asks", "Delete=confirm"))],
+    );
+    scene.delete_app("shop");
+    let app = scene.wait_app("shop", |app| !condition(app, "DeletionError").is_empty());
+    let message = condition(&app, "DeletionError");
+    assert!(message.contains("waits for consent") && message.contains("asks"), "{message}");
+    assert!(scene.config_map("map").is_some() && scene.config_map("asks").is_some());
+
+    let at = app["metadata"]["deletionTimestamp"].clone();
+    scene.patch_app(
+        "shop",
+        &json!({"metadata": {"annotations": {"argocd.argoproj.io/deletion-approved": at}}}),
+    );
+    scene.wait_app_gone("shop");
+    assert!(scene.config_map("map").is_none() && scene.config_map("asks").is_none());
+}

@@ -1,0 +1,191 @@
+//! What do people ask an Application for, and what do they get?
+
+use e2e::{Scene, config_map, is_synced_to, operation_phase, result_of, settled, sync_status};
+use serde_json::{Value, json};
+
+/// Two objects in Git, one of them dropped by the newest commit; deployed by hand only.
+fn shop(scene: &Scene) -> (e2e::Repo, String, String) {
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one")).write("old.yaml", &config_map("old", "one"));
+    let first = repo.commit("first");
+    scene.application("shop").repo(&repo).create();
+    scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == first);
+    scene.sync("shop", &json!({}));
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+    let second = repo.write("web.yaml", &config_map("web", "two")).remove("old.yaml").commit("second");
+    let app = scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == second);
+    assert_eq!(sync_status(&app), "OutOfSync");
+    (repo, first, second)
+}
+
+fn value(scene: &Scene, name: &str) -> Option<String> {
+    Some(scene.config_map(name)?["data"]["key"].as_str()?.to_owned())
+}
+
+#[test]
+fn an_operation_syncs_what_it_names() {
+    let scene = Scene::new("operation");
+    let _agent = scene.agent();
+    let (_repo, first, second) = shop(&scene);
+    assert_eq!(value(&scene, "web").as_deref(), Some("one"), "it synced by itself");
+
+    let app = scene.sync("shop", &json!({"dryRun": true, "prune": true}));
+    assert_eq!(operation_phase(&app), "Succeeded");
+    assert_eq!(result_of(&app, "ConfigMap", "web")["message"], "configmap/web configured");
+    assert_eq!(result_of(&app, "ConfigMap", "old")["message"], "configmap/old pruned");
+    assert_eq!(
+        (value(&scene, "web").as_deref(), value(&scene, "old").as_deref()),
+        (Some("one"), Some("one"))
+    );
+
+    let only_old = json!([{"kind": "ConfigMap", "name": "old"}]);
+    scene.sync("shop", &json!({"resources": only_old, "prune": true}));
+    assert_eq!((value(&scene, "web").as_deref(), value(&scene, "old")), (Some("one"), None));
+
+    let app = scene.sync("shop", &json!({}));
+    assert_eq!(value(&scene, "web").as_deref(), Some("two"));
+    assert_eq!(app["status"]["operationState"]["operation"]["initiatedBy"]["username"], "ada");
+    scene.wait_app("shop", |app| is_synced_to(app, &second));
+
+    // Back to an older revision, by hand.
+    let app = scene.sync("shop", &json!({"revision": first}));
+    assert_eq!(app["status"]["operationState"]["syncResult"]["revision"], first);
+    assert_eq!(
+        (value(&scene, "web").as_deref(), value(&scene, "old").as_deref()),
+        (Some("one"), Some("one"))
+    );
+    assert_eq!(sync_status(&scene.wait_app("shop", |app| sync_status(app) == "OutOfSync")), "OutOfSync");
+}
+
+#[test]
+fn a_sync_over_http_does_the_same() {
+    let scene = Scene::new("http");
+    let agent = scene.agent();
+    let (_repo, first, second) = shop(&scene);
+    let post = |body: &Value| {
+        let answer = agent.post("/api/v1/applications/shop/sync", body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["metadata"]["name"], "shop");
+        scene.wait_app("shop", |app| settled(app) && app["status"]["operationState"].is_object())
+    };
+    post(&json!({"dryRun": true}));
+    assert_eq!(value(&scene, "web").as_deref(), Some("one"));
+    post(&json!({"resources": [{"group": "", "kind": "ConfigMap", "name": "web"}]}));
+    assert_eq!(
+        (value(&scene, "web").as_deref(), value(&scene, "old").as_deref()),
+        (Some("two"), Some("one"))
+    );
+    post(&json!({"prune": true}));
+    assert_eq!(value(&scene, "old"), None);
+    scene.wait_app("shop", |app| is_synced_to(app, &second));
+    post(&json!({"revision": first}));
+    assert_eq!(value(&scene, "web").as_deref(), Some("one"));
+}
+
+#[test]
+fn a_revision_that_does_not_exist_fails_the_operation_alone() {
+    let scene = Scene::new("norevision");
+    let _agent = scene.agent();
+    let (_repo, _first, second) = shop(&scene);
+    let app = scene.sync("shop", &json!({"revision": "no-such-branch"}));
+    assert_eq!(operation_phase(&app), "Error");
+    let message = app["status"]["operationState"]["message"].as_str().unwrap();
+    assert!(message.contains("no-such-branch"), "{message}");
+    assert_eq!(app["status"]["sync"]["revision"], second);
+    assert_eq!(value(&scene, "web").as_deref(), Some("one"));
+}
+
+#[test]
+fn a_refresh_is_answered_and_its_annotation_removed() {
+    let scene = Scene::new("refresh");
+    let agent = scene.agent();
+    scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    let renders = || agent.metric("tautline_renders_total");
+    for (kind, rendered) in [("normal", 0), ("hard", 1)] {
+        let before = renders();
+        scene.patch_app("shop", &json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": kind}}}));
+        scene.wait_app("shop", |app| app["metadata"]["annotations"]["argocd.argoproj.io/refresh"].is_null());
+        assert_eq!(renders() - before, rendered, "renders of a {kind} refresh");
+    }
+}
+
+#[test]
+fn a_sync_can_be_terminated() {
+    let scene = Scene::new("terminate");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    repo.write(
+        "web.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n  \
+         template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: 'web:never-ready'}]}\n",
+    );
+    repo.commit("first");
+    scene.application("shop").repo(&repo).automated().create();
+    scene.wait_app("shop", |app| operation_phase(app) == "Running");
+    // What `argocd app terminate-op --core` does.
+    scene.patch_app("shop", &json!({"status": {"operationState": {"phase": "Terminating"}}}));
+    let app = scene.wait_app("shop", |app| operation_phase(app) == "Failed");
+    let message = app["status"]["operationState"]["message"].as_str().unwrap();
+    assert_eq!(message, "Operation terminated");
+}
+
+#[test]
+fn retries_end_at_their_limit() {
+    let scene = Scene::new("retry");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one"));
+    repo.commit("first");
+    let retry = json!({"limit": 2, "backoff": {"duration": "1s", "factor": 1, "maxDuration": "1s"}});
+    let missing = scene.unique("missing");
+    scene
+        .application("shop")
+        .repo(&repo)
+        .automated()
+        .set("/spec/syncPolicy/retry", retry)
+        .set("/spec/destination/namespace", missing)
+        .create();
+    let app = scene.wait_app("shop", |app| operation_phase(app) == "Failed");
+    assert_eq!(app["status"]["operationState"]["retryCount"], 2);
+    let message = app["status"]["operationState"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("one or more objects failed to apply, reason: ")
+            && message.ends_with("(retried 2 times)."),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_app_that_is_to_be_skipped_is_left_alone_until_it_is_not() {
+    let scene = Scene::new("skip");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one"));
+    let revision = repo.commit("first");
+    let skip = "argocd.argoproj.io/skip-reconcile";
+    scene.application("shop").repo(&repo).automated().annotation(skip, "true").create();
+    scene.let_pass("other");
+    assert!(scene.config_map("web").is_none());
+    assert!(scene.app("shop")["status"].is_null(), "{}", scene.app("shop"));
+    scene.patch_app("shop", &json!({"metadata": {"annotations": {skip: null}}}));
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+}
+
+#[test]
+fn history_is_as_long_as_it_is_asked_for() {
+    let scene = Scene::new("history");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    scene.application("shop").repo(&repo).automated().set("/spec/revisionHistoryLimit", 2).create();
+    let mut revisions = Vec::new();
+    for n in 0..4 {
+        repo.write("web.yaml", &config_map("web", &format!("value {n}")));
+        revisions.push(repo.commit("next"));
+        scene.wait_app("shop", |app| is_synced_to(app, &revisions[n]));
+    }
+    let app = scene.app("shop");
+    let history = app["status"]["history"].as_array().unwrap();
+    let shown: Vec<(&Value, &Value)> =
+        history.iter().map(|entry| (&entry["id"], &entry["revision"])).collect();
+    assert_eq!(shown, [(&json!(2), &json!(revisions[2])), (&json!(3), &json!(revisions[3]))]);
+}
