@@ -75,6 +75,8 @@ pub(crate) struct Agent {
     pub is_draining: bool,
     /// Limits events under way.
     pub event_room: Arc<Semaphore>,
+    /// Whose status is written when.
+    pub turns: crate::writer::Turns,
 }
 
 /// What a watch is for.

@@ -58,6 +58,8 @@ pub(crate) struct Writer {
     pub current: Option<Box<Report>>,
     /// Writes that failed in a row.
     pub n_failed: u32,
+    /// Whether the API server found the last report too large: what is written instead says so.
+    pub is_too_large: bool,
 }
 
 impl AppEntry {

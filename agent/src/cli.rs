@@ -181,7 +181,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn run_agent(arguments: &ArgMatches) -> ExitCode {
     start_logs(arguments.get_one::<String>("log-format").is_some_and(|format| format == "json"));
     let config = config(arguments);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    // Threads cost memory: what blocks is rendering and the cache's files, and neither is quicker for having more.
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match threads.worker_threads(2).max_blocking_threads(4).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "no runtime");

@@ -175,6 +175,7 @@ impl Agent {
         }
         let job = self.job(entry, app, set, &keys, mode);
         self.metrics.applies.add(keys.len());
+        self.turns.n_stages += 1;
         let key = key.clone();
         self.spawn(async move {
             let (results, seen) = apply::stage(job, keys).await;
@@ -211,6 +212,7 @@ impl Agent {
             return;
         };
         let job = self.job(entry, app, set, &keys, mode);
+        self.turns.n_stages += 1;
         let key = key.clone();
         self.spawn(async move {
             let results = apply::prune(job, keys).await;

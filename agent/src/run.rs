@@ -243,11 +243,18 @@ fn assemble(
         effects: VecDeque::new(),
         is_draining: false,
         event_room: Arc::new(Semaphore::new(64)),
+        turns: crate::writer::Turns::default(),
     }
 }
 
-/// Returns a name for this process that no other one has: the pod's name, or the process id and the time.
+/// Returns a name that no other running process has: the pod's name, so that a container that was restarted in its pod
+/// goes on at once, or else host, process id and time.
 fn holder() -> String {
+    if let Ok(pod) = std::env::var("POD_NAME")
+        && !pod.is_empty()
+    {
+        return pod;
+    }
     let host = std::env::var("HOSTNAME").unwrap_or_default();
     format!("{host}_{}_{}", std::process::id(), crate::agent::now().as_millis())
 }

@@ -32,11 +32,13 @@ impl Agent {
             Input::Rendered(key, serial, revision, outcome) => self.rendered(&key, serial, revision, outcome),
             Input::Prepared(key, sync, outcome) => self.prepared(&key, sync, outcome),
             Input::StageDone(key, sync, results, seen) => {
+                self.turns.n_stages = self.turns.n_stages.saturating_sub(1);
                 self.note_created(&key, &results, &seen);
                 for seen in seen {
                     self.applied(seen);
                 }
                 self.event(&key, Event::StageDone { sync, results });
+                self.take_turns();
             }
             Input::Checked(key, object, checked) => self.checked(&key, &object, checked),
             Input::Confirmed(key, found) => self.confirmed(&key, found),

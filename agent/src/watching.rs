@@ -14,7 +14,10 @@ use serde_json::Value;
 use source::{Repository, SourceError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long to wait before an API group that does not answer is asked again.
+const DISCOVERY_WAIT: Duration = Duration::from_secs(10);
 
 /// Returns where Applications are served.
 pub(crate) fn applications() -> Endpoint {
@@ -61,6 +64,7 @@ impl Agent {
         self.open(Watched::OtherController, WatchSpec { field_selector: name, ..own(controller) });
         self.open(Watched::Definitions, spec(crd));
         self.open(Watched::Applications, own(applications()));
+        self.discover_later();
     }
 
     fn open(&mut self, watched: Watched, spec: WatchSpec) {
@@ -86,7 +90,12 @@ impl Agent {
         }
         let Some(endpoint) = self.discovery.endpoint(gvk).or_else(|| self.discovery.preferred(&kind)) else {
             // Unknown while discovery is whole: the API server has no such objects.
-            let sight = if self.discovery.is_absent(&kind) { Sight::NoSuchKind } else { Sight::Listing };
+            let sight = if self.discovery.is_absent(&kind) {
+                Sight::NoSuchKind
+            } else {
+                let why = format!("its API group {} does not answer", kind.group);
+                Sight::Blind(now(), CallError::new(model::ErrorClass::Unavailable, why))
+            };
             self.live.kinds.insert(
                 kind,
                 KindWatch { gvk: gvk.clone(), handle: None, sight, is_filtered: true, seen: None },
@@ -559,6 +568,20 @@ impl Agent {
         self.spawn(async move { Input::Discovered(cluster.discover().await.map(Box::new)) });
     }
 
+    /// Asks again in a while if some API group did not answer: nothing tells when it does.
+    fn discover_later(&mut self) {
+        let failed = self.discovery.failed_groups();
+        if failed.is_empty() || std::mem::replace(&mut self.is_discovering, true) {
+            return;
+        }
+        tracing::warn!(groups = failed.join(", "), "API groups do not answer; their kinds wait");
+        let cluster = self.cluster.clone();
+        self.spawn(async move {
+            tokio::time::sleep(DISCOVERY_WAIT).await;
+            Input::Discovered(cluster.discover().await.map(Box::new))
+        });
+    }
+
     /// Takes in which kinds there are.
     pub(crate) fn discovered(&mut self, outcome: Result<Box<cluster::Discovery>, CallError>) {
         self.is_discovering = false;
@@ -568,11 +591,13 @@ impl Agent {
         match outcome {
             Err(error) => {
                 tracing::warn!(%error, "the API server's kinds could not be read; those known stay");
+                self.discover_later();
             }
-            Ok(discovery) if *discovery == *self.discovery => {}
+            Ok(discovery) if *discovery == *self.discovery => self.discover_later(),
             Ok(discovery) => {
                 self.discovery = Arc::new(*discovery);
                 self.kinds_changed();
+                self.discover_later();
             }
         }
     }

@@ -5,7 +5,33 @@ use crate::input::Input;
 use crate::status;
 use engine::Report;
 use model::{AppKey, CallError, ErrorClass, Object, names};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
+
+/// Writes under way at most: a few more than requests that may be in flight. What waits is made when its turn comes, from
+/// the newest report, and costs no memory until then.
+const MOST: usize = 64;
+
+/// Whose status is written when.
+#[derive(Default)]
+pub(crate) struct Turns {
+    /// Stages of syncs under way.
+    pub n_stages: usize,
+    /// Writes under way.
+    n_writes: usize,
+    /// Apps whose write waits for a place.
+    due: VecDeque<AppKey>,
+    /// Apps whose sync goes on and whose progress would be told if there were time.
+    progress: BTreeSet<AppKey>,
+}
+
+impl Turns {
+    /// Returns whether so much is being applied that writes of progress would only hold it up: most of these syncs wait for
+    /// the API server and are over before anybody has read that they run.
+    fn is_busy(&self) -> bool {
+        self.n_stages > MOST
+    }
+}
 
 impl Agent {
     /// Writes a report into the Application's status.
@@ -13,6 +39,7 @@ impl Agent {
         self.tell_status(key, &report);
         let Some(entry) = self.apps.get_mut(key) else { return };
         entry.writer.next = Some(report);
+        entry.writer.is_too_large = false;
         self.next_write(key);
     }
 
@@ -39,14 +66,32 @@ impl Agent {
         if entry.writer.is_writing || !may_write {
             return;
         }
+        let is_progress = |report: &Report| report.operation.as_ref().is_some_and(|o| !o.phase.is_completed());
+        match &entry.writer.next {
+            None => return,
+            Some(report) if is_progress(report) && self.turns.is_busy() => {
+                self.turns.progress.insert(key.clone());
+                return;
+            }
+            Some(_) if self.turns.n_writes >= MOST => {
+                self.turns.due.push_back(key.clone());
+                return;
+            }
+            Some(_) => {}
+        }
         let (Some(report), Some(app)) = (entry.writer.next.take(), entry.app.as_ref()) else { return };
         let mut own = status::own_state(&entry.raw);
         for (object, uid) in &entry.created {
             own.mark_created(object, uid);
         }
-        let patch = status::patch(&entry.raw, app, &report, &own, &self.identity.control_namespace, now());
+        let namespace = &self.identity.control_namespace;
+        let patch = if entry.writer.is_too_large {
+            application::status::too_large(&entry.raw, namespace, now())
+        } else {
+            status::patch(&entry.raw, app, &report, &own, namespace, now())
+        };
         let Some(patch) = patch else { return };
-        let too_large = application::status::too_large(&entry.raw, &self.identity.control_namespace, now());
+        self.turns.n_writes += 1;
         entry.writer.is_writing = true;
         entry.writer.current = Some(report);
         let wait = backoff(entry.writer.n_failed);
@@ -59,16 +104,6 @@ impl Agent {
             let endpoint = crate::watching::applications();
             let outcome =
                 cluster.merge_patch(&endpoint, &key.namespace, &key.name, &patch, names::FIELD_MANAGER).await;
-            let outcome = match (outcome, too_large) {
-                (Err(error), Some(short))
-                    if error.status == Some(413) || error.message.contains("too large") =>
-                {
-                    cluster
-                        .merge_patch(&endpoint, &key.namespace, &key.name, &short, names::FIELD_MANAGER)
-                        .await
-                }
-                (outcome, _) => outcome,
-            };
             let outcome = match outcome {
                 // Somebody wrote in between: what they wrote is what the next try starts from.
                 Err(error) if error.class == ErrorClass::Conflict => reread(&cluster, &key, error).await,
@@ -80,6 +115,12 @@ impl Agent {
 
     /// Takes in whether a status was written.
     pub(crate) fn status_written(&mut self, key: &AppKey, outcome: Result<(Box<Object>, bool), CallError>) {
+        self.turns.n_writes = self.turns.n_writes.saturating_sub(1);
+        self.written(key, outcome);
+        self.take_turns();
+    }
+
+    fn written(&mut self, key: &AppKey, outcome: Result<(Box<Object>, bool), CallError>) {
         let Some(entry) = self.apps.get_mut(key) else { return };
         entry.writer.is_writing = false;
         let report = entry.writer.current.take();
@@ -94,6 +135,10 @@ impl Agent {
                 self.application_seen(key, *object);
             }
             Err(error) if error.class == ErrorClass::NotFound => {}
+            Err(error) if is_too_large(&error) && !entry.writer.is_too_large => {
+                entry.writer.is_too_large = true;
+                entry.writer.next = entry.writer.next.take().or(report);
+            }
             Err(error) => {
                 tracing::warn!(app = %key, %error, "the status could not be written");
                 entry.writer.n_failed += 1;
@@ -104,6 +149,24 @@ impl Agent {
         }
         self.next_write(key);
     }
+
+    /// Starts writes that waited, as far as there is room.
+    pub(crate) fn take_turns(&mut self) {
+        while self.turns.n_writes < MOST
+            && let Some(key) = self.turns.due.pop_front()
+        {
+            self.next_write(&key);
+        }
+        if !self.turns.is_busy() {
+            for key in std::mem::take(&mut self.turns.progress) {
+                self.next_write(&key);
+            }
+        }
+    }
+}
+
+fn is_too_large(error: &CallError) -> bool {
+    error.status == Some(413) || error.message.contains("too large")
 }
 
 async fn reread(
