@@ -6,6 +6,7 @@
 //! ```
 
 mod agent;
+mod applications;
 mod apply;
 mod apps;
 mod cache;
@@ -13,7 +14,9 @@ mod cascade;
 mod cli;
 mod comparing;
 mod config;
+mod configuring;
 mod desired;
+mod discovering;
 mod effects;
 mod exposition;
 mod http;

@@ -1,23 +1,16 @@
 //! What do the watches tell, and what follows from it?
 
 use crate::agent::{Agent, Watched, now};
-use crate::apps::AppEntry;
 use crate::input::Input;
 use crate::judge;
 use crate::live::{KindWatch, Sight};
-use crate::sources::RepoId;
-use application::Project;
-use cluster::{Endpoint, Origin, WatchEvent, WatchId, WatchSpec};
-use engine::{Event, State};
-use model::{AppKey, CallError, GroupVersionKind, Object, ObjectKey, Problem, names};
-use serde_json::Value;
-use source::{Repository, SourceError};
+use cluster::{Endpoint, WatchEvent, WatchId, WatchSpec};
+use model::{CallError, GroupVersionKind, Object, ObjectKey, names};
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long to wait before an API group that does not answer is asked again.
-const DISCOVERY_WAIT: Duration = Duration::from_secs(10);
+/// How long to wait before a deletion that could not be confirmed is asked about again.
+const CONFIRM_WAIT: Duration = Duration::from_secs(2);
 
 /// Returns where Applications are served.
 pub(crate) fn applications() -> Endpoint {
@@ -171,14 +164,14 @@ impl Agent {
                 }
                 self.live_object(object);
             }
-            WatchEvent::Deleted(key, _) => self.confirm(key),
+            WatchEvent::Deleted(key, _) => self.confirm(key, Duration::ZERO),
             WatchEvent::Listed => {
                 let seen =
                     self.live.kinds.get_mut(kind).and_then(|watch| watch.seen.take()).unwrap_or_default();
                 let gone: Vec<ObjectKey> =
                     self.live.keys_of(kind).into_iter().filter(|key| !seen.contains(key)).collect();
                 for key in gone {
-                    self.confirm(key);
+                    self.confirm(key, Duration::ZERO);
                 }
                 self.sight_changed(kind, Sight::Clear);
             }
@@ -225,15 +218,20 @@ impl Agent {
     }
 
     /// Asks whether an object is really gone: a lost label looks the same to a filtered watch.
-    fn confirm(&mut self, key: ObjectKey) {
+    fn confirm(&mut self, key: ObjectKey, wait: Duration) {
         let Some(entry) = self.live.get(&key) else { return };
         let gvk = entry.digest.gvk();
         let Some(endpoint) = self.discovery.endpoint(&gvk) else {
-            self.confirmed(&key, Ok(None));
+            if self.discovery.is_absent(&gvk.group_kind()) {
+                self.confirmed(&key, Ok(None));
+            }
             return;
         };
         let cluster = self.cluster.clone();
         self.spawn(async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             let found = cluster.get(&endpoint, &key.namespace, &key.name).await;
             let found =
                 found.map(|value| value.and_then(|value| Object::from_value(value).ok()).map(Box::new));
@@ -253,433 +251,9 @@ impl Agent {
             // Not seen means not known: the object stays in view until somebody sees that it is gone.
             Err(error) => {
                 tracing::debug!(%key, %error, "a deletion could not be confirmed");
-                if error.class != model::ErrorClass::Forbidden {
-                    self.confirm(key.clone());
-                }
+                self.confirm(key.clone(), CONFIRM_WAIT);
             }
         }
-    }
-
-    fn application_event(&mut self, event: WatchEvent) {
-        match event {
-            WatchEvent::Began => self.seen_apps = Some(BTreeSet::new()),
-            WatchEvent::Object(object, _) => {
-                let key = AppKey::new(object.namespace(), object.name());
-                if let Some(seen) = &mut self.seen_apps {
-                    seen.insert(key.clone());
-                }
-                self.application_seen(&key, object);
-            }
-            WatchEvent::Deleted(key, _) => self.forget_app(&AppKey::new(key.namespace, key.name)),
-            WatchEvent::Listed => {
-                self.has_listed_apps = true;
-                let seen = self.seen_apps.take().unwrap_or_default();
-                let gone: Vec<AppKey> =
-                    self.apps.keys().filter(|key| !seen.contains(*key)).cloned().collect();
-                for key in gone {
-                    self.forget_app(&key);
-                }
-            }
-            WatchEvent::Undecodable { namespace, name, sentence } => {
-                tracing::warn!(
-                    namespace,
-                    name,
-                    sentence,
-                    "Application cannot be read; what is known of it stays"
-                );
-                // It exists, so it is not gone.
-                if let Some(seen) = &mut self.seen_apps {
-                    seen.insert(AppKey::new(namespace, name));
-                }
-            }
-            WatchEvent::Blind { why, .. } => tracing::warn!(error = %why, "Applications are not seen"),
-            WatchEvent::Seeing => {}
-        }
-    }
-
-    /// Takes in an Application, as a watch or a write of ours showed it.
-    pub(crate) fn application_seen(&mut self, key: &AppKey, object: Object) {
-        let mut object = object;
-        object.metadata_mut().remove("managedFields");
-        if let Some(entry) = self.apps.get(key)
-            && !is_newer(object.resource_version(), entry.resource_version())
-        {
-            return;
-        }
-        let raw = object.into_value();
-        if let Some(entry) = self.apps.get_mut(key) {
-            entry.raw = raw;
-        } else {
-            let state = State::new(crate::status::remembered(&raw), self.may_write);
-            let project = Arc::new(Project::built_in_default());
-            let entry = AppEntry::new(key, raw, &self.config.namespace, state, project);
-            self.by_part_of.insert(entry.part_of.clone(), key.clone());
-            self.apps.insert(key.clone(), entry);
-        }
-        self.read_app(key);
-    }
-
-    /// Reads an Application again, because it or something that it depends on changed.
-    pub(crate) fn read_app(&mut self, key: &AppKey) {
-        if !self.settings.is_ready() {
-            return;
-        }
-        let Some(entry) = self.apps.get_mut(key) else { return };
-        let mut app = match application::read(&entry.raw) {
-            Ok(app) => app,
-            Err(problems) => {
-                self.refuse(key, problems);
-                return;
-            }
-        };
-        let project = match self.settings.project(&app.project) {
-            Ok(project) => project,
-            Err(problems) => {
-                entry.app = Some(Arc::new(app));
-                self.refuse(key, problems);
-                return;
-            }
-        };
-        app.not_yet.extend(application::project_not_yet(&project));
-        let refused = project.check_app(&app, &self.config.namespace);
-        let is_first = entry.app.is_none();
-        let project_changed = *entry.project != *project;
-        let is_same = entry.app.as_deref() == Some(&app) && !project_changed;
-        let was_fine = entry.problems.is_empty();
-        let spec_changed = entry
-            .app
-            .as_ref()
-            .is_none_or(|old| old.source != app.source || old.destination != app.destination)
-            || project_changed;
-        entry.project = project;
-        entry.app = Some(Arc::new(app));
-        entry.problems.clear();
-        if spec_changed {
-            entry.spec_serial += 1;
-        }
-        if !refused.is_empty() {
-            self.refuse(key, refused);
-            return;
-        }
-        if is_same && was_fine && !is_first {
-            // Somebody else wrote the status: ours is put back.
-            self.rewrite_status(key);
-            return;
-        }
-        self.event(key, Event::AppChanged);
-        if project_changed && !is_first {
-            self.rerender(key);
-        }
-    }
-
-    fn refuse(&mut self, key: &AppKey, problems: Vec<Problem>) {
-        let Some(entry) = self.apps.get_mut(key) else { return };
-        entry.problems.clone_from(&problems);
-        if entry.app.is_none() {
-            // Never valid so far: the engine needs a subject to report about.
-            entry.app = Some(Arc::new(crate::apps::placeholder(key, &entry.raw)));
-        }
-        self.repos.forget(key);
-        self.event(key, Event::Refused(problems));
-    }
-
-    /// Follows what the app's spec names.
-    pub(crate) fn follow(&mut self, key: &AppKey, app: &model::App) -> Result<(), SourceError> {
-        let url = source::RepoUrl::parse(&app.source.repo_url)?;
-        let credentials = source::pick(&self.settings.secrets(), &url, &app.project)?;
-        let id = RepoId { url: url.normalised(), project: app.project.clone() };
-        let is_local = url.local_path().is_some();
-        let repository = Repository::new(url, credentials);
-        self.repos.follow(key, id, repository, &app.source.target_revision, Instant::now());
-        if is_local {
-            self.follow_hints();
-        }
-        Ok(())
-    }
-
-    /// Lets the watch of local repositories follow those that apps are on now.
-    fn follow_hints(&mut self) {
-        if let Some(watcher) = &mut self.watcher {
-            watcher.follow(&self.sources, self.repos.iter().map(|(_, repo)| &repo.repository.url));
-        }
-    }
-
-    /// Renders again, whatever is cached: what rendering looks at beside the files changed.
-    pub(crate) fn rerender(&mut self, key: &AppKey) {
-        let Some(entry) = self.apps.get_mut(key) else { return };
-        entry.state.desired = None;
-        entry.state.rendering = None;
-        self.event(key, Event::AppChanged);
-        self.repos.ask(key, Instant::now());
-    }
-
-    fn forget_app(&mut self, key: &AppKey) {
-        let Some(entry) = self.apps.remove(key) else { return };
-        tracing::info!(app = %key, reason = "Deleted", "the Application is gone");
-        self.by_part_of.remove(&entry.part_of);
-        self.repos.forget(key);
-        self.wakes.retain(|(_, other)| other != key);
-        let affected = self.claims.set(key, BTreeSet::new());
-        self.dirty.extend(affected);
-        let _absent = std::fs::remove_file(crate::cache::path(&self.config.cache_dir, key));
-    }
-
-    fn project_event(&mut self, event: WatchEvent) {
-        let changed = match event {
-            WatchEvent::Object(object, _) => {
-                for problem in self.settings.put_project(&object) {
-                    tracing::warn!(project = object.name(), %problem, "the AppProject cannot be read");
-                }
-                true
-            }
-            WatchEvent::Deleted(key, _) => {
-                self.settings.drop_project(&key.name);
-                true
-            }
-            WatchEvent::Listed => {
-                self.settings_listed(|settings| &mut settings.has_projects);
-                false
-            }
-            WatchEvent::Undecodable { name, sentence, .. } => {
-                tracing::warn!(
-                    project = name,
-                    sentence,
-                    "the AppProject cannot be read; the previous one stays"
-                );
-                false
-            }
-            WatchEvent::Blind { why, .. } => {
-                tracing::warn!(error = %why, "AppProjects are not seen");
-                false
-            }
-            WatchEvent::Began | WatchEvent::Seeing => false,
-        };
-        if changed {
-            self.read_all_apps();
-        }
-    }
-
-    fn secret_event(&mut self, event: WatchEvent) {
-        let changed = match event {
-            WatchEvent::Object(object, _) => match self.settings.put_secret(&object) {
-                Ok(()) => true,
-                Err(sentence) => {
-                    tracing::warn!(sentence, "the repository Secret cannot be read; the previous one stays");
-                    false
-                }
-            },
-            WatchEvent::Deleted(key, _) => {
-                self.settings.drop_secret(&key);
-                true
-            }
-            WatchEvent::Listed => {
-                self.settings_listed(|settings| &mut settings.has_secrets);
-                false
-            }
-            WatchEvent::Undecodable { name, .. } => {
-                tracing::warn!(secret = name, "the repository Secret cannot be read; the previous one stays");
-                false
-            }
-            WatchEvent::Blind { why, .. } => {
-                tracing::warn!(error = %why, "repository Secrets are not seen");
-                false
-            }
-            WatchEvent::Began | WatchEvent::Seeing => false,
-        };
-        if changed && self.settings.is_ready() {
-            self.refollow_all();
-        }
-    }
-
-    fn config_event(&mut self, event: WatchEvent) {
-        let sentences = match event {
-            WatchEvent::Object(object, _) => self.settings.put_config(Some(&object)),
-            WatchEvent::Deleted(..) => self.settings.put_config(None),
-            WatchEvent::Listed => {
-                self.settings_listed(|settings| &mut settings.has_config);
-                Vec::new()
-            }
-            WatchEvent::Undecodable { sentence, .. } => vec![sentence.to_owned()],
-            WatchEvent::Blind { why, .. } => vec![format!("ConfigMap argocd-cm is not seen: {why}")],
-            WatchEvent::Began | WatchEvent::Seeing => Vec::new(),
-        };
-        for sentence in sentences {
-            tracing::warn!("{sentence}");
-        }
-    }
-
-    /// Marks a list of settings as read; with the last of them the Applications are read.
-    fn settings_listed(&mut self, which: impl Fn(&mut crate::settings::Settings) -> &mut bool) {
-        let was_ready = self.settings.is_ready();
-        *which(&mut self.settings) = true;
-        if !was_ready && self.settings.is_ready() {
-            self.read_all_apps();
-        }
-    }
-
-    fn read_all_apps(&mut self) {
-        let keys: Vec<AppKey> = self.apps.keys().cloned().collect();
-        for key in keys {
-            self.read_app(&key);
-        }
-    }
-
-    fn refollow_all(&mut self) {
-        let apps: Vec<(AppKey, Arc<model::App>)> =
-            self.apps.iter().filter_map(|(key, entry)| Some((key.clone(), entry.app.clone()?))).collect();
-        for (key, app) in apps {
-            let before = self.repos.of(&key).map(|(_, repo)| repo.repository.credentials.clone());
-            let followed = self.follow(&key, &app);
-            let after = self.repos.of(&key).map(|(_, repo)| repo.repository.credentials.clone());
-            if followed.is_ok() && before != after {
-                self.repos.ask(&key, Instant::now());
-            }
-        }
-    }
-
-    /// A kind may have come or gone: discovery is asked again, once for a burst.
-    fn definition_event(&mut self, event: &WatchEvent) {
-        let concerns = match event {
-            WatchEvent::Object(object, Origin::Modified | Origin::Added) => {
-                // Only what is established is served; other changes of a CRD do not matter here.
-                is_served(object)
-            }
-            WatchEvent::Deleted(..) => true,
-            WatchEvent::Object(_, Origin::Listed)
-            | WatchEvent::Began
-            | WatchEvent::Listed
-            | WatchEvent::Undecodable { .. }
-            | WatchEvent::Blind { .. }
-            | WatchEvent::Seeing => false,
-        };
-        if concerns {
-            self.discover();
-        }
-    }
-
-    /// Asks which kinds there are.
-    pub(crate) fn discover(&mut self) {
-        if self.is_discovering {
-            self.discovers_again = true;
-            return;
-        }
-        self.is_discovering = true;
-        let cluster = self.cluster.clone();
-        self.spawn(async move { Input::Discovered(cluster.discover().await.map(Box::new)) });
-    }
-
-    /// Asks again in a while if some API group did not answer: nothing tells when it does.
-    fn discover_later(&mut self) {
-        let failed = self.discovery.failed_groups();
-        if failed.is_empty() || std::mem::replace(&mut self.is_discovering, true) {
-            return;
-        }
-        tracing::warn!(groups = failed.join(", "), "API groups do not answer; their kinds wait");
-        let cluster = self.cluster.clone();
-        self.spawn(async move {
-            tokio::time::sleep(DISCOVERY_WAIT).await;
-            Input::Discovered(cluster.discover().await.map(Box::new))
-        });
-    }
-
-    /// Takes in which kinds there are.
-    pub(crate) fn discovered(&mut self, outcome: Result<Box<cluster::Discovery>, CallError>) {
-        self.is_discovering = false;
-        if std::mem::take(&mut self.discovers_again) {
-            self.discover();
-        }
-        match outcome {
-            Err(error) => {
-                tracing::warn!(%error, "the API server's kinds could not be read; those known stay");
-                self.discover_later();
-            }
-            Ok(discovery) if *discovery == *self.discovery => self.discover_later(),
-            Ok(discovery) => {
-                self.discovery = Arc::new(*discovery);
-                self.kinds_changed();
-                self.discover_later();
-            }
-        }
-    }
-
-    fn kinds_changed(&mut self) {
-        let unserved: Vec<GroupVersionKind> = self
-            .live
-            .kinds
-            .values()
-            .filter(|watch| watch.handle.is_none())
-            .map(|watch| watch.gvk.clone())
-            .collect();
-        for gvk in unserved {
-            self.watch_kind(&gvk);
-        }
-        let gone: Vec<model::GroupKind> = self
-            .live
-            .kinds
-            .iter()
-            .filter(|(kind, watch)| watch.handle.is_some() && self.discovery.is_absent(kind))
-            .map(|(kind, _)| kind.clone())
-            .collect();
-        for kind in gone {
-            self.kind_gone(&kind);
-        }
-        let guessed: Vec<AppKey> = self
-            .apps
-            .iter()
-            .filter(|(_, entry)| entry.current().is_some_and(|set| set.has_unknown_kinds))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in guessed {
-            self.rerender(&key);
-        }
-        self.event_for_all(&Event::GroundChanged);
-    }
-
-    /// The API server does not serve a kind any more: its objects went with it.
-    fn kind_gone(&mut self, kind: &model::GroupKind) {
-        self.watches.retain(|_, watched| *watched != Watched::Kind(kind.clone()));
-        for key in self.live.keys_of(kind) {
-            self.touch(&key);
-            self.live.remove(&key);
-        }
-        if let Some(watch) = self.live.kinds.get_mut(kind) {
-            watch.handle = None;
-        }
-        self.sight_changed(kind, Sight::NoSuchKind);
-    }
-
-    fn controller_event(&mut self, event: WatchEvent) {
-        let replicas = match event {
-            WatchEvent::Object(object, _) => {
-                object.get("spec").and_then(|spec| spec.get("replicas")).and_then(Value::as_i64).unwrap_or(1)
-            }
-            WatchEvent::Deleted(..) => 0,
-            WatchEvent::Listed => {
-                self.has_looked_for_other = true;
-                self.update_writes();
-                return;
-            }
-            WatchEvent::Blind { why, .. } => {
-                // Without the right to look there is no telling; the lease still keeps us apart from our own kind.
-                tracing::warn!(error = %why, "whether Argo CD's controller runs here is not known");
-                self.has_looked_for_other = true;
-                self.update_writes();
-                return;
-            }
-            WatchEvent::Began | WatchEvent::Undecodable { .. } | WatchEvent::Seeing => return,
-        };
-        let runs = replicas > 0;
-        if runs != self.other_controller_runs {
-            self.other_controller_runs = runs;
-            if runs {
-                tracing::warn!(
-                    "argocd-application-controller runs in this namespace: only looking until it is scaled to zero"
-                );
-            } else {
-                tracing::info!("argocd-application-controller is gone: writing from now on");
-            }
-        }
-        self.update_writes();
     }
 }
 
@@ -690,11 +264,6 @@ enum Filter {
     Ours,
     /// All.
     None,
-}
-
-fn is_served(crd: &Object) -> bool {
-    let conditions = crd.get("status").and_then(|status| status.get("conditions")).and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
 }
 
 /// Returns whether one resourceVersion is newer than another. They are numbers in every API server in use, and comparing

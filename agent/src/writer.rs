@@ -66,7 +66,8 @@ impl Agent {
         if entry.writer.is_writing || !may_write {
             return;
         }
-        let is_progress = |report: &Report| report.operation.as_ref().is_some_and(|o| !o.phase.is_completed());
+        let is_progress =
+            |report: &Report| report.operation.as_ref().is_some_and(|o| !o.phase.is_completed());
         match &entry.writer.next {
             None => return,
             Some(report) if is_progress(report) && self.turns.is_busy() => {

@@ -1,0 +1,181 @@
+//! What follows when an Application, or what it rests on, changes?
+
+use crate::agent::Agent;
+use crate::apps::AppEntry;
+use crate::sources::RepoId;
+use crate::watching::is_newer;
+use application::Project;
+use cluster::WatchEvent;
+use engine::{Event, State};
+use model::{AppKey, Object, Problem};
+use source::{Repository, SourceError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Agent {
+    /// Takes in what the watch of Applications saw.
+    pub(crate) fn application_event(&mut self, event: WatchEvent) {
+        match event {
+            WatchEvent::Began => self.seen_apps = Some(BTreeSet::new()),
+            WatchEvent::Object(object, _) => {
+                let key = AppKey::new(object.namespace(), object.name());
+                if let Some(seen) = &mut self.seen_apps {
+                    seen.insert(key.clone());
+                }
+                self.application_seen(&key, object);
+            }
+            WatchEvent::Deleted(key, _) => self.forget_app(&AppKey::new(key.namespace, key.name)),
+            WatchEvent::Listed => {
+                self.has_listed_apps = true;
+                let seen = self.seen_apps.take().unwrap_or_default();
+                let gone: Vec<AppKey> =
+                    self.apps.keys().filter(|key| !seen.contains(*key)).cloned().collect();
+                for key in gone {
+                    self.forget_app(&key);
+                }
+            }
+            WatchEvent::Undecodable { namespace, name, sentence } => {
+                tracing::warn!(
+                    namespace,
+                    name,
+                    sentence,
+                    "Application cannot be read; what is known of it stays"
+                );
+                // It exists, so it is not gone.
+                if let Some(seen) = &mut self.seen_apps {
+                    seen.insert(AppKey::new(namespace, name));
+                }
+            }
+            WatchEvent::Blind { why, .. } => tracing::warn!(error = %why, "Applications are not seen"),
+            WatchEvent::Seeing => {}
+        }
+    }
+
+    /// Takes in an Application, as a watch or a write of ours showed it.
+    pub(crate) fn application_seen(&mut self, key: &AppKey, object: Object) {
+        let mut object = object;
+        object.metadata_mut().remove("managedFields");
+        if let Some(entry) = self.apps.get(key)
+            && !is_newer(object.resource_version(), entry.resource_version())
+        {
+            return;
+        }
+        let raw = object.into_value();
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.raw = raw;
+        } else {
+            let state = State::new(crate::status::remembered(&raw), self.may_write);
+            let project = Arc::new(Project::built_in_default());
+            let entry = AppEntry::new(key, raw, &self.config.namespace, state, project);
+            self.by_part_of.insert(entry.part_of.clone(), key.clone());
+            self.apps.insert(key.clone(), entry);
+        }
+        self.read_app(key);
+    }
+
+    /// Reads an Application again, because it or something that it depends on changed.
+    pub(crate) fn read_app(&mut self, key: &AppKey) {
+        if !self.settings.is_ready() {
+            return;
+        }
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        let mut app = match application::read(&entry.raw) {
+            Ok(app) => app,
+            Err(problems) => {
+                self.refuse(key, problems);
+                return;
+            }
+        };
+        let project = match self.settings.project(&app.project) {
+            Ok(project) => project,
+            Err(problems) => {
+                entry.app = Some(Arc::new(app));
+                self.refuse(key, problems);
+                return;
+            }
+        };
+        app.not_yet.extend(application::project_not_yet(&project));
+        let refused = project.check_app(&app, &self.config.namespace);
+        let is_first = entry.app.is_none();
+        let project_changed = *entry.project != *project;
+        let is_same = entry.app.as_deref() == Some(&app) && !project_changed;
+        let was_fine = entry.problems.is_empty();
+        let spec_changed = entry
+            .app
+            .as_ref()
+            .is_none_or(|old| old.source != app.source || old.destination != app.destination)
+            || project_changed;
+        entry.project = project;
+        entry.app = Some(Arc::new(app));
+        entry.problems.clear();
+        if spec_changed {
+            entry.spec_serial += 1;
+        }
+        if !refused.is_empty() {
+            self.refuse(key, refused);
+            return;
+        }
+        if is_same && was_fine && !is_first {
+            // Somebody else wrote the status: ours is put back.
+            self.rewrite_status(key);
+            return;
+        }
+        self.event(key, Event::AppChanged);
+        if project_changed && !is_first {
+            self.rerender(key);
+        }
+    }
+
+    fn refuse(&mut self, key: &AppKey, problems: Vec<Problem>) {
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        entry.problems.clone_from(&problems);
+        if entry.app.is_none() {
+            // Never valid so far: the engine needs a subject to report about.
+            entry.app = Some(Arc::new(crate::apps::placeholder(key, &entry.raw)));
+        }
+        self.repos.forget(key);
+        self.event(key, Event::Refused(problems));
+    }
+
+    /// Follows what the app's spec names.
+    pub(crate) fn follow(&mut self, key: &AppKey, app: &model::App) -> Result<(), SourceError> {
+        let url = source::RepoUrl::parse(&app.source.repo_url)?;
+        let credentials = source::pick(&self.settings.secrets(), &url, &app.project)?;
+        let id = RepoId { url: url.normalised(), project: app.project.clone() };
+        let is_local = url.local_path().is_some();
+        let repository = Repository::new(url, credentials);
+        self.repos.follow(key, id, repository, &app.source.target_revision, Instant::now());
+        if is_local {
+            self.follow_hints();
+        }
+        Ok(())
+    }
+
+    /// Lets the watch of local repositories follow those that apps are on now.
+    fn follow_hints(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.follow(&self.sources, self.repos.iter().map(|(_, repo)| &repo.repository.url));
+        }
+    }
+
+    /// Renders again, whatever is cached: what rendering looks at beside the files changed.
+    pub(crate) fn rerender(&mut self, key: &AppKey) {
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        entry.state.desired = None;
+        entry.state.rendering = None;
+        self.event(key, Event::AppChanged);
+        self.repos.ask(key, Instant::now());
+    }
+
+    fn forget_app(&mut self, key: &AppKey) {
+        let Some(entry) = self.apps.remove(key) else { return };
+        tracing::info!(app = %key, reason = "Deleted", "the Application is gone");
+        self.by_part_of.remove(&entry.part_of);
+        self.repos.forget(key);
+        self.wakes.retain(|(_, other)| other != key);
+        let affected = self.claims.set(key, BTreeSet::new());
+        self.dirty.extend(affected);
+        let _absent = std::fs::remove_file(crate::cache::path(&self.config.cache_dir, key));
+    }
+}

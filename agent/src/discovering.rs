@@ -1,0 +1,132 @@
+//! Which kinds are there, and what follows when some come or go?
+
+use crate::agent::{Agent, Watched};
+use crate::input::Input;
+use crate::live::Sight;
+use cluster::{Origin, WatchEvent};
+use engine::Event;
+use model::{AppKey, CallError, GroupVersionKind, Object};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long to wait before an API group that does not answer is asked again.
+const DISCOVERY_WAIT: Duration = Duration::from_secs(10);
+
+impl Agent {
+    /// A kind may have come or gone: discovery is asked again, once for a burst.
+    pub(crate) fn definition_event(&mut self, event: &WatchEvent) {
+        let concerns = match event {
+            WatchEvent::Object(object, Origin::Modified | Origin::Added) => {
+                // Only what is established is served; other changes of a CRD do not matter here.
+                is_served(object)
+            }
+            WatchEvent::Deleted(..) => true,
+            WatchEvent::Object(_, Origin::Listed)
+            | WatchEvent::Began
+            | WatchEvent::Listed
+            | WatchEvent::Undecodable { .. }
+            | WatchEvent::Blind { .. }
+            | WatchEvent::Seeing => false,
+        };
+        if concerns {
+            self.discover();
+        }
+    }
+
+    /// Asks which kinds there are.
+    pub(crate) fn discover(&mut self) {
+        if self.is_discovering {
+            self.discovers_again = true;
+            return;
+        }
+        self.is_discovering = true;
+        let cluster = self.cluster.clone();
+        self.spawn(async move { Input::Discovered(cluster.discover().await.map(Box::new)) });
+    }
+
+    /// Asks again in a while if some API group did not answer: nothing tells when it does.
+    pub(crate) fn discover_later(&mut self) {
+        let failed = self.discovery.failed_groups();
+        if failed.is_empty() || std::mem::replace(&mut self.is_discovering, true) {
+            return;
+        }
+        tracing::warn!(groups = failed.join(", "), "API groups do not answer; their kinds wait");
+        let cluster = self.cluster.clone();
+        self.spawn(async move {
+            tokio::time::sleep(DISCOVERY_WAIT).await;
+            Input::Discovered(cluster.discover().await.map(Box::new))
+        });
+    }
+
+    /// Takes in which kinds there are.
+    pub(crate) fn discovered(&mut self, outcome: Result<Box<cluster::Discovery>, CallError>) {
+        self.is_discovering = false;
+        if std::mem::take(&mut self.discovers_again) {
+            self.discover();
+        }
+        match outcome {
+            Err(error) => {
+                tracing::warn!(%error, "the API server's kinds could not be read; those known stay");
+                self.discover_later();
+            }
+            Ok(discovery) if *discovery == *self.discovery => self.discover_later(),
+            Ok(discovery) => {
+                self.discovery = Arc::new(*discovery);
+                self.kinds_changed();
+                self.discover_later();
+            }
+        }
+    }
+
+    fn kinds_changed(&mut self) {
+        let unserved: Vec<GroupVersionKind> = self
+            .live
+            .kinds
+            .values()
+            .filter(|watch| watch.handle.is_none())
+            .map(|watch| watch.gvk.clone())
+            .collect();
+        for gvk in unserved {
+            self.watch_kind(&gvk);
+        }
+        let gone: Vec<model::GroupKind> = self
+            .live
+            .kinds
+            .iter()
+            .filter(|(kind, watch)| watch.handle.is_some() && self.discovery.is_absent(kind))
+            .map(|(kind, _)| kind.clone())
+            .collect();
+        for kind in gone {
+            self.kind_gone(&kind);
+        }
+        let guessed: Vec<AppKey> = self
+            .apps
+            .iter()
+            .filter(|(_, entry)| entry.current().is_some_and(|set| set.has_unknown_kinds))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in guessed {
+            self.rerender(&key);
+        }
+        self.event_for_all(&Event::GroundChanged);
+    }
+
+    /// The API server does not serve a kind any more: its objects went with it.
+    fn kind_gone(&mut self, kind: &model::GroupKind) {
+        self.watches.retain(|_, watched| *watched != Watched::Kind(kind.clone()));
+        for key in self.live.keys_of(kind) {
+            self.touch(&key);
+            self.live.remove(&key);
+        }
+        if let Some(watch) = self.live.kinds.get_mut(kind) {
+            watch.handle = None;
+        }
+        self.sight_changed(kind, Sight::NoSuchKind);
+    }
+}
+
+fn is_served(crd: &Object) -> bool {
+    let conditions = crd.get("status").and_then(|status| status.get("conditions")).and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
+}
