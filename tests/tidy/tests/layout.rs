@@ -1,5 +1,4 @@
 //! Is the workspace laid out as its documents say, and is what is generated fresh?
-#![expect(clippy::unwrap_used, reason = "a tree that cannot be read is a failed test")]
 
 use tidy::{named_paths, root, table_rows};
 
