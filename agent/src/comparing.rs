@@ -6,6 +6,7 @@ use crate::desired::{DesiredSet, Wanted};
 use crate::input::{Checked, Input};
 use crate::judge::{self, Judgement};
 use crate::live::Sight;
+use crate::watching::is_newer;
 use cluster::{ApplyOptions, Priority};
 use engine::{Event, Note, Tone};
 use model::{App, AppKey, Comparison, GroupKind, LiveDigest, Match, Object, ObjectKey, Reason, names};
@@ -80,7 +81,12 @@ impl Agent {
                 }
             }
             Judgement::Ask => {
-                entry.digest.matching = Match::Undecided;
+                // What was in sync counts so until the answer is there: some objects are asked about on every event.
+                let was_in_sync = entry.digest.matching == Match::InSync
+                    && entry.baseline.as_ref().is_some_and(|b| b.desired == wanted.digest);
+                if !was_in_sync {
+                    entry.digest.matching = Match::Undecided;
+                }
                 if !entry.is_checking {
                     self.check(key, app, object, wanted);
                 }
@@ -96,10 +102,17 @@ impl Agent {
         let lines: Vec<String> = report.fields.iter().take(3).map(ToString::to_string).collect();
         let managers: BTreeSet<&str> = report.fields.iter().map(|field| field.manager.as_str()).collect();
         let object = wanted.object.key();
-        let message = format!("{object} drifted: {}", lines.join("; "));
+        // Only our own metadata is in no report.
+        let what = if lines.is_empty() {
+            "the labels or the annotation that mark it as ours were taken off".into()
+        } else {
+            lines.join("; ")
+        };
+        let message = format!("{object} drifted: {what}");
         self.tell(key, &Note { reason: Reason::Drift, message, tone: Tone::Warning });
         if is_fight {
             let others = managers.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ");
+            let others = if others.is_empty() { "somebody" } else { &others };
             let message = format!(
                 "{object} is changed back again and again by {others}: leave the field to one of them, or name it in \
                  spec.ignoreDifferences"
@@ -153,6 +166,8 @@ impl Agent {
                     entry.probed.insert(object.clone(), Probe::Absent);
                 }
             }
+            // A watch was quicker: what it showed was judged by itself.
+            Checked::Judged(live, ..) if self.has_newer(object, live.resource_version()) => {}
             Checked::Judged(live, matching, baseline) => {
                 if live.label(names::INSTANCE_LABEL) != Some(self.identity.instance_label.as_str()) {
                     self.widen(&object.group_kind());
@@ -168,9 +183,19 @@ impl Agent {
                 self.live.insert(entry);
             }
             // The next event, refresh or poll asks again.
-            Checked::Failed(error) => tracing::debug!(%object, %error, "comparison could not be decided"),
+            Checked::Failed(error) => {
+                tracing::debug!(%object, %error, "comparison could not be decided");
+                if let Some(entry) = self.live.get_mut(object) {
+                    entry.digest.matching = Match::Undecided;
+                }
+            }
         }
         self.dirty.insert(key.clone());
+    }
+
+    fn has_newer(&self, object: &ObjectKey, resource_version: &str) -> bool {
+        let known = self.live.get(object).map(|entry| entry.digest.resource_version.as_str());
+        known.is_some_and(|known| is_newer(known, resource_version))
     }
 
     fn compare(&self, key: &AppKey, app: &App, set: &DesiredSet) -> Comparison {

@@ -117,17 +117,21 @@ impl Agent {
                 )),
             );
         };
+        // Where others hold fields there may be something that a person added; the app is Synced all the same.
+        let is_shared =
+            |object: &ObjectKey| self.live.get(object).is_some_and(|live| live.has_other_managers);
         let differing: Vec<(ObjectKey, bool)> = entry
             .state
             .comparison
             .iter()
             .flat_map(|comparison| comparison.objects.iter())
-            .filter(|object| object.sync == Some(model::SyncStatus::OutOfSync))
-            .map(|object| (object.key.clone(), object.requires_pruning))
+            .map(|object| (object.key.clone(), object.sync == Some(model::SyncStatus::OutOfSync)))
+            .filter(|(object, is_out_of_sync)| *is_out_of_sync || is_shared(object))
             .collect();
         let lookups: Vec<Lookup> = differing
             .into_iter()
-            .map(|(object, _)| Lookup {
+            .map(|(object, is_out_of_sync)| Lookup {
+                is_out_of_sync,
                 desired: set.objects.get(&object).map(|wanted| wanted.object.clone()),
                 gvk: set
                     .objects
@@ -159,6 +163,9 @@ impl Agent {
                     continue;
                 }
                 let report = drift::report(lookup.desired.as_ref(), live.as_ref(), &lookup.rules, None);
+                if report.is_empty() && !lookup.is_out_of_sync {
+                    continue;
+                }
                 for line in report.to_string().lines() {
                     text.push_str("# ");
                     text.push_str(line);
@@ -180,6 +187,7 @@ impl Agent {
 
 struct Lookup {
     key: ObjectKey,
+    is_out_of_sync: bool,
     desired: Option<Object>,
     gvk: Option<model::GroupVersionKind>,
     rules: Rules,

@@ -4,6 +4,7 @@ use crate::desired::Wanted;
 use crate::live::{Baseline, LiveEntry, digest_of};
 use drift::{Outcome, Rules};
 use model::{App, LiveDigest, Match, Object, ObjectKey, names};
+use serde_json::Value;
 
 /// What judging an object by itself gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,7 @@ pub(crate) fn judge(app: &App, wanted: &Wanted, live: &Object, baseline: Option<
     let fingerprint = drift::fingerprint(&wanted.object, live, &rules);
     if let (Some(fingerprint), Some(known)) = (&fingerprint, baseline)
         && known.fingerprint.as_ref() == Some(fingerprint)
+        && !others_added(app, wanted, live, &rules)
     {
         return Judgement::Known(Match::InSync, Some(known.clone()));
     }
@@ -46,6 +48,22 @@ pub(crate) fn judge(app: &App, wanted: &Wanted, live: &Object, baseline: Option<
             }
         }
     }
+}
+
+/// Returns whether others put something beside our fields that has to go. Our own fields do not show it, so a fingerprint
+/// does not either; without another manager there is nothing to look for.
+fn others_added(app: &App, wanted: &Wanted, live: &Object, rules: &Rules) -> bool {
+    has_other_managers(live) && drift::compare(&wanted.object, live, rules, options(app)) == Outcome::Drifted
+}
+
+/// Returns whether anybody but us holds fields of the object itself.
+fn has_other_managers(live: &Object) -> bool {
+    let entries =
+        live.metadata().and_then(|metadata| metadata.get("managedFields")).and_then(Value::as_array);
+    entries.into_iter().flatten().any(|entry| {
+        let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
+        text("subresource").is_empty() && !text("manager").starts_with(names::FIELD_MANAGER)
+    })
 }
 
 /// Judges a live object by what a dry-run of our apply gave.
@@ -82,7 +100,7 @@ pub(crate) fn rules(app: &App, key: &ObjectKey) -> Rules {
 
 /// Returns what counts as drift for an app.
 pub(crate) fn options(app: &App) -> drift::Options<'static> {
-    drift::Options { added_fields: app.added_fields, ..drift::Options::default() }
+    drift::Options { added_fields: app.added_fields, hand_tools: drift::HAND_TOOLS }
 }
 
 /// Returns whether somebody took our own metadata off an object that we applied. One that we never applied has none, and
@@ -117,9 +135,7 @@ pub(crate) fn entry(
         owns_replicas: managers
             .iter()
             .any(|entry| entry.is_apply_of(names::FIELD_MANAGER) && entry.owns(&replicas)),
-        has_other_managers: managers
-            .iter()
-            .any(|entry| entry.subresource.is_empty() && !entry.manager.starts_with(names::FIELD_MANAGER)),
+        has_other_managers: has_other_managers(&object),
         digest,
         baseline,
         unjudged: Some(Box::new(object)),
