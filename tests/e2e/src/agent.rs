@@ -230,6 +230,7 @@ fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
 }
 
 fn follow(log: Log, stderr: ChildStderr, mut file: File) {
+    log.begin();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             // The file is for people; the test reads what is in memory.
@@ -247,11 +248,17 @@ pub(crate) struct Log(Arc<(Mutex<Said>, Condvar)>);
 #[derive(Default)]
 struct Said {
     lines: Vec<String>,
-    /// How many processes have closed their log.
+    /// How many processes have begun.
+    begun: usize,
+    /// How many of them have closed their log.
     ended: usize,
 }
 
 impl Log {
+    fn begin(&self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).begun += 1;
+    }
+
     fn push(&self, line: Option<String>) {
         let (said, changed) = &*self.0;
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -274,12 +281,12 @@ impl Log {
         self.wait_from(0, is_it)
     }
 
-    /// Waits for a line; ends early when the process that writes has ended.
+    /// Waits for a line; ends early when nobody writes any more.
     fn wait_from(&self, first: usize, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
         let (said, changed) = &*self.0;
         let end = Instant::now() + DEADLINE;
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut next, ended) = (first, said.ended);
+        let mut next = first;
         loop {
             while let Some(line) = said.lines.get(next) {
                 next += 1;
@@ -288,7 +295,7 @@ impl Log {
                 }
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || said.ended > ended {
+            if left.is_zero() || said.ended == said.begun {
                 return None;
             }
             said = changed.wait_timeout(said, left).unwrap_or_else(PoisonError::into_inner).0;

@@ -4,6 +4,7 @@
 //! Scene ─┬─ repo("shop") ─▶ Repo          a Git repository that the agent may read       (repo)
 //!        ├─ application("shop") ─▶ …       an Application, made in words                  (application)
 //!        ├─ agent() ─▶ Agent               the real program, its log, its two listeners   (agent, http, program)
+//!        ├─ edit_as, apply_as ─▶ …         other people and tools, by their field managers      (hands)
 //!        └─ wait_app, wait_object, get …   the cluster as an administrator sees it        (scene, kube)
 //! ```
 //!
@@ -32,6 +33,7 @@
 
 mod agent;
 mod application;
+mod hands;
 mod http;
 mod kube;
 mod program;
