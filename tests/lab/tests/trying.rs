@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 /// What a line brings about in a moment: part of the line, an object, a path in it, its value.
 const PROMISES: &[(&str, &str, &str, &str)] = &[
@@ -23,6 +24,8 @@ struct Try {
     kubeconfig: String,
     path: String,
     repository: PathBuf,
+    /// Reads standard error to its end, which comes when everything that was started has ended.
+    log: Option<JoinHandle<String>>,
 }
 
 impl Try {
@@ -33,6 +36,12 @@ impl Try {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut log = child.stderr.take().unwrap();
+        let log = thread::spawn(move || {
+            let mut text = Vec::new();
+            log.read_to_end(&mut text).unwrap();
+            String::from_utf8_lossy(&text).into_owned()
+        });
         let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
         let mut commands = Vec::new();
         for line in lines {
@@ -42,13 +51,16 @@ impl Try {
                 break;
             }
         }
-        assert!(commands.len() > 10, "printed only {commands:?}");
+        if commands.len() < 10 {
+            drop(child.kill());
+            panic!("printed only {commands:?}: {}", log.join().unwrap());
+        }
         let export = commands.remove(0);
         let (kubeconfig, path) =
             export.strip_prefix("export KUBECONFIG=").unwrap().split_once(" PATH=").unwrap();
         let path = path.strip_suffix(":$PATH").unwrap().to_owned();
         let repository = PathBuf::from(commands.remove(0).strip_prefix("cd ").unwrap());
-        Self { kubeconfig: kubeconfig.to_owned(), path, child, commands, repository }
+        Self { kubeconfig: kubeconfig.to_owned(), path, child, commands, repository, log: Some(log) }
     }
 
     fn shell(&self, command: &str) -> String {
@@ -67,6 +79,14 @@ impl Try {
 
     fn wait_for(&self, object: &str, path: &str, value: &str) {
         self.shell(&format!("kubectl wait {object} --for=jsonpath='{{{path}}}'={value} --timeout=60s"));
+    }
+}
+
+impl Drop for Try {
+    fn drop(&mut self) {
+        // Where the test failed half-way; whatever was started notices.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -118,9 +138,7 @@ fn every_printed_line_does_what_the_text_says() {
     let interrupt = Command::new("kill").args(["-INT", &trial.child.id().to_string()]).status();
     assert!(interrupt.unwrap().success());
     assert!(trial.child.wait().unwrap().success());
-    let mut log = String::new();
-    // Read to its end, which comes when everything that was started has ended.
-    trial.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let log = trial.log.take().unwrap().join().unwrap();
     assert!(log.contains("tautline stops"), "{log}");
     assert!(!trial.repository.exists());
 }
