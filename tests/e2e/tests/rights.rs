@@ -1,0 +1,252 @@
+//! Which rights does the agent need? Exactly those of the role that it is installed with.
+
+use std::collections::BTreeSet;
+
+use application::install::{self, AGENT_CLUSTER_RULES, AGENT_ROLE_RULES, Rule};
+use e2e::{Agent, Repo, Scene, config_map, is_synced_to};
+use serde_json::{Value, json};
+
+/// What the fixtures need beside the agent's own role: a kind that Git may hold is listed, watched, confirmed, applied
+/// and deleted, and a namespace is made where an app asks for it.
+const FIXTURES: &[Rule] = &[
+    Rule { group: "", resource: "services", verbs: MANAGED },
+    Rule { group: "", resource: "serviceaccounts", verbs: MANAGED },
+    Rule { group: "apps", resource: "deployments", verbs: MANAGED },
+    Rule { group: "", resource: "namespaces", verbs: &["create"] },
+];
+const MANAGED: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+
+/// How kinds are called in paths.
+const RESOURCES: &[(&str, &str, &str)] = &[
+    ("Application.argoproj.io", "argoproj.io", "applications"),
+    ("AppProject.argoproj.io", "argoproj.io", "appprojects"),
+    ("Secret", "", "secrets"),
+    ("ConfigMap", "", "configmaps"),
+    ("Event", "", "events"),
+    ("StatefulSet.apps", "apps", "statefulsets"),
+    ("Lease.coordination.k8s.io", "coordination.k8s.io", "leases"),
+    ("CustomResourceDefinition.apiextensions.k8s.io", "apiextensions.k8s.io", "customresourcedefinitions"),
+    ("Pod", "", "pods"),
+    ("ReplicaSet.apps", "apps", "replicasets"),
+    ("Service", "", "services"),
+    ("ServiceAccount", "", "serviceaccounts"),
+    ("Deployment.apps", "apps", "deployments"),
+    ("Namespace", "", "namespaces"),
+];
+
+/// A right: group, resource, verb.
+type Right = (String, String, String);
+
+fn rights(rules: &[Rule]) -> BTreeSet<Right> {
+    let of = |rule: &Rule| {
+        let (group, resource) = (rule.group.to_owned(), rule.resource.to_owned());
+        rule.verbs
+            .iter()
+            .map(move |verb| (group.clone(), resource.clone(), (*verb).to_owned()))
+            .collect::<Vec<_>>()
+    };
+    rules.iter().flat_map(of).collect()
+}
+
+/// Returns the rights that an agent has used, by what it counts itself.
+fn used(agent: &Agent) -> BTreeSet<Right> {
+    let text = agent.probe("/metrics").body;
+    let mut used = BTreeSet::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("tautline_api_requests_total{")) {
+        let label = |name: &str| {
+            let (_, rest) = line.split_once(&format!("{name}=\""))?;
+            rest.split_once('"').map(|(value, _)| value.to_owned())
+        };
+        let (verb, kind) = (label("verb").unwrap(), label("kind").unwrap());
+        // Discovery is everybody's right.
+        if verb == "discover" {
+            continue;
+        }
+        let resource = RESOURCES.iter().find(|(name, _, _)| *name == kind);
+        let (_, group, resource) = resource.unwrap_or_else(|| panic!("{kind} is in no table"));
+        let verb = match verb.as_str() {
+            // An apply is a patch that may create (Kubernetes documentation, server-side apply).
+            "apply" | "dry-run" => "patch",
+            other => other,
+        };
+        used.insert(((*group).to_owned(), (*resource).to_owned(), verb.to_owned()));
+    }
+    used
+}
+
+/// Installs the agent's service account and role for a scene, under names of its own where they are the cluster's.
+fn install(scene: &Scene) {
+    let ours = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+    let documents = install::documents(&scene.control, install::IMAGE);
+    for mut document in
+        documents.into_iter().filter(|document| ours.contains(&document["kind"].as_str().unwrap()))
+    {
+        if document["metadata"]["name"] == install::MANAGED_ROLE {
+            continue;
+        }
+        if document["kind"].as_str().unwrap().starts_with("Cluster") {
+            document["metadata"]["name"] = scene.unique("agent").into();
+            if document["kind"] == "ClusterRoleBinding" {
+                document["roleRef"]["name"] = scene.unique("agent").into();
+            }
+        }
+        scene.create(&document).unwrap();
+    }
+    let rules: Vec<Value> = FIXTURES
+        .iter()
+        .map(|rule| json!({"apiGroups": [rule.group], "resources": [rule.resource], "verbs": rule.verbs}))
+        .collect();
+    let name = scene.unique("fixtures");
+    let role = |kind: &str| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}});
+    let mut cluster_role = role("ClusterRole");
+    cluster_role["rules"] = rules.into();
+    scene.create(&cluster_role).unwrap();
+    let mut binding = role("ClusterRoleBinding");
+    binding["roleRef"] =
+        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
+    binding["subjects"] =
+        json!([{"kind": "ServiceAccount", "name": install::NAME, "namespace": scene.control}]);
+    scene.create(&binding).unwrap();
+}
+
+fn service(name: &str, port: u16) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: web}}, ports: [{{port: {port}}}]}}\n"
+    )
+}
+
+fn deployment(image: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec: {{selector: {{matchLabels: {{app: web}}}}, \
+         template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: web, image: '{image}'}}]}}}}}}\n"
+    )
+}
+
+/// Has everything happen that the agent ever does; returns the rights that it took.
+fn everything(scene: &Scene, repo: &Repo, agent: &mut Agent) -> BTreeSet<Right> {
+    let made = scene.unique("made");
+    repo.write("app/account.yaml", "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n")
+        .write("app/service.yaml", &service("web", 80))
+        .write("app/old.yaml", &service("old", 80))
+        .write("app/deployment.yaml", &deployment("web:never-ready"));
+    let first = repo.commit("first");
+    let app = scene.application("shop").repo(repo).path("app").automated().option("CreateNamespace=true");
+    let app = app.set("/spec/destination/namespace", made.as_str());
+    app.finalizer("resources-finalizer.argocd.argoproj.io").create();
+    // Why it is not healthy is known from its pods.
+    scene.wait_app("shop", |app| {
+        app["status"]["sync"]["revision"] == first.as_str()
+            && app["status"]["resources"].to_string().contains("pod")
+    });
+    repo.write("app/deployment.yaml", &deployment("web:1")).remove("app/old.yaml");
+    let second = repo.commit("second");
+    scene.wait_app("shop", |app| is_synced_to(app, &second));
+    scene.wait_object("v1", "Service", &made, "old", |service| service.is_none());
+    heal(scene, &made);
+    heal(scene, &made);
+    agent.wait_probe("/metrics", |_| used(agent).contains(&right("", "events", "patch")));
+    contend(scene, agent);
+    // The lease is renewed after five seconds.
+    agent.wait_probe("/metrics", |_| used(agent).contains(&right("coordination.k8s.io", "leases", "patch")));
+    let mut all = used(agent);
+
+    assert_eq!(agent.terminate().code(), Some(0));
+    agent.restart();
+    agent.wait_ready();
+    // The same news as before the restart: its event is found.
+    heal(scene, &made);
+    agent.wait_probe("/metrics", |_| used(agent).contains(&right("", "events", "get")));
+    scene.delete_app("shop");
+    scene.wait_app_gone("shop");
+    scene.wait_object("apps/v1", "Deployment", &made, "web", |deployment| deployment.is_none());
+    all.extend(used(agent));
+    all
+}
+
+fn right(group: &str, resource: &str, verb: &str) -> Right {
+    (group.to_owned(), resource.to_owned(), verb.to_owned())
+}
+
+/// Edits by hand what the agent puts back.
+fn heal(scene: &Scene, namespace: &str) {
+    let edit = json!({"spec": {"selector": {"app": "edited"}}});
+    scene.patch("v1", "Service", namespace, "web", &edit);
+    scene.wait_object("v1", "Service", namespace, "web", |service| {
+        service.is_some_and(|service| service["spec"]["selector"]["app"] == "web")
+    });
+}
+
+/// Writes the status against the agent until the two get into each other's way, so that it has to read it anew.
+fn contend(scene: &Scene, agent: &Agent) {
+    let wanted = right("argoproj.io", "applications", "get");
+    for n in 0..300 {
+        scene.patch_app("shop", &json!({"status": {"sync": {"status": "Unknown"}}}));
+        scene.patch_app("shop", &json!({"metadata": {"annotations": {"example.com/n": n.to_string()}}}));
+        if used(agent).contains(&wanted) {
+            return;
+        }
+    }
+    panic!("300 writes and no conflict\n{}", agent.log_text());
+}
+
+#[test]
+fn the_role_holds_what_is_used_and_what_is_used_is_in_the_role() {
+    let scene = Scene::new("rights");
+    install(&scene);
+    let repo = scene.repo("shop");
+    let mut settings = scene.settings();
+    settings.kubeconfig = scene.lab.kubeconfig_for(&scene.control, install::NAME).unwrap();
+    settings.options = vec!["--events".into(), "all".into()];
+    let mut agent = scene.start(settings);
+    let used = everything(&scene, &repo, &mut agent);
+    let refused: Vec<String> = agent
+        .log_text()
+        .lines()
+        .filter(|line| line.to_lowercase().contains("forbidden"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(refused, Vec::<String>::new(), "a right is missing");
+    let own: BTreeSet<Right> =
+        rights(AGENT_ROLE_RULES).into_iter().chain(rights(AGENT_CLUSTER_RULES)).collect();
+    let unused: Vec<&Right> = own.difference(&used).collect();
+    assert_eq!(unused, Vec::<&Right>::new(), "rights that nothing needs");
+    let covered: BTreeSet<Right> = own.into_iter().chain(rights(FIXTURES)).collect();
+    let uncovered: Vec<&Right> = used.difference(&covered).collect();
+    assert_eq!(uncovered, Vec::<&Right>::new(), "requests that no rule names");
+}
+
+#[test]
+fn the_shipped_manifest_installs_twice_and_its_account_can_sync() {
+    let mut scene = Scene::new("shipped");
+    // As strict as a cluster can be about pods.
+    let lab = scene.lab;
+    lab.kubectl(&["create", "namespace", install::NAMESPACE]).unwrap();
+    let strict = "pod-security.kubernetes.io/enforce=restricted";
+    lab.kubectl(&["label", "namespace", install::NAMESPACE, strict]).unwrap();
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/install.yaml");
+    lab.kubectl(&["apply", "-f", manifest]).unwrap();
+    let again = lab.kubectl(&["apply", "-f", manifest]).unwrap();
+    let changed: Vec<&str> = again.lines().filter(|line| !line.ends_with(" unchanged")).collect();
+    assert_eq!(changed, Vec::<&str>::new(), "the second time changes nothing");
+    let rollout = ["-n", install::NAMESPACE, "rollout", "status", "deployment/tautline", "--timeout=60s"];
+    lab.kubectl(&rollout).unwrap();
+
+    scene.control = install::NAMESPACE.into();
+    let repo = scene.repo("shop");
+    let unusual = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: NAME}\n\
+                   rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n";
+    let name = scene.unique("shipped");
+    repo.write("app/web.yaml", &config_map("web", "one"))
+        .write("app/role.yaml", &unusual.replace("NAME", &name));
+    let first = repo.commit("first");
+    let app = scene.application("shop").repo(&repo).path("app").automated();
+    app.finalizer("resources-finalizer.argocd.argoproj.io").create();
+    let agent = scene.agent_as(install::NAME);
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+    assert!(scene.get("rbac.authorization.k8s.io/v1", "ClusterRole", "", &name).is_some());
+    scene.delete_app("shop");
+    scene.wait_app_gone("shop");
+    scene.wait_config_map("web", |map| map.is_none());
+    assert!(!agent.log_text().to_lowercase().contains("forbidden"), "{}", agent.log_text());
+}
