@@ -1,4 +1,5 @@
 //! Does the agent end in the right state after it was killed at any moment of a sync, a prune, or a deletion?
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use std::collections::BTreeMap;
 use std::fs;

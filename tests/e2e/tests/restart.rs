@@ -1,4 +1,5 @@
 //! What does a restart cost? Nothing that the cluster would notice, whatever is left of the cache.
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use std::collections::BTreeMap;
 use std::fs;

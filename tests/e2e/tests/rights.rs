@@ -1,4 +1,5 @@
 //! Which rights does the agent need? Exactly those of the role that it is installed with.
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use std::collections::BTreeSet;
 
