@@ -1,0 +1,223 @@
+//! What does bad input get? A sentence that says what is wrong, and nothing is lost by it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use e2e::{Scene, condition, config_map, is_synced_to, settled, sync_status};
+use serde_json::{Value, json};
+
+#[test]
+fn invalid_files_are_named_with_their_lines_and_nothing_of_the_app_changes() {
+    let scene = Scene::new("invalid");
+    let _agent = scene.agent();
+    let repo = scene.deployed(
+        "shop",
+        &[("web.yaml", &config_map("web", "one")), ("old.yaml", &config_map("old", "one"))],
+    );
+    repo.write("app/web.yaml", &config_map("web", "two"))
+        .write("app/broken.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: [broken\n")
+        .write("app/nameless.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  labels: {a: b}\n")
+        .remove("app/old.yaml");
+    let bad = repo.commit("bad");
+    let app = scene.wait_app("shop", |app| !condition(app, "ComparisonError").is_empty());
+    let messages: Vec<&str> = app["status"]["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|c| c["message"].as_str())
+        .collect();
+    let prefix = format!("Failed to load target state at {}: ", &bad[..7]);
+    for start in ["app/broken.yaml:4:9: ", "app/nameless.yaml:4:3: metadata.name is missing"] {
+        let start = format!("{prefix}{start}");
+        assert!(messages.iter().any(|message| message.starts_with(&start)), "{start}: {messages:#?}");
+    }
+    assert_eq!(sync_status(&app), "Unknown");
+    // Another app goes on, and by the time it is done this one would have been.
+    scene.let_pass("other");
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+    assert!(scene.config_map("old").is_some());
+
+    let good = repo.remove("app/broken.yaml").remove("app/nameless.yaml").commit("good");
+    let app = scene.wait_app("shop", |app| is_synced_to(app, &good));
+    assert_eq!(condition(&app, "ComparisonError"), "");
+    assert!(scene.config_map("old").is_none());
+}
+
+#[test]
+fn a_wrong_repository_branch_or_path_is_told_and_the_last_good_state_stays() {
+    let scene = Scene::new("wrong");
+    let _agent = scene.agent();
+    let repo = scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    let good = repo.head();
+    let elsewhere = scene.repos().join("nowhere").display().to_string();
+    for (field, value, expected) in [
+        ("targetRevision", "no-such-branch", "no branch, tag or commit \"no-such-branch\" in the repository"),
+        ("path", "no/such/path", "no/such/path"),
+        ("repoURL", elsewhere.as_str(), "there is no Git repository at "),
+        ("repoURL", "/etc", "is not in a folder that --local-repos names"),
+        ("repoURL", "ext::sh -c id", "spec.source.repoURL: is not a URL"),
+        ("repoURL", "ssh://git@example.com/shop", "SSH"),
+    ] {
+        let before = scene.app("shop")["spec"]["source"][field].clone();
+        scene.patch_app("shop", &json!({"spec": {"source": {field: value}}}));
+        let told =
+            |app: &Value| [condition(app, "ComparisonError"), condition(app, "InvalidSpecError")].concat();
+        let app = scene.wait_app("shop", |app| !told(app).is_empty());
+        assert!(told(&app).contains(expected), "{field}={value}: {}", told(&app));
+        assert_eq!(sync_status(&app), "Unknown", "{field}={value}");
+        assert_eq!(app["status"]["resources"][0]["name"], "web", "{field}={value}: {}", app["status"]);
+        assert!(scene.config_map("web").is_some());
+        scene.patch_app("shop", &json!({"spec": {"source": {field: before}}}));
+        let app = scene.wait_app("shop", |app| is_synced_to(app, &good));
+        assert_eq!(told(&app), "");
+    }
+}
+
+#[test]
+fn a_deleted_branch_leaves_what_was_deployed() {
+    let scene = Scene::new("branch");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one")).commit("first");
+    repo.branch("release");
+    let revision = repo.head();
+    repo.checkout("main");
+    scene.application("shop").repo(&repo).revision("release").automated().create();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    repo.delete_branch("release");
+    let app = scene.wait_app("shop", |app| !condition(app, "ComparisonError").is_empty());
+    assert!(
+        condition(&app, "ComparisonError").contains("\"release\""),
+        "{}",
+        condition(&app, "ComparisonError")
+    );
+    assert!(scene.config_map("web").is_some());
+    // It comes back at another commit: a force-push, as far as anybody can tell.
+    repo.branch("release").write("web.yaml", &config_map("web", "two"));
+    let revision = repo.rewrite("again");
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+}
+
+/// Answers every request with 401 and tells which `Authorization` it came with.
+fn refusing_server() -> (SocketAddr, Receiver<Option<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, seen) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(stream);
+            loop {
+                let head: Vec<String> = reader
+                    .by_ref()
+                    .lines()
+                    .map_while(Result::ok)
+                    .take_while(|line| !line.is_empty())
+                    .collect();
+                if head.is_empty() {
+                    break;
+                }
+                let authorization = head.iter().find_map(|line| {
+                    let (name, value) = line.split_once(": ")?;
+                    name.eq_ignore_ascii_case("authorization").then(|| value.to_owned())
+                });
+                let answer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\n\r\n";
+                if reader.get_mut().write_all(answer.as_bytes()).is_err()
+                    || sender.send(authorization).is_err()
+                {
+                    break;
+                }
+            }
+        }
+    });
+    (address, seen)
+}
+
+fn secret(name: &str, namespace: &str, data: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"argocd.argoproj.io/secret-type": "repository"}},
+        "stringData": data,
+    })
+}
+
+#[test]
+fn refused_credentials_are_told_without_the_secret_and_an_unreadable_secret_changes_nothing() {
+    let scene = Scene::new("credentials");
+    let agent = scene.agent();
+    let (address, seen) = refusing_server();
+    let url = format!("http://{address}/shop.git");
+    let with_password = |password: &str| {
+        let data = json!({"url": url, "username": "ada", "password": password});
+        secret("shop", &scene.control, &data)
+    };
+    scene.create(&with_password("hunter2-first")).unwrap();
+    scene.application("shop").set("/spec/source/repoURL", url.as_str()).automated().create();
+    let app = scene.wait_app("shop", |app| !condition(app, "ComparisonError").is_empty());
+    let message = condition(&app, "ComparisonError");
+    assert!(message.contains(&format!("repository {url} refuses the credentials")), "{message}");
+    // base64 of `ada:hunter2-first`.
+    let first = "Basic YWRhOmh1bnRlcjItZmlyc3Q=";
+    let asked = |expected: &str| {
+        (0..20)
+            .any(|_| seen.recv_timeout(Duration::from_secs(10)).is_ok_and(|a| a.as_deref() == Some(expected)))
+    };
+    assert!(asked(first));
+
+    // A control character makes it unreadable.
+    let unreadable = json!({"stringData": {"password": "hunter2\n-second"}});
+    scene.patch("v1", "Secret", &scene.control, "shop", &unreadable);
+    let line = agent
+        .wait_log(|line| line["message"] == "the repository Secret cannot be read; the previous one stays");
+    assert!(line["sentence"].as_str().unwrap().contains("field password"), "{line}");
+    while seen.try_recv().is_ok() {}
+    scene.patch_app("shop", &json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}}}));
+    assert!(asked(first), "the previous credentials are not used any more");
+    scene.wait_app("shop", |app| app["metadata"]["annotations"]["argocd.argoproj.io/refresh"].is_null());
+
+    // A readable one counts again.
+    scene.patch(
+        "v1",
+        "Secret",
+        &scene.control,
+        "shop",
+        &json!({"stringData": {"password": "hunter2-third"}}),
+    );
+    assert!(asked("Basic YWRhOmh1bnRlcjItdGhpcmQ="), "the new credentials are not used");
+    assert!(!agent.log_text().contains("hunter2"), "a password stands in the log");
+    assert!(!scene.app("shop").to_string().contains("hunter2"), "a password stands in the Application");
+}
+
+#[test]
+fn an_object_that_two_apps_claim_has_one_owner_and_both_say_so() {
+    let scene = Scene::new("claims");
+    let _agent = scene.agent();
+    scene.deployed("first", &[("web.yaml", &config_map("web", "of the first"))]);
+    let repo = scene.repo("second");
+    repo.write("web.yaml", &config_map("web", "of the second")).write("own.yaml", &config_map("own", "one"));
+    repo.commit("first");
+    scene.application("second").repo(&repo).automated().create();
+    let control = &scene.control;
+    for name in ["first", "second"] {
+        let app =
+            scene.wait_app(name, |app| !condition(app, "SharedResourceWarning").is_empty() && settled(app));
+        let message = condition(&app, "SharedResourceWarning");
+        assert!(message.starts_with("ConfigMap/web is part of applications "), "{message}");
+        assert!(message.ends_with(&format!("; {control}/first owns it")), "{message}");
+    }
+    // What is not contested is deployed, and what is stays its owner's.
+    scene.wait_config_map("own", |object| object.is_some());
+    scene.let_pass("other");
+    let web = scene.config_map("web").unwrap();
+    assert_eq!(web["data"]["key"], "of the first");
+    assert_eq!(sync_status(&scene.app("first")), "Synced");
+    assert_ne!(sync_status(&scene.app("second")), "Synced");
+
+    // The owner lets go: the other one takes over, and nobody complains any more.
+    scene.delete_app("first");
+    scene.wait_config_map("web", |object| object.is_some_and(|web| web["data"]["key"] == "of the second"));
+    scene.wait_app("second", |app| {
+        sync_status(app) == "Synced" && condition(app, "SharedResourceWarning").is_empty()
+    });
+}

@@ -1,0 +1,121 @@
+//! What does a project refuse, and does it say which rule refused it?
+
+use e2e::{Scene, condition, config_map, is_synced_to};
+use serde_json::{Value, json};
+
+const DEFINITION: &str = "argoproj.io/v1alpha1";
+
+/// A project that permits everything, changed by `rules`.
+fn project(scene: &Scene, name: &str, rules: &Value) {
+    let mut spec = json!({"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]});
+    for (field, value) in rules.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    let object = json!({
+        "apiVersion": DEFINITION, "kind": "AppProject",
+        "metadata": {"name": name, "namespace": scene.control}, "spec": spec,
+    });
+    scene.create(&object).unwrap();
+}
+
+#[test]
+fn each_rule_refuses_and_is_named() {
+    let scene = Scene::new("rules");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    let inner = scene.unique("inner");
+    repo.write("web.yaml", &config_map("web", "one"))
+        .write("inner.yaml", &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {inner}}}\n"));
+    repo.commit("first");
+    let config_maps = json!([{"group": "", "kind": "ConfigMap"}]);
+    let namespaces = json!([{"group": "", "kind": "Namespace"}]);
+    let everything = json!([{"group": "*", "kind": "*"}]);
+    let cases = [
+        (
+            "no-repository",
+            json!({"sourceRepos": ["https://elsewhere/*"]}),
+            "is not permitted in project 'no-repository' (add it to spec.sourceRepos",
+        ),
+        (
+            "repository-denied",
+            json!({"sourceRepos": ["*", format!("!{}", repo.url())]}),
+            "is not permitted in project 'repository-denied'",
+        ),
+        (
+            "no-destination",
+            json!({"destinations": [{"server": "*", "namespace": "elsewhere"}]}),
+            "do not match any of the allowed destinations in project 'no-destination'",
+        ),
+        (
+            "no-cluster-kinds",
+            json!({}),
+            "resource :Namespace is not permitted in project no-cluster-kinds (not in spec.clusterResourceWhitelist)",
+        ),
+        (
+            "namespace-denied",
+            json!({"clusterResourceWhitelist": everything, "clusterResourceBlacklist": namespaces}),
+            "(in spec.clusterResourceBlacklist)",
+        ),
+        (
+            "map-denied",
+            json!({"clusterResourceWhitelist": everything, "namespaceResourceBlacklist": config_maps}),
+            "resource :ConfigMap is not permitted in project map-denied (in spec.namespaceResourceBlacklist)",
+        ),
+        (
+            "map-not-allowed",
+            json!({"clusterResourceWhitelist": everything, "namespaceResourceWhitelist": [{"group": "apps", "kind": "*"}]}),
+            "(not in spec.namespaceResourceWhitelist)",
+        ),
+    ];
+    for (name, rules, _) in &cases {
+        project(&scene, name, rules);
+        scene.application(name).repo(&repo).set("/spec/project", *name).automated().create();
+    }
+    scene.application("no-project").repo(&repo).set("/spec/project", "no-such-project").automated().create();
+    let told = |app: &Value| [condition(app, "InvalidSpecError"), condition(app, "ComparisonError")].concat();
+    for (name, _, expected) in &cases {
+        let app = scene.wait_app(name, |app| !told(app).is_empty());
+        assert!(told(&app).contains(expected), "{name}: {}", told(&app));
+    }
+    let app = scene.wait_app("no-project", |app| !told(app).is_empty());
+    assert!(told(&app).contains("there is no AppProject \"no-such-project\""), "{}", told(&app));
+    // A sync that a person asks for is refused with the same words.
+    let app = scene.sync("no-repository", &json!({}));
+    let message = app["status"]["operationState"]["message"].as_str().unwrap();
+    assert!(message.contains("spec.sourceRepos"), "{message}");
+
+    scene.let_pass("other");
+    assert!(scene.config_map("web").is_none());
+    assert!(scene.get("v1", "Namespace", "", &inner).is_none());
+}
+
+#[test]
+fn a_project_that_changes_counts_at_once() {
+    let scene = Scene::new("change");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one"));
+    let revision = repo.commit("first");
+    project(&scene, "team", &json!({"sourceRepos": []}));
+    scene.application("shop").repo(&repo).set("/spec/project", "team").automated().create();
+    scene.wait_app("shop", |app| !condition(app, "InvalidSpecError").is_empty());
+    let permit = |repos: Value| {
+        scene.patch(
+            DEFINITION,
+            "AppProject",
+            &scene.control,
+            "team",
+            &json!({"spec": {"sourceRepos": repos}}),
+        );
+    };
+    permit(json!(["*"]));
+    let app = scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    assert_eq!(condition(&app, "InvalidSpecError"), "");
+
+    // What is deployed stays when the permission goes, and is not updated.
+    permit(json!([]));
+    scene.wait_app("shop", |app| !condition(app, "InvalidSpecError").is_empty());
+    repo.write("web.yaml", &config_map("web", "two")).commit("second");
+    scene.let_pass("other");
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+}
