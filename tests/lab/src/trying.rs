@@ -268,7 +268,7 @@ fn what_to_try(
 ) -> String {
     format!(
         "
-Application shop is Synced and Healthy, {took:.1} s after the control plane was asked for.
+Ready after {took:.1} s: Application shop is Synced and Healthy.
 The agent's log goes on below; Ctrl-C ends everything and leaves nothing.
 
 In another terminal:
