@@ -21,7 +21,9 @@ fn deployment() -> &'static str {
 /// Deploys files as an app with a finalizer, or without one.
 fn deployed(scene: &Scene, finalizer: Option<&str>, files: &[(&str, &str)]) -> Repo {
     let repo = scene.repo("shop");
-    files.iter().for_each(|(path, text)| drop(repo.write(path, text)));
+    for (path, text) in files {
+        repo.write(path, text);
+    }
     let revision = repo.commit("first");
     let app = scene.application("shop").repo(&repo).automated();
     match finalizer {

@@ -102,8 +102,8 @@ fn a_deleted_branch_leaves_what_was_deployed() {
 
 /// Answers every request with 401 and tells which `Authorization` it came with.
 fn refusing_server() -> (SocketAddr, Receiver<Option<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it listens");
     let (sender, seen) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {

@@ -8,14 +8,14 @@ const DEFINITION: &str = "argoproj.io/v1alpha1";
 /// A project that permits everything, changed by `rules`.
 fn project(scene: &Scene, name: &str, rules: &Value) {
     let mut spec = json!({"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]});
-    for (field, value) in rules.as_object().unwrap() {
+    for (field, value) in rules.as_object().expect("rules are a map") {
         spec[field] = value.clone();
     }
     let object = json!({
         "apiVersion": DEFINITION, "kind": "AppProject",
         "metadata": {"name": name, "namespace": scene.control}, "spec": spec,
     });
-    scene.create(&object).unwrap();
+    scene.create(&object).expect("the project is valid");
 }
 
 #[test]

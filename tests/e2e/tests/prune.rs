@@ -84,7 +84,9 @@ fn kinds_that_hold_data_go_only_when_a_person_says_so() {
         ("web.yaml", config_map("web", "one")),
     ];
     let repo = scene.repo("shop");
-    files.iter().for_each(|(path, text)| drop(repo.write(path, text)));
+    for (path, text) in &files {
+        repo.write(path, text);
+    }
     repo.commit("first");
     scene.application("shop").repo(&repo).automated().create();
     // The claims wait for storage that the lab does not have; only their presence matters here.

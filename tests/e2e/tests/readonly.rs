@@ -13,8 +13,11 @@ enum Change {
     File(&'static str, &'static str),
 }
 
-/// One representative of each kind of field: its app's name, the change, and what the condition must name.
-fn cases() -> Vec<(&'static str, Change, &'static str)> {
+/// An app's name, what makes it read-only, and what its condition must name.
+type Case = (&'static str, Change, &'static str);
+
+/// One representative of each kind of field.
+fn cases() -> Vec<Case> {
     use Change::{Annotation, File, Spec};
     let source = |value: Value| Spec(json!({"source": value}));
     let option = |value: &str| Spec(json!({"syncPolicy": {"syncOptions": [value]}}));
@@ -91,6 +94,12 @@ fn change(scene: &Scene, repo: &Repo, name: &str, change: &Change) {
     repo.write("app/web.yaml", &web(name, "two", annotations)).remove("app/old.yaml").commit("second");
 }
 
+fn all_untouched(scene: &Scene, cases: &[Case], what: &str) {
+    for (name, ..) in cases {
+        is_untouched(scene, name, what);
+    }
+}
+
 fn is_untouched(scene: &Scene, name: &str, what: &str) {
     let value = |object: &str| {
         let object = scene.config_map(&format!("{name}-{object}"));
@@ -121,7 +130,7 @@ fn nothing_of_an_app_with_an_unsupported_field_is_changed() {
         scene.patch("v1", "ConfigMap", &scene.namespace, &format!("{name}-web"), &edit);
     }
     scene.let_pass("after-the-edit");
-    cases.iter().for_each(|(name, ..)| is_untouched(&scene, name, "by itself"));
+    all_untouched(&scene, &cases, "by itself");
 
     // A person's sync is refused with the same words.
     for (name, _, field) in &cases {
@@ -130,17 +139,19 @@ fn nothing_of_an_app_with_an_unsupported_field_is_changed() {
         assert_eq!(state["phase"], "Failed", "{name}: {state}");
         assert!(state["message"].as_str().unwrap().contains(field), "{name}: {state}");
     }
-    cases.iter().for_each(|(name, ..)| is_untouched(&scene, name, "by an operation"));
+    all_untouched(&scene, &cases, "by an operation");
 
     // Its deletion deletes nothing, and waits.
-    cases.iter().for_each(|(name, ..)| scene.delete_app(name));
+    for (name, ..) in &cases {
+        scene.delete_app(name);
+    }
     for (name, _, field) in &cases {
         let app = scene.wait_app(name, |app| !condition(app, "DeletionError").is_empty());
         assert!(condition(&app, "DeletionError").contains(field), "{name}: {app}");
     }
     scene.let_pass("after-the-deletion");
+    all_untouched(&scene, &cases, "by its deletion");
     for (name, ..) in &cases {
-        is_untouched(&scene, name, "by its deletion");
         // Nobody waits for it after the test.
         scene.patch_app(name, &json!({"metadata": {"finalizers": null}}));
     }
