@@ -83,6 +83,26 @@ fn comments_name_real_paths() {
 }
 
 #[test]
+fn comments_and_documents_name_documents_that_are_here() {
+    let documents = files(".md").unwrap();
+    let known: Vec<&str> = documents.iter().filter_map(|file| file.path.rsplit('/').next()).collect();
+    let mut found = Vec::new();
+    for file in files(".rs").unwrap().iter().chain(&documents) {
+        let is_comment = |line: &&str| !file.path.ends_with(".rs") || line.trim_start().starts_with("//");
+        for line in file.text.lines().filter(is_comment) {
+            let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)));
+            let named = words
+                .map(|word| word.trim_end_matches('.'))
+                .filter(|word| word.len() > 3 && word.ends_with(".md"));
+            found.extend(
+                named.filter(|name| !known.contains(name)).map(|name| format!("{} names {name}", file.path)),
+            );
+        }
+    }
+    complain(&found);
+}
+
+#[test]
 fn the_core_does_not_reach_out() {
     // Clippy refuses single functions (crates/core/.clippy.toml); these are whole families.
     const OUTSIDE: &[&str] = &[
