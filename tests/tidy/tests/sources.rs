@@ -14,6 +14,10 @@ fn complain(found: &[String]) {
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
+fn is(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|known| known == extension)
+}
+
 #[test]
 fn every_file_begins_with_what_it_is_about() {
     let silent = files(".rs").unwrap().into_iter().filter(|file| !file.text.starts_with("//! "));
@@ -88,12 +92,10 @@ fn comments_and_documents_name_documents_that_are_here() {
     let known: Vec<&str> = documents.iter().filter_map(|file| file.path.rsplit('/').next()).collect();
     let mut found = Vec::new();
     for file in files(".rs").unwrap().iter().chain(&documents) {
-        let is_comment = |line: &&str| !file.path.ends_with(".rs") || line.trim_start().starts_with("//");
+        let is_comment = |line: &&str| !is(&file.path, "rs") || line.trim_start().starts_with("//");
         for line in file.text.lines().filter(is_comment) {
             let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)));
-            let named = words
-                .map(|word| word.trim_end_matches('.'))
-                .filter(|word| word.len() > 3 && word.ends_with(".md"));
+            let named = words.map(|word| word.trim_end_matches('.')).filter(|word| is(word, "md"));
             found.extend(
                 named.filter(|name| !known.contains(name)).map(|name| format!("{} names {name}", file.path)),
             );
