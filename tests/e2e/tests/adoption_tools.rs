@@ -14,7 +14,7 @@ fn config_map(data: &str) -> String {
 }
 
 fn data(scene: &Scene) -> Value {
-    scene.config_map("web").unwrap()["data"].clone()
+    scene.config_map("web").expect("it is never deleted")["data"].clone()
 }
 
 /// Lets `make` make an object with `old`, `a` and `b`, as some tool does, while Git has `a` and `b`; then drops `b` from Git.
@@ -40,12 +40,12 @@ fn taken_over(name: &str, make: impl Fn(&Scene, &str)) -> [Value; 2] {
 fn client_side(scene: &Scene, manager: &str, manifests: &str) {
     let manager = format!("--field-manager={manager}");
     let apply = ["-n", &scene.namespace, "apply", &manager, "-f", "-"];
-    scene.lab.kubectl_with_input(&apply, manifests).unwrap();
+    scene.lab.kubectl_with_input(&apply, manifests).expect("kubectl applies");
 }
 
 #[test]
 fn of_kubectl_s_client_side_apply() {
-    let left = taken_over("csa", |scene, text| scene.kubectl_apply(text));
+    let left = taken_over("csa", Scene::kubectl_apply);
     assert_eq!(left, [json!({"a": "x", "b": "x"}), json!({"a": "x"})]);
 }
 

@@ -24,7 +24,10 @@ fn deploy(scene: &Scene, repo: &Repo, manifests: &str) {
 /// Asserts that no canary is in anything that people can read without the right to read Secrets.
 fn assert_hidden(scene: &Scene, agent: &Agent) {
     let drift = "/api/v1/applications/shop/drift";
-    let events = scene.lab.kubectl(&["-n", &scene.control, "get", "events", "-o", "yaml"]).unwrap();
+    let events = scene
+        .lab
+        .kubectl(&["-n", &scene.control, "get", "events", "-o", "yaml"])
+        .expect("kubectl reads events");
     let seen = [
         ("log", agent.log_text()),
         ("drift as JSON", agent.get(drift).body),

@@ -46,7 +46,7 @@ fn deployment(name: &str, replicas: &str, container: &str) -> String {
 
 fn wait_deployment(scene: &Scene, name: &str, is_done: impl Fn(&Value) -> bool) -> Value {
     let done = |object: Option<&Value>| object.is_some_and(&is_done);
-    scene.wait_object("apps/v1", "Deployment", &scene.namespace, name, done).unwrap()
+    scene.wait_object("apps/v1", "Deployment", &scene.namespace, name, done).expect("it held for an object")
 }
 
 fn containers(deployment: &Value) -> Vec<&str> {
@@ -182,7 +182,7 @@ fn install_boxes(scene: &Scene) -> String {
         version("v2", false)
     ));
     let definition = format!("crd/boxes.{group}");
-    scene.lab.kubectl(&["wait", "--for=condition=Established", &definition]).unwrap();
+    scene.lab.kubectl(&["wait", "--for=condition=Established", &definition]).expect("the CRD is established");
     group
 }
 
