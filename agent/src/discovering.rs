@@ -12,37 +12,56 @@ use std::time::Duration;
 
 /// How long to wait before an API group that does not answer is asked again.
 const DISCOVERY_WAIT: Duration = Duration::from_secs(10);
+/// How often, and how long apart, discovery is asked for a kind whose CRD is established.
+const TRIES: u32 = 20;
+const TRY_WAIT: Duration = Duration::from_millis(250);
 
 impl Agent {
     /// A kind may have come or gone: discovery is asked again, once for a burst.
     pub(crate) fn definition_event(&mut self, event: &WatchEvent) {
-        let concerns = match event {
-            WatchEvent::Object(object, Origin::Modified | Origin::Added) => {
-                // Only what is established is served; other changes of a CRD do not matter here.
-                is_served(object)
+        match event {
+            // Only what is established is served; other changes of a CRD do not matter here.
+            WatchEvent::Object(object, Origin::Modified | Origin::Added) if is_served(object) => {
+                self.discover_kind(defined_by(object));
             }
-            WatchEvent::Deleted(..) => true,
-            WatchEvent::Object(_, Origin::Listed)
+            WatchEvent::Deleted(..) => self.discover(),
+            WatchEvent::Object(_, Origin::Modified | Origin::Added | Origin::Listed)
             | WatchEvent::Began
             | WatchEvent::Listed
             | WatchEvent::Undecodable { .. }
             | WatchEvent::Blind { .. }
-            | WatchEvent::Seeing => false,
-        };
-        if concerns {
-            self.discover();
+            | WatchEvent::Seeing => {}
         }
     }
 
     /// Asks which kinds there are.
     pub(crate) fn discover(&mut self) {
+        self.discover_kind(None);
+    }
+
+    /// Asks which kinds there are, for a while until one of them is: a CRD is established before discovery tells of it.
+    fn discover_kind(&mut self, kind: Option<model::GroupKind>) {
         if self.is_discovering {
             self.discovers_again = true;
             return;
         }
         self.is_discovering = true;
         let cluster = self.cluster.clone();
-        self.spawn(async move { Input::Discovered(cluster.discover().await.map(Box::new)) });
+        self.spawn(async move {
+            let mut outcome = cluster.discover().await;
+            for _ in 0..TRIES {
+                let is_told = match (&outcome, &kind) {
+                    (Ok(discovery), Some(kind)) => discovery.preferred(kind).is_some(),
+                    (Ok(_) | Err(_), _) => true,
+                };
+                if is_told {
+                    break;
+                }
+                tokio::time::sleep(TRY_WAIT).await;
+                outcome = cluster.discover().await;
+            }
+            Input::Discovered(outcome.map(Box::new))
+        });
     }
 
     /// Asks again in a while if some API group did not answer: nothing tells when it does.
@@ -124,6 +143,12 @@ impl Agent {
         }
         self.sight_changed(kind, Sight::NoSuchKind);
     }
+}
+
+/// Returns the kind that a CRD defines.
+fn defined_by(crd: &Object) -> Option<model::GroupKind> {
+    let text = |pointer: &str| crd.get("spec")?.pointer(pointer)?.as_str();
+    Some(model::GroupKind::new(text("/group")?, text("/names/kind")?))
 }
 
 fn is_served(crd: &Object) -> bool {
