@@ -19,10 +19,13 @@ use crate::workloads::Workloads;
 use cluster::{Cluster, Discovery, WatchId};
 use engine::claims::Claims;
 use engine::{Effect, Event, State, Writes, step};
+use futures::FutureExt;
 use model::{App, AppKey, GroupKind, Timestamp};
 use source::Sources;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -52,6 +55,8 @@ pub(crate) struct Agent {
     /// Apps whose comparison may have changed.
     pub dirty: BTreeSet<AppKey>,
     pub may_write: bool,
+    /// The same for tasks that are under way.
+    pub gate: Arc<AtomicBool>,
     pub is_discovering: bool,
     pub discovers_again: bool,
     pub metrics: Metrics,
@@ -68,6 +73,8 @@ pub(crate) struct Agent {
     pub has_listed_apps: bool,
     pub holds_lease: bool,
     pub has_looked_for_other: bool,
+    /// Whether the list under way showed Argo CD's own controller.
+    pub saw_other_in_list: bool,
     /// Whether Argo CD's own controller has replicas here.
     pub other_controller_runs: bool,
     /// Effects that were decided and are to be carried out.
@@ -123,7 +130,11 @@ impl Agent {
             let timer = tokio::time::sleep_until(due.into());
             tokio::select! {
                 biased;
-                () = &mut shutdown => return,
+                () = &mut shutdown => {
+                    // Nothing begins any more once the lease is handed back.
+                    self.gate.store(false, Ordering::Release);
+                    return;
+                }
                 Some(input) = inputs.recv() => self.take_in(input),
                 Some((id, event)) = watched.recv() => self.take_in(Input::Watch(id, event)),
                 () = timer => {}
@@ -177,6 +188,7 @@ impl Agent {
             let is_dry_run = last.operation.as_ref().is_some_and(|operation| operation.dry_run);
             *entry.syncs.entry((last.phase.as_str(), is_dry_run)).or_default() += 1;
         }
+        entry.fence.store(state.run().map_or(0, |run| run.id.0), Ordering::Release);
         entry.state = state;
         self.effects.extend(effects.into_iter().map(|effect| (key.clone(), Arc::clone(&app), effect)));
         self.drain_effects();
@@ -215,6 +227,7 @@ impl Agent {
             return;
         }
         self.may_write = may_write;
+        self.gate.store(may_write, Ordering::Release);
         // Those that have not been read yet have no engine that an event could step.
         for entry in self.apps.values_mut().filter(|entry| entry.app.is_none()) {
             entry.state.may_write = may_write;
@@ -234,8 +247,19 @@ impl Agent {
     pub(crate) fn spawn(&self, work: impl Future<Output = Input> + Send + 'static) {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
+            let work = AssertUnwindSafe(work).catch_unwind();
+            let outcome = tokio::select! {
+                outcome = work => outcome,
+                // The loop has ended: what is under way stops before the lease is handed back.
+                () = inputs.closed() => return,
+            };
+            let Ok(input) = outcome else {
+                // Whoever waits for the answer would wait for ever; a new process starts from what is stored.
+                tracing::error!("an effect panicked; the process ends so that it is started afresh");
+                std::process::abort();
+            };
             // The loop ends before its effects do; then nobody wants the answer.
-            let _unheard = inputs.send(work.await);
+            let _unheard = inputs.send(input);
         });
     }
 }

@@ -6,7 +6,7 @@ use crate::sources::RepoId;
 use crate::watching::is_newer;
 use application::Project;
 use cluster::WatchEvent;
-use engine::{Event, State};
+use engine::{Event, SourceView, State};
 use model::{AppKey, Object, Problem};
 use source::{Repository, SourceError};
 use std::collections::BTreeSet;
@@ -163,6 +163,8 @@ impl Agent {
     pub(crate) fn rerender(&mut self, key: &AppKey) {
         let Some(entry) = self.apps.get_mut(key) else { return };
         entry.state.desired = None;
+        // What was wrong with the revision may be right now.
+        entry.state.source = SourceView::Unknown;
         entry.state.rendering = None;
         self.event(key, Event::AppChanged);
         self.repos.ask(key, Instant::now());

@@ -11,6 +11,7 @@ use model::{App, CallError, ErrorClass, LiveDigest, Object, ObjectKey, ObjectOut
 use plan::kinds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How many objects of one app are under way at the same time, so that a large app does not hold up a small one.
 const PER_APP: usize = 16;
@@ -30,6 +31,11 @@ pub(crate) struct Job {
     pub rules: Rules,
     /// What is known of the live objects.
     pub known: BTreeMap<ObjectKey, Known>,
+    /// Which sync it is of, and which one is under way by now; 0 and none for a cascade deletion.
+    pub sync: u64,
+    pub fence: Option<Arc<AtomicU64>>,
+    /// Whether we may still write.
+    pub gate: Arc<AtomicBool>,
     /// Whether to change anything.
     pub is_dry_run: bool,
     /// Whether a person asked.
@@ -113,7 +119,23 @@ fn is_just_defined(job: &Job, key: &ObjectKey) -> bool {
     job.rules.discovery.endpoint(&wanted.object.gvk()).is_none() && job.set.objects.values().any(defines)
 }
 
+impl Job {
+    /// Returns why nothing of this job may begin any more: a newer sync took over, or we are not the writer now.
+    fn obstacle(&self) -> Option<CallError> {
+        let is_newest = self.fence.as_ref().is_none_or(|fence| fence.load(Ordering::Acquire) == self.sync);
+        let why = match (is_newest, self.gate.load(Ordering::Acquire)) {
+            (true, true) => return None,
+            (false, _) => "a newer sync took over",
+            (true, false) => "this replica does not write any more",
+        };
+        Some(CallError::new(ErrorClass::Unavailable, why))
+    }
+}
+
 async fn apply(job: &Job, key: &ObjectKey) -> (ObjectOutcome, Option<Seen>) {
+    if let Some(error) = job.obstacle() {
+        return (failed(error.class, error.message), None);
+    }
     let Some(wanted) = job.set.objects.get(key) else {
         return (failed(ErrorClass::Invalid, "it is not in this revision's manifests".into()), None);
     };
@@ -361,6 +383,9 @@ pub(crate) async fn delete(
 ) -> Result<(), CallError> {
     if digest.is_deleting {
         return Ok(());
+    }
+    if let Some(error) = job.obstacle() {
+        return Err(error);
     }
     let Some(endpoint) = job.rules.discovery.endpoint(&digest.gvk()) else { return Ok(()) };
     job.rules

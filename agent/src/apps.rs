@@ -7,6 +7,7 @@ use model::{App, AppKey, DesiredHash, ObjectKey, Problem, tracking};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// One Application.
 pub(crate) struct AppEntry {
@@ -32,6 +33,8 @@ pub(crate) struct AppEntry {
     pub created: Vec<(ObjectKey, String)>,
     /// Syncs that ended since the agent started, by phase and whether they were dry runs.
     pub syncs: BTreeMap<(&'static str, bool), u64>,
+    /// Number of the sync under way, 0 for none: what earlier syncs still have under way stops at it.
+    pub fence: Arc<AtomicU64>,
     /// The status writer.
     pub writer: Writer,
     /// Objects that other apps may hold or that carry no label yet and were looked up one by one.
@@ -56,6 +59,8 @@ pub(crate) struct Writer {
     pub next: Option<Box<Report>>,
     /// What the write under way writes.
     pub current: Option<Box<Report>>,
+    /// How many created objects the write under way tells of.
+    pub n_created: usize,
     /// Writes that failed in a row.
     pub n_failed: u32,
     /// Whether the API server found the last report too large: what is written instead says so.
@@ -83,6 +88,7 @@ impl AppEntry {
             instance: key.instance_name(control_namespace),
             created: Vec::new(),
             syncs: BTreeMap::new(),
+            fence: Arc::default(),
             writer: Writer::default(),
             probed: BTreeMap::new(),
         }
@@ -138,7 +144,7 @@ pub(crate) fn placeholder(key: &AppKey, raw: &Value) -> App {
         terminate: false,
         refresh: None,
         skip_reconcile: false,
-        deletion: None,
+        deletion: application::deletion(raw),
         deletion_approved: None,
     }
 }

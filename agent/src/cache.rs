@@ -3,6 +3,9 @@
 use crate::desired::DesiredSet;
 use model::{AppKey, digest};
 use serde_json::Value;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Returns where the rendered set of an app is kept.
@@ -23,8 +26,10 @@ pub(crate) fn load(path: &Path) -> Option<DesiredSet> {
 pub(crate) fn store(path: &Path, set: &DesiredSet) -> std::io::Result<()> {
     let body = set.to_json().to_string();
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
+    // Rendered Secrets are in there: nobody else on this machine reads them.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, format!("{}\n{body}", digest(body.as_bytes())))?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(format!("{}\n{body}", digest(body.as_bytes())).as_bytes())?;
     std::fs::rename(&temporary, path)
 }

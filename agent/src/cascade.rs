@@ -45,6 +45,9 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
         set: Arc::new(crate::desired::DesiredSet::empty()),
         rules: agent.rules_of(entry),
         known: BTreeMap::new(),
+        sync: 0,
+        fence: None,
+        gate: Arc::clone(&agent.gate),
         is_dry_run: false,
         by_person: true,
     };

@@ -14,6 +14,9 @@ use plan::{DesiredObject, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// How long to wait before the API server is asked about an object again.
+const CHECK_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+
 impl Agent {
     /// Compares every app whose comparison may have changed, and tells its engine.
     pub(crate) fn compare_dirty(&mut self) {
@@ -49,13 +52,16 @@ impl Agent {
         if self.owner_instead(key, object).is_some() {
             return;
         }
+        let applies = self.applies(key, app);
         let Some(entry) = self.live.get_mut(object) else { return };
         let Some(live) = entry.unjudged.take() else {
             // Git wants something else than what live was judged by, and the object itself is not at hand.
-            let is_stale = entry.baseline.as_ref().is_none_or(|b| b.desired != wanted.digest)
-                && entry.digest.matching == Match::InSync;
-            if is_stale && !entry.is_checking {
-                if app.automated.is_some() && !app.is_read_only() {
+            let is_stale = entry.judged_by != Some(judge::question(app, wanted));
+            if entry.digest.matching == Match::Undecided && !entry.is_checking {
+                self.check(key, app, object, wanted);
+            } else if is_stale && !entry.is_checking {
+                let is_new = entry.baseline.as_ref().is_none_or(|b| b.desired != wanted.digest);
+                if applies && is_new {
                     entry.digest.matching = Match::Drifted;
                 } else {
                     entry.digest.matching = Match::Undecided;
@@ -64,6 +70,7 @@ impl Agent {
             }
             return;
         };
+        entry.judged_by = Some(judge::question(app, wanted));
         match judge::judge(app, wanted, &live, entry.baseline.as_ref()) {
             Judgement::Known(matching, baseline) => {
                 let was_in_sync = entry.digest.matching == Match::InSync
@@ -137,14 +144,23 @@ impl Agent {
             let checked =
                 ask(&cluster, &endpoint, &app, &wanted, baseline).await.unwrap_or_else(Checked::Failed);
             drop(permit);
+            if let Checked::Failed(_) = &checked {
+                tokio::time::sleep(CHECK_WAIT).await;
+            }
             Input::Checked(key, object, checked)
         });
+    }
+
+    /// Returns whether automated syncs apply for an app: they find out by themselves what is in the cluster.
+    fn applies(&self, key: &AppKey, app: &App) -> bool {
+        let is_read_only = |entry: &AppEntry| !engine::read_only(&entry.state, app).is_empty();
+        app.automated.is_some() && !self.apps.get(key).is_some_and(is_read_only)
     }
 
     /// Looks for an object that no watch shows: it may be there without our labels. An automated sync finds that out by
     /// applying, so only apps that merely look ask.
     fn probe(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, wanted: &Wanted) {
-        let applies = app.automated.is_some() && !app.is_read_only();
+        let applies = self.applies(key, app);
         let is_known = self.apps.get(key).is_some_and(|entry| entry.probed.contains_key(object));
         if applies || is_known {
             return;
@@ -172,25 +188,46 @@ impl Agent {
                 if live.label(names::INSTANCE_LABEL) != Some(self.identity.instance_label.as_str()) {
                     self.widen(&object.group_kind());
                 }
+                if self.is_gone(object, live.uid()) {
+                    return;
+                }
+                let judged_by = self.question(key, object);
                 let health = self.assess(&live);
                 let old = self.live.remove(object);
                 let mut entry = judge::entry(*live, &self.identity.instance_label, health, old);
                 entry.unjudged = None;
+                entry.judged_by = judged_by;
                 entry.digest.matching = matching;
                 if baseline.is_some() {
                     entry.baseline = baseline;
                 }
                 self.live.insert(entry);
             }
-            // The next event, refresh or poll asks again.
+            // Asked again: the failure was waited out before it came here.
             Checked::Failed(error) => {
                 tracing::debug!(%object, %error, "comparison could not be decided");
-                if let Some(entry) = self.live.get_mut(object) {
-                    entry.digest.matching = Match::Undecided;
+                if let Some(entry) = self.apps.get_mut(key) {
+                    entry.probed.remove(object);
                 }
             }
         }
         self.dirty.insert(key.clone());
+    }
+
+    /// Returns what an object of an app is judged by now.
+    pub(crate) fn question(&self, key: &AppKey, object: &ObjectKey) -> Option<model::Digest> {
+        let entry = self.apps.get(key)?;
+        Some(judge::question(entry.app.as_ref()?, entry.current()?.objects.get(object)?))
+    }
+
+    /// Returns the hash of what Git wants of an object now.
+    pub(crate) fn wants(&self, key: &AppKey, object: &ObjectKey) -> Option<model::Digest> {
+        Some(self.apps.get(key)?.current()?.objects.get(object)?.digest)
+    }
+
+    /// Returns whether this very object is known to be gone, so that an answer from before does not bring it back.
+    pub(crate) fn is_gone(&self, object: &ObjectKey, uid: &str) -> bool {
+        self.live.gone.get(object).is_some_and(|gone| gone == uid)
     }
 
     fn has_newer(&self, object: &ObjectKey, resource_version: &str) -> bool {
@@ -229,10 +266,18 @@ impl Agent {
         plan::compare(&side, health::aggregate)
     }
 
+    /// Returns the keys that concern an app: what Git wants, and all that carries its label, unless another app wants it
+    /// by now: an object that moves to another app is not an extra of this one.
+    fn keys_of<'a>(&'a self, entry: &'a AppEntry, set: &'a DesiredSet) -> BTreeSet<&'a ObjectKey> {
+        let is_moving =
+            |key: &ObjectKey| !set.objects.contains_key(key) && self.claims.claimants(key).next().is_some();
+        let extras = self.live.part_of(&entry.part_of).filter(|key| !is_moving(key));
+        set.objects.keys().chain(extras).collect()
+    }
+
     /// Returns the digests that concern an app: of what Git wants, and of all that carries its label.
     pub(crate) fn live_of(&self, entry: &AppEntry, set: &DesiredSet) -> BTreeMap<ObjectKey, LiveDigest> {
-        let keys: BTreeSet<&ObjectKey> =
-            set.objects.keys().chain(self.live.part_of(&entry.part_of)).collect();
+        let keys = self.keys_of(entry, set);
         keys.into_iter().filter_map(|key| Some((key.clone(), self.live.get(key)?.digest.clone()))).collect()
     }
 
@@ -334,7 +379,13 @@ async fn ask(
                 dry_run: true,
                 priority: Priority::Background,
             };
-            let applied = cluster.apply(endpoint, object, &options).await?;
+            let applied = match cluster.apply(endpoint, object, &options).await {
+                // What Git wants cannot be applied to what is there: it differs, whatever else is wrong with it.
+                Err(error) if error.class.condemns() => {
+                    return Ok(Checked::Judged(Box::new(live), Match::Drifted, None));
+                }
+                other => other?,
+            };
             let (matching, baseline) = judge::judge_dry_run(app, wanted, &live, &applied.object);
             Ok(Checked::Judged(Box::new(live), matching, baseline))
         }

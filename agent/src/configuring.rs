@@ -2,7 +2,7 @@
 
 use crate::agent::Agent;
 use cluster::WatchEvent;
-use model::AppKey;
+use model::{AppKey, ErrorClass};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
@@ -124,22 +124,32 @@ impl Agent {
     pub(crate) fn controller_event(&mut self, event: WatchEvent) {
         let replicas = match event {
             WatchEvent::Object(object, _) => {
+                self.saw_other_in_list = true;
                 object.get("spec").and_then(|spec| spec.get("replicas")).and_then(Value::as_i64).unwrap_or(1)
             }
             WatchEvent::Deleted(..) => 0,
             WatchEvent::Listed => {
                 self.has_looked_for_other = true;
-                self.update_writes();
-                return;
+                if std::mem::take(&mut self.saw_other_in_list) {
+                    self.update_writes();
+                    return;
+                }
+                0
             }
             WatchEvent::Blind { why, .. } => {
                 // Without the right to look there is no telling; the lease still keeps us apart from our own kind.
                 tracing::warn!(error = %why, "whether Argo CD's controller runs here is not known");
-                self.has_looked_for_other = true;
-                self.update_writes();
+                if why.class == ErrorClass::Forbidden {
+                    self.has_looked_for_other = true;
+                    self.update_writes();
+                }
                 return;
             }
-            WatchEvent::Began | WatchEvent::Undecodable { .. } | WatchEvent::Seeing => return,
+            WatchEvent::Began => {
+                self.saw_other_in_list = false;
+                return;
+            }
+            WatchEvent::Undecodable { .. } | WatchEvent::Seeing => return,
         };
         let runs = replicas > 0;
         if runs != self.other_controller_runs {

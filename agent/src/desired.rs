@@ -126,11 +126,15 @@ pub(crate) fn render(
         return Err(NotRendered::Unsupported(not_yet));
     }
     let (parsed, mut problems) = parse(listing);
-    let scope = |gvk: &model::GroupVersionKind| match rules.discovery.scope(gvk) {
-        None => Scope::Unknown,
-        Some(cluster::Scope::Namespaced) => Scope::Namespaced,
-        Some(cluster::Scope::Cluster) => Scope::Cluster,
-    };
+    let defined = defined_scopes(&parsed);
+    let scope =
+        |gvk: &model::GroupVersionKind| match (rules.discovery.scope(gvk), defined.get(&gvk.group_kind())) {
+            (Some(cluster::Scope::Namespaced), _) => Scope::Namespaced,
+            (Some(cluster::Scope::Cluster), _) => Scope::Cluster,
+            (None, Some(cluster::Scope::Namespaced)) => Scope::Namespaced,
+            (None, Some(cluster::Scope::Cluster)) => Scope::Cluster,
+            (None, None) => Scope::Unknown,
+        };
     let arranged = manifest::arrange(parsed, &app.destination.namespace, &scope);
     problems.extend(arranged.problems);
     problems.extend(arranged.objects.iter().filter_map(|parsed| forbidden(parsed, &rules.project, &scope)));
@@ -145,6 +149,19 @@ pub(crate) fn render(
     let objects =
         arranged.objects.into_iter().map(|parsed| wanted(parsed.object, app, &rules.identity)).collect();
     Ok(DesiredSet { summary: Arc::new(summary), inputs: listing.inputs.clone(), objects, has_unknown_kinds })
+}
+
+/// Returns the scopes of kinds whose CRDs are among the manifests: they are not served yet on a first deploy.
+fn defined_scopes(parsed: &[Parsed]) -> BTreeMap<model::GroupKind, cluster::Scope> {
+    let definitions = parsed.iter().map(|parsed| &parsed.object);
+    let definitions = definitions.filter(|object| plan::kinds::is_crd(&object.gvk().group_kind()));
+    let scope = |crd: &Object| {
+        let text = |pointer: &str| crd.get("spec")?.pointer(pointer)?.as_str();
+        let kind = model::GroupKind::new(text("/group")?, text("/names/kind")?);
+        let is_cluster = text("/scope")? == "Cluster";
+        Some((kind, if is_cluster { cluster::Scope::Cluster } else { cluster::Scope::Namespaced }))
+    };
+    definitions.filter_map(scope).collect()
 }
 
 fn parse(listing: &source::Listing) -> (Vec<Parsed>, Vec<Problem>) {

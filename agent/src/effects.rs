@@ -76,7 +76,11 @@ impl Agent {
     }
 
     fn prepare(&mut self, key: &AppKey, app: &Arc<App>, sync: SyncId, target_revision: String) {
-        let (Some((_, repo)), Some(entry)) = (self.repos.of(key), self.apps.get(key)) else { return };
+        let (Some((_, repo)), Some(entry)) = (self.repos.of(key), self.apps.get(key)) else {
+            let desired = Err("the repository cannot be used; the conditions say why".to_owned());
+            self.event(key, Event::Prepared { sync, desired });
+            return;
+        };
         let (sources, repository) = (self.sources.clone(), repo.repository.clone());
         let mut job = Render {
             sources: self.sources.clone(),
@@ -150,6 +154,9 @@ impl Agent {
             set,
             rules: self.rules_of(entry),
             known: apply::known(&self.live, keys),
+            sync: entry.state.run().map_or(0, |run| run.id.0),
+            fence: Some(Arc::clone(&entry.fence)),
+            gate: Arc::clone(&self.gate),
             is_dry_run: mode == Mode::DryRun,
             by_person: entry.state.run().is_some_and(|run| run.operation().is_some()),
         }
@@ -164,6 +171,10 @@ impl Agent {
         keys: Vec<model::ObjectKey>,
         mode: Mode,
     ) {
+        // An apply that waited for something may have been overtaken meanwhile.
+        if self.apps.get(key).and_then(|entry| entry.state.run()).is_none_or(|run| run.id != sync) {
+            return;
+        }
         let set = self.apps.get(key).and_then(|entry| entry.sets.get(&hash)).cloned();
         let (Some(entry), Some(set)) = (self.apps.get(key), set) else {
             self.answer_held(key, sync, keys, "the rendered manifests are gone; they are rendered again");
@@ -308,7 +319,9 @@ impl Render {
         let ids = ids.map_err(RenderError::Source)?.into_iter().next();
         let ids = ids.unwrap_or_else(|| Ok(String::new())).map_err(RenderError::Source)?;
         let inputs = format!("{ids};{}", parameters(&self.app, &self.rules));
-        if let Some(known) = self.known.as_ref().filter(|known| known.inputs == inputs) {
+        if let Some(known) =
+            self.known.as_ref().filter(|known| known.inputs == inputs && !known.has_unknown_kinds)
+        {
             return Ok(Arc::new(known.at(&self.revision)));
         }
         if let Some(cached) =

@@ -3,7 +3,7 @@
 use crate::desired::Wanted;
 use crate::live::{Baseline, LiveEntry, digest_of};
 use drift::{Outcome, Rules};
-use model::{App, LiveDigest, Match, Object, ObjectKey, names};
+use model::{App, Digest, LiveDigest, Match, Object, ObjectKey, names};
 use serde_json::Value;
 
 /// What judging an object by itself gives.
@@ -93,6 +93,12 @@ pub(crate) fn after_apply(app: &App, wanted: &Wanted, stored: &Object) -> Baseli
     }
 }
 
+/// Returns what an object is judged by: what Git wants of it, and what counts as a difference.
+pub(crate) fn question(app: &App, wanted: &Wanted) -> Digest {
+    let rules = &rules(app, &wanted.object.key()).pointers;
+    model::digest(format!("{};{rules:?};{:?}", wanted.digest, app.added_fields).as_bytes())
+}
+
 /// Returns the ignore rules for an object.
 pub(crate) fn rules(app: &App, key: &ObjectKey) -> Rules {
     drift::rules_for(&app.ignore_differences, key)
@@ -126,9 +132,9 @@ pub(crate) fn entry(
     let replicas = fields::Path::fields(&["spec", "replicas"]);
     let mut digest: LiveDigest = digest_of(&object, instance_label, health);
     // Until it is judged it counts as what it was.
-    let (matching, baseline, heat) = old
-        .map_or((model::Match::Undecided, None, drift::Heat::default()), |old| {
-            (old.digest.matching, old.baseline, old.heat)
+    let (matching, baseline, heat, is_checking) = old
+        .map_or((model::Match::Undecided, None, drift::Heat::default(), false), |old| {
+            (old.digest.matching, old.baseline, old.heat, old.is_checking)
         });
     digest.matching = matching;
     LiveEntry {
@@ -140,6 +146,7 @@ pub(crate) fn entry(
         baseline,
         unjudged: Some(Box::new(object)),
         heat,
-        is_checking: false,
+        judged_by: None,
+        is_checking,
     }
 }

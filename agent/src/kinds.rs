@@ -19,7 +19,8 @@ pub(crate) struct KindsRecord {
     stored: BTreeMap<GroupKind, GroupVersionKind>,
     wanted: BTreeMap<GroupKind, GroupVersionKind>,
     is_loaded: bool,
-    is_writing: bool,
+    /// What the write under way records.
+    writing: Option<BTreeMap<GroupKind, GroupVersionKind>>,
     /// Applies that wait until their kinds are recorded.
     pub waiting: Vec<(AppKey, Arc<App>, Effect)>,
 }
@@ -79,19 +80,19 @@ pub(crate) async fn read(cluster: &cluster::Cluster, namespace: &str) -> Result<
 impl Agent {
     /// Writes the record; applies that wait for it go on when it is stored.
     pub(crate) fn write_kinds(&mut self) {
-        if self.kinds.is_writing {
+        if self.kinds.writing.is_some() {
             return;
         }
         if self.kinds.wanted.is_empty() {
             self.kinds_recorded(Ok(()));
             return;
         }
-        self.kinds.is_writing = true;
-        let entries =
-            self.kinds.wanted.values().map(|gvk| (gvk.group_kind().to_string(), json!(gvk.api_version())));
+        let writing = std::mem::take(&mut self.kinds.wanted);
+        let entries = writing.values().map(|gvk| (gvk.group_kind().to_string(), json!(gvk.api_version())));
         let data: serde_json::Map<String, Value> = entries.collect();
         let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME,
             "labels": {"app.kubernetes.io/part-of": "tautline"}}, "data": data});
+        self.kinds.writing = Some(writing);
         let (cluster, namespace) = (self.cluster.clone(), self.config.namespace.clone());
         self.spawn(async move {
             let patched =
@@ -115,12 +116,12 @@ impl Agent {
 
     /// Takes in whether the record was written.
     pub(crate) fn kinds_recorded(&mut self, outcome: Result<(), CallError>) {
-        self.kinds.is_writing = false;
-        let wanted = std::mem::take(&mut self.kinds.wanted);
+        // What was wanted since is not stored: the applies that wait for it find that out and have it written.
+        let written = self.kinds.writing.take().unwrap_or_default();
         let waiting = std::mem::take(&mut self.kinds.waiting);
         match outcome {
             Ok(()) => {
-                self.kinds.stored.extend(wanted);
+                self.kinds.stored.extend(written);
                 let gvks: Vec<GroupVersionKind> = self.kinds.known().cloned().collect();
                 for gvk in gvks {
                     self.watch_kind(&gvk);

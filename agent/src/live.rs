@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct LiveView {
     /// One watch per kind, at the version that manifests use.
     pub kinds: BTreeMap<GroupKind, KindWatch>,
+    /// Uids of objects that were seen to be gone, so that late answers do not bring them back; a bounded memory.
+    pub gone: BTreeMap<ObjectKey, String>,
     objects: BTreeMap<ObjectKey, LiveEntry>,
     by_part_of: BTreeMap<String, BTreeSet<ObjectKey>>,
 }
@@ -52,6 +54,8 @@ pub(crate) struct LiveEntry {
     pub digest: LiveDigest,
     /// What later events are compared with.
     pub baseline: Option<Baseline>,
+    /// What it was judged by; something else since means that it has to be judged again.
+    pub judged_by: Option<Digest>,
     /// The whole object, only until it could be judged.
     pub unjudged: Option<Box<Object>>,
     /// Whether our apply entry holds `spec.replicas`.

@@ -35,7 +35,7 @@ impl Agent {
                 self.turns.n_stages = self.turns.n_stages.saturating_sub(1);
                 self.note_created(&key, &results, &seen);
                 for seen in seen {
-                    self.applied(seen);
+                    self.applied(&key, seen);
                 }
                 self.event(&key, Event::StageDone { sync, results });
                 self.take_turns();
@@ -60,7 +60,8 @@ impl Agent {
         outcome: Result<Arc<DesiredSet>, RenderError>,
     ) {
         let Some(entry) = self.apps.get(key) else { return };
-        if entry.spec_serial != serial {
+        // Of an older spec, or of a commit that is not wanted any more.
+        if entry.spec_serial != serial || entry.state.rendering.as_ref() != Some(&revision) {
             return;
         }
         let event = match outcome {
@@ -106,7 +107,8 @@ impl Agent {
         let is_known = entry.sets.get(&set.hash()).is_some_and(|old| old.inputs == set.inputs);
         entry.probed.clear();
         entry.sets.insert(set.hash(), Arc::clone(&set));
-        if !is_known {
+        // A guessed scope is not worth remembering.
+        if !is_known && !set.has_unknown_kinds {
             let path = cache::path(&self.config.cache_dir, key);
             tokio::task::spawn_blocking(move || {
                 if let Err(error) = cache::store(&path, &set) {
@@ -119,6 +121,11 @@ impl Agent {
     fn prepared(&mut self, key: &AppKey, sync: SyncId, outcome: Result<Arc<DesiredSet>, String>) {
         let desired = outcome.map(|set| {
             let summary = Arc::clone(&set.summary);
+            let run = self.apps.get(key).and_then(|entry| entry.state.run());
+            if run.is_some_and(|run| run.id == sync && !run.is_pinned()) {
+                self.take_set(key, set);
+                return summary;
+            }
             for wanted in set.objects.values() {
                 self.watch_kind(&wanted.object.gvk());
             }
@@ -131,8 +138,11 @@ impl Agent {
     }
 
     /// Takes in what an apply showed: newer than any watch event so far.
-    fn applied(&mut self, seen: crate::apply::Seen) {
+    fn applied(&mut self, app: &AppKey, seen: crate::apply::Seen) {
         let key = seen.object.key();
+        if self.is_gone(&key, seen.object.uid()) {
+            return;
+        }
         let is_old = self.live.get(&key).is_some_and(|entry| {
             crate::watching::is_newer(&entry.digest.resource_version, seen.object.resource_version())
         });
@@ -147,6 +157,9 @@ impl Agent {
         let old = self.live.remove(&key);
         let mut entry = judge::entry(seen.object, &self.identity.instance_label, health, old);
         entry.unjudged = None;
+        // What was applied may be older than what Git wants by now; then it is judged again.
+        entry.judged_by =
+            self.question(app, &key).filter(|_| self.wants(app, &key) == Some(seen.baseline.desired));
         entry.digest.matching = model::Match::InSync;
         entry.baseline = Some(seen.baseline);
         self.live.insert(entry);

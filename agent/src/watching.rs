@@ -9,6 +9,8 @@ use model::{CallError, GroupVersionKind, Object, ObjectKey, names};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// How many objects that are gone are remembered.
+const GONE: usize = 10_000;
 /// How long to wait before a deletion that could not be confirmed is asked about again.
 const CONFIRM_WAIT: Duration = Duration::from_secs(2);
 
@@ -197,6 +199,13 @@ impl Agent {
     /// Takes in a managed object as a watch showed it.
     pub(crate) fn live_object(&mut self, object: Object) {
         let key = object.key();
+        if !self.is_ours(&object, &key) {
+            // It lost our label and nobody wants it: it is released.
+            self.touch(&key);
+            self.live.remove(&key);
+            self.forget_workload(&key);
+            return;
+        }
         if object.label(names::INSTANCE_LABEL) != Some(self.identity.instance_label.as_str()) {
             self.widen(&key.group_kind());
         }
@@ -244,7 +253,12 @@ impl Agent {
         match found {
             Ok(None) => {
                 self.touch(key);
-                self.live.remove(key);
+                if self.live.gone.len() > GONE {
+                    self.live.gone.clear();
+                }
+                if let Some(entry) = self.live.remove(key) {
+                    self.live.gone.insert(key.clone(), entry.digest.uid);
+                }
                 self.forget_workload(key);
             }
             Ok(Some(object)) => self.live_object(*object),

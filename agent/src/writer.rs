@@ -80,7 +80,9 @@ impl Agent {
             }
             Some(_) => {}
         }
-        let (Some(report), Some(app)) = (entry.writer.next.take(), entry.app.as_ref()) else { return };
+        let (Some(mut report), Some(app)) = (entry.writer.next.take(), entry.app.as_ref()) else { return };
+        // A newer operation than the one that was carried out stays.
+        report.clear_operation &= app.operation.is_some() && entry.state.handled == app.operation;
         let mut own = status::own_state(&entry.raw);
         for (object, uid) in &entry.created {
             own.mark_created(object, uid);
@@ -95,6 +97,7 @@ impl Agent {
         self.turns.n_writes += 1;
         entry.writer.is_writing = true;
         entry.writer.current = Some(report);
+        entry.writer.n_created = entry.created.len();
         let wait = backoff(entry.writer.n_failed);
         self.metrics.status_writes.add(1);
         let (cluster, key) = (self.cluster.clone(), key.clone());
@@ -128,7 +131,9 @@ impl Agent {
         match outcome {
             Ok((object, true)) => {
                 entry.writer.n_failed = 0;
-                entry.created.clear();
+                // What was created since is told by the next write.
+                let told = entry.writer.n_created.min(entry.created.len());
+                entry.created.drain(..told);
                 self.application_seen(key, *object);
             }
             Ok((object, false)) => {

@@ -146,6 +146,11 @@ pub(crate) fn obstacles(state: &State, app: &App) -> Vec<String> {
     }
     let fields = trigger::read_only(state, app);
     let mut obstacles = Vec::new();
+    if !state.refused.is_empty() {
+        obstacles.push(
+            "Deletion waits until the Application is valid and permitted; or remove its finalizer to leave the objects".into(),
+        );
+    }
     if !fields.is_empty() {
         obstacles.push(conditions::read_only_sentence(&fields));
     }

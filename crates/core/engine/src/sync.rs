@@ -334,7 +334,9 @@ fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
 pub(crate) fn preempt(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     // One that is still looking up what the branch holds will see the newer commit by itself.
     let is_looking = matches!(&state.activity, Activity::Preparing(run) if run.desired.is_none());
-    let replaces = !is_looking && app.automated.is_some() && state.run().is_some_and(|run| !run.is_pinned());
+    let replaces = !is_looking
+        && (app.automated.is_some() || matches!(state.activity, Activity::Preparing(_)))
+        && state.run().is_some_and(|run| !run.is_pinned());
     if replaces {
         // The operation asked for whatever the branch holds: the newer commit is an answer to it as well.
         if let Some(operation) = state.run().and_then(Run::operation).cloned() {
