@@ -198,6 +198,22 @@ fn every_write_is_guarded_and_lists_are_whole() {
 
 /// Each row: what the status holds before, what changes in the draft, and what it holds after.
 #[test]
+fn a_sync_keeps_the_source_that_it_synced() {
+    let full = Draft { operation: Some(operation()), ..draft() };
+    let mut raw = after(&plain(), &full);
+    let source = raw["spec"]["source"].clone();
+    raw["spec"]["source"]["path"] = json!("elsewhere");
+    let next = after(&raw, &full);
+    assert_eq!(next["status"]["operationState"]["syncResult"]["source"], source);
+    // Another commit, synced within the same second, is another sync.
+    let revision = Some(model::Revision::new("another"));
+    let later = OperationState { revision, ..operation() };
+    let next = after(&raw, &Draft { operation: Some(later), ..draft() });
+    assert_eq!(next["status"]["operationState"]["syncResult"]["source"], raw["spec"]["source"]);
+    assert_eq!(next["status"]["operationState"]["operation"]["sync"]["revision"], "another");
+}
+
+#[test]
 fn what_is_no_longer_so_is_removed() {
     for (field, before, expected) in [
         (

@@ -69,18 +69,33 @@ fn sync_result(raw: &Value, operation: &OperationState) -> Value {
     // Argo CD's readers expect the field, empty or not.
     let revision = operation.revision.as_ref().map_or("", |revision| revision.as_str());
     result.insert("revision".into(), revision.into());
-    set(&mut result, "source", raw["spec"]["source"].clone());
+    set(&mut result, "source", synced_source(raw, operation));
     set(&mut result, "resources", operation.results.iter().map(|r| resource(r, operation.phase)).collect());
     Value::Object(result)
+}
+
+/// Returns what the status says of this very sync so far. Times are written to the second, and two commits may be synced
+/// within one; a sync that has only begun knows no revision yet.
+fn told<'a>(raw: &'a Value, operation: &OperationState) -> Option<&'a Value> {
+    let revision = operation.revision.as_ref().map_or("", |revision| revision.as_str());
+    raw.pointer("/status/operationState").filter(|told| {
+        let known = told["syncResult"]["revision"].as_str().unwrap_or_default();
+        told["startedAt"] == operation.started_at.to_string().as_str()
+            && (known.is_empty() || known == revision)
+    })
+}
+
+/// Returns the source of the sync: the spec may name another one since.
+fn synced_source(raw: &Value, operation: &OperationState) -> Value {
+    let known = told(raw, operation).map(|told| &told["syncResult"]["source"]);
+    known.filter(|source| source.is_object()).unwrap_or(&raw["spec"]["source"]).clone()
 }
 
 /// Returns what was asked for, word for word where it stands on the Application or stood there when the sync began, and
 /// otherwise as Argo CD's own auto-sync would have asked.
 fn requested(raw: &Value, operation: &OperationState) -> Value {
     let asked = raw.get("operation").filter(|asked| !asked.is_null());
-    let told = raw.pointer("/status/operationState").filter(|told| {
-        told["startedAt"] == operation.started_at.to_string().as_str() && told["operation"].is_object()
-    });
+    let told = told(raw, operation).filter(|told| told["operation"].is_object());
     let told_is_over = told.is_some_and(|told| {
         told["phase"].as_str().and_then(OperationPhase::parse).is_some_and(OperationPhase::is_completed)
     });
