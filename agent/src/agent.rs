@@ -162,7 +162,8 @@ impl Agent {
             let wait = at.since(now()).as_millis();
             Instant::now() + std::time::Duration::from_millis(u64::try_from(wait).unwrap_or(0))
         });
-        [self.repos.next_due(), wake].into_iter().flatten().fold(far, Instant::min)
+        let poll = self.repos.next_due().filter(|_| self.has_listed_apps);
+        [poll, wake].into_iter().flatten().fold(far, Instant::min)
     }
 
     fn wake_due(&mut self) {

@@ -254,6 +254,10 @@ impl Agent {
 
     /// Starts the polls that are due.
     pub(crate) fn poll_due(&mut self) {
+        // Apps come one by one when the agent starts, and one look answers them all.
+        if !self.has_listed_apps {
+            return;
+        }
         for (id, repository, targets) in self.repos.take_due(std::time::Instant::now()) {
             let sources = self.sources.clone();
             self.metrics.polls.add(1);

@@ -49,7 +49,7 @@ struct Shop {
 
 impl Shop {
     fn new(name: &str) -> Self {
-        Self::with(name, |scene| scene.agent())
+        Self::with(name, e2e::Scene::agent)
     }
 
     fn with(name: &str, start: impl FnOnce(&Scene) -> Agent) -> Self {
@@ -280,7 +280,7 @@ impl Line {
     }
 
     fn leads_to(&self, url: &str) {
-        self.ends.lock().unwrap().to = url.trim_start_matches("https://").to_owned();
+        url.trim_start_matches("https://").clone_into(&mut self.ends.lock().unwrap().to);
     }
 
     fn cut(&self) {
