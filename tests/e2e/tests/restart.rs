@@ -29,7 +29,7 @@ impl Resting {
         }
         let first = repo.commit("first");
         marker.write("app/marker.yaml", &config_map("marker", "0"));
-        let marked = marker.commit("first");
+        let first_mark = marker.commit("first");
         for n in 0..APPS {
             scene
                 .application(&format!("shop-{n}"))
@@ -43,7 +43,7 @@ impl Resting {
         for n in 0..APPS {
             scene.wait_app(&format!("shop-{n}"), |app| is_synced_to(app, &first));
         }
-        scene.wait_app("marker", |app| is_synced_to(app, &marked));
+        scene.wait_app("marker", |app| is_synced_to(app, &first_mark));
         Self { scene, repo, marker, agent }
     }
 
@@ -70,8 +70,8 @@ impl Resting {
     /// Has a commit deployed, after which whatever a start decides has been decided.
     fn mark(&self, value: &str) {
         self.marker.write("app/marker.yaml", &config_map("marker", value));
-        let marked = self.marker.commit(value);
-        self.scene.wait_app("marker", |app| is_synced_to(app, &marked));
+        let first_mark = self.marker.commit(value);
+        self.scene.wait_app("marker", |app| is_synced_to(app, &first_mark));
     }
 
     fn cache(&self) -> std::path::PathBuf {
