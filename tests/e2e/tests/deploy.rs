@@ -47,6 +47,35 @@ fn a_first_deploy_and_its_update_reach_the_cluster() {
 }
 
 #[test]
+fn branches_tags_and_commits_are_followed_as_they_move() {
+    let scene = Scene::new("targets");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    let write = |value: &str| {
+        for name in ["tag", "commit", "branch"] {
+            repo.write(&format!("{name}/map.yaml"), &config_map(name, value));
+        }
+        repo.commit(value)
+    };
+    let first = write("one");
+    repo.tag("v1");
+    let second = write("two");
+    for (name, target) in [("tag", "v1"), ("commit", first.as_str()), ("branch", "main")] {
+        scene.application(name).repo(&repo).path(name).revision(target).automated().create();
+    }
+    for (name, revision) in [("tag", &first), ("commit", &first), ("branch", &second)] {
+        scene.wait_app(name, |app| is_synced_to(app, revision));
+    }
+    repo.tag("v1");
+    scene.wait_app("tag", |app| is_synced_to(app, &second));
+    repo.reset(&first);
+    scene.wait_app("branch", |app| is_synced_to(app, &first));
+    let values =
+        ["tag", "commit", "branch"].map(|name| scene.config_map(name).unwrap()["data"]["key"].clone());
+    assert_eq!(values, [json!("two"), json!("one"), json!("one")]);
+}
+
+#[test]
 fn a_namespace_a_definition_and_its_resource_deploy_in_one_sync() {
     let scene = Scene::new("kinds");
     let _agent = scene.agent();

@@ -190,6 +190,22 @@ fn refused_credentials_are_told_without_the_secret_and_an_unreadable_secret_chan
 }
 
 #[test]
+fn an_unreadable_setting_is_told_and_nothing_stops() {
+    let scene = Scene::new("settings");
+    let agent = scene.agent();
+    let settings = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "argocd-cm", "namespace": scene.control},
+        "data": {"timeout.reconciliation": "soon"},
+    });
+    scene.create(&settings).unwrap();
+    let line =
+        agent.wait_log(|line| line["message"].as_str().is_some_and(|m| m.contains("timeout.reconciliation")));
+    assert!(line["message"].as_str().unwrap().contains("the previous value stays"), "{line}");
+    scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+}
+
+#[test]
 fn an_object_that_two_apps_claim_has_one_owner_and_both_say_so() {
     let scene = Scene::new("claims");
     let _agent = scene.agent();
