@@ -83,6 +83,25 @@ fn a_sync_over_http_does_the_same() {
 }
 
 #[test]
+fn a_sync_over_http_says_what_it_cannot_do() {
+    let scene = Scene::new("httprefused");
+    let agent = scene.agent();
+    let (_repo, _first, _second) = shop(&scene);
+    let sync = |body: &Value| agent.post("/api/v1/applications/shop/sync", body);
+    for (body, status, expected) in [
+        (json!({"prune": "yes"}), 400, "`prune` must be true or false"),
+        (json!({"revisions": ["main"]}), 501, "not supported yet: revisions"),
+        (json!({"wave": 1}), 400, "`wave` is not a field of a sync request"),
+    ] {
+        let answer = sync(&body);
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.json()["message"].as_str().unwrap().contains(expected), "{answer:?}");
+    }
+    assert_eq!(agent.post("/api/v1/applications/nothing/sync", &json!({})).status, 404);
+    assert_eq!(value(&scene, "web").as_deref(), Some("one"), "one of them was carried out");
+}
+
+#[test]
 fn a_revision_that_does_not_exist_fails_the_operation_alone() {
     let scene = Scene::new("norevision");
     let _agent = scene.agent();
