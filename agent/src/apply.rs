@@ -7,7 +7,9 @@ use cluster::{
     ApplyOptions, Cluster, DeleteOptions, Endpoint, Priority, Propagation, WatchEvent, WatchId, WatchSpec,
 };
 use futures::StreamExt;
-use model::{App, CallError, ErrorClass, LiveDigest, Object, ObjectKey, ObjectOutcome, ObjectResult, names};
+use model::{
+    App, CallError, Digest, ErrorClass, LiveDigest, Object, ObjectKey, ObjectOutcome, ObjectResult, names,
+};
 use plan::kinds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,8 +64,12 @@ pub(crate) struct Seen {
     pub baseline: Baseline,
 }
 
-/// Returns what is known of some objects.
-pub(crate) fn known(live: &LiveView, keys: &[ObjectKey]) -> BTreeMap<ObjectKey, Known> {
+/// Returns what is known of some objects; `question` says what each is judged by now.
+pub(crate) fn known(
+    live: &LiveView,
+    keys: &[ObjectKey],
+    question: impl Fn(&ObjectKey) -> Option<Digest>,
+) -> BTreeMap<ObjectKey, Known> {
     let entry = |key: &ObjectKey| {
         let entry = live.get(key)?;
         Some((
@@ -71,7 +77,10 @@ pub(crate) fn known(live: &LiveView, keys: &[ObjectKey]) -> BTreeMap<ObjectKey, 
             Known {
                 digest: entry.digest.clone(),
                 owns_replicas: entry.owns_replicas,
-                has_other_managers: entry.has_other_managers,
+                has_other_managers: match entry.takes_over {
+                    Some(takes_over) if entry.judged_by == question(key) => takes_over,
+                    Some(_) | None => entry.has_other_managers,
+                },
             },
         ))
     };
@@ -229,10 +238,7 @@ async fn prepare(
         // The hand-over moved the resourceVersion, so the take-over below would lose its race.
         return Ok(());
     }
-    let hand_tools = match job.app.added_fields {
-        model::AddedFields::Keep => &[][..],
-        model::AddedFields::Remove => drift::HAND_TOOLS,
-    };
+    let hand_tools = judge::hand_tools(&job.app);
     match drift::adoption::adopt_with(object, &live, hand_tools) {
         Some(patch) => take_over(job, endpoint, object, &patch).await,
         None => Ok(()),

@@ -71,6 +71,7 @@ impl Agent {
             return;
         };
         entry.judged_by = Some(judge::question(app, wanted));
+        entry.takes_over = entry.has_other_managers.then(|| judge::takes_over(app, wanted, &live));
         match judge::judge(app, wanted, &live, entry.baseline.as_ref()) {
             Judgement::Known(matching, baseline) => {
                 let was_in_sync = entry.digest.matching == Match::InSync

@@ -5,7 +5,7 @@ use crate::apply::{self, Job};
 use crate::apps::AppEntry;
 use crate::desired::{self, DesiredSet, Rules};
 use crate::input::{Input, RenderError};
-use crate::{cache, cascade};
+use crate::{cache, cascade, judge};
 use engine::{Effect, Event, Mode, Trust};
 use model::{App, AppKey, ErrorClass, ObjectOutcome, ObjectResult, Revision, SyncId};
 use plan::prune::Prune;
@@ -148,12 +148,14 @@ impl Agent {
         keys: &[model::ObjectKey],
         mode: Mode,
     ) -> Job {
+        let question = |key: &model::ObjectKey| Some(judge::question(app, set.objects.get(key)?));
+        let known = apply::known(&self.live, keys, question);
         Job {
             cluster: self.cluster.clone(),
             app: Arc::clone(app),
             set,
             rules: self.rules_of(entry),
-            known: apply::known(&self.live, keys),
+            known,
             sync: entry.state.run().map_or(0, |run| run.id.0),
             fence: Some(Arc::clone(&entry.fence)),
             gate: Arc::clone(&self.gate),

@@ -99,6 +99,19 @@ pub(crate) fn question(app: &App, wanted: &Wanted) -> Digest {
     model::digest(format!("{};{rules:?};{:?}", wanted.digest, app.added_fields).as_bytes())
 }
 
+/// Returns the hand tools whose additions an apply takes away.
+pub(crate) fn hand_tools(app: &App) -> &'static [&'static str] {
+    match app.added_fields {
+        model::AddedFields::Keep => &[],
+        model::AddedFields::Remove => drift::HAND_TOOLS,
+    }
+}
+
+/// Returns whether an apply has to take fields over from other tools first.
+pub(crate) fn takes_over(app: &App, wanted: &Wanted, live: &Object) -> bool {
+    drift::adoption::adopt_with(&wanted.object, live, hand_tools(app)).is_some()
+}
+
 /// Returns the ignore rules for an object.
 pub(crate) fn rules(app: &App, key: &ObjectKey) -> Rules {
     drift::rules_for(&app.ignore_differences, key)
@@ -147,6 +160,7 @@ pub(crate) fn entry(
         unjudged: Some(Box::new(object)),
         heat,
         judged_by: None,
+        takes_over: None,
         is_checking,
     }
 }

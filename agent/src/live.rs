@@ -54,6 +54,8 @@ pub(crate) struct LiveEntry {
     pub digest: LiveDigest,
     /// What later events are compared with.
     pub baseline: Option<Baseline>,
+    /// Whether fields of other tools have to be taken over before an apply; `None` where that was not looked at.
+    pub takes_over: Option<bool>,
     /// What it was judged by; something else since means that it has to be judged again.
     pub judged_by: Option<Digest>,
     /// The whole object, only until it could be judged.

@@ -3,6 +3,7 @@
 use crate::agent::{Agent, now};
 use crate::input::Input;
 use crate::status;
+use cluster::Priority;
 use engine::Report;
 use model::{AppKey, CallError, ErrorClass, Object, names};
 use std::collections::{BTreeSet, VecDeque};
@@ -106,8 +107,15 @@ impl Agent {
                 tokio::time::sleep(wait).await;
             }
             let endpoint = crate::watching::applications();
-            let outcome =
-                cluster.merge_patch(&endpoint, &key.namespace, &key.name, &patch, names::FIELD_MANAGER).await;
+            let outcome = cluster
+                .merge_patch_at(
+                    Priority::Background,
+                    &endpoint,
+                    (&key.namespace, &key.name),
+                    &patch,
+                    names::FIELD_MANAGER,
+                )
+                .await;
             let outcome = match outcome {
                 // Somebody wrote in between: what they wrote is what the next try starts from.
                 Err(error) if error.class == ErrorClass::Conflict => reread(&cluster, &key, error).await,

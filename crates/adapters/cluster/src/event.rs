@@ -3,6 +3,7 @@
 //! By core/v1 Events. The same news again raises the count of the Event that is there, as client-go's recorder does: the
 //! name is made from what the Event says, so that this holds across restarts of the agent, too.
 
+use crate::Priority;
 use crate::watch::now;
 use crate::{Cluster, Endpoint};
 use model::{CallError, ErrorClass, Object, Timestamp, digest, names};
@@ -80,7 +81,7 @@ impl Cluster {
                 result => return result,
             }
         }
-        match self.create(&endpoint, &object, names::FIELD_MANAGER).await {
+        match self.create_at(Priority::Background, &endpoint, &object, names::FIELD_MANAGER).await {
             Ok(_) => {
                 self.0.events.note(&name, 1);
                 Ok(())
@@ -103,7 +104,8 @@ impl Cluster {
         count: u64,
     ) -> Result<(), CallError> {
         let patch = json!({"count": count, "lastTimestamp": now().to_string()});
-        self.merge_patch(endpoint, namespace, name, &patch, names::FIELD_MANAGER).await?;
+        self.merge_patch_at(Priority::Background, endpoint, (namespace, name), &patch, names::FIELD_MANAGER)
+            .await?;
         self.0.events.note(name, count);
         Ok(())
     }

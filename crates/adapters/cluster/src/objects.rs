@@ -111,10 +111,22 @@ impl Cluster {
         patch: &Value,
         manager: &str,
     ) -> Result<Object, CallError> {
+        self.merge_patch_at(Priority::Apply, endpoint, (namespace, name), patch, manager).await
+    }
+
+    /// The same in its turn: what is told of the cluster waits until nothing that changes it is waiting.
+    pub async fn merge_patch_at(
+        &self,
+        priority: Priority,
+        endpoint: &Endpoint,
+        (namespace, name): (&str, &str),
+        patch: &Value,
+        manager: &str,
+    ) -> Result<Object, CallError> {
         let url = with_query(&endpoint.object(namespace, name)?, &[("fieldManager", manager)]);
         let call = Call::new(Verb::Patch, endpoint, Method::PATCH, url)
             .with_body("application/merge-patch+json", patch)
-            .with_priority(Some(Priority::Apply));
+            .with_priority(Some(priority));
         as_object(self.call(call).await?.json()?)
     }
 
@@ -141,11 +153,20 @@ impl Cluster {
         object: &Object,
         manager: &str,
     ) -> Result<Object, CallError> {
+        self.create_at(Priority::Apply, endpoint, object, manager).await
+    }
+
+    pub(crate) async fn create_at(
+        &self,
+        priority: Priority,
+        endpoint: &Endpoint,
+        object: &Object,
+        manager: &str,
+    ) -> Result<Object, CallError> {
         // Asked for the errors: without a namespace the request would go elsewhere.
         endpoint.object(object.namespace(), object.name())?;
         let url = with_query(&endpoint.collection(Some(object.namespace())), &[("fieldManager", manager)]);
-        let mut call =
-            Call::new(Verb::Create, endpoint, Method::POST, url).with_priority(Some(Priority::Apply));
+        let mut call = Call::new(Verb::Create, endpoint, Method::POST, url).with_priority(Some(priority));
         call.content_type = "application/json";
         call.body = serde_json::to_vec(object.fields())
             .map_err(|_| CallError::new(ErrorClass::Invalid, "the object cannot be written as JSON"))?;
