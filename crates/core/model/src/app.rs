@@ -263,14 +263,3 @@ pub enum Cascade {
     /// They go, dependents after them.
     Background,
 }
-
-/// Which revision a source should follow.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Follow {
-    /// Repository URL, as the spec writes it.
-    pub repo_url: String,
-    /// Branch, tag, SHA or `HEAD`.
-    pub target_revision: String,
-    /// AppProject, which decides whose credentials may be used.
-    pub project: String,
-}
