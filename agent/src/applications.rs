@@ -3,11 +3,12 @@
 use crate::agent::Agent;
 use crate::apps::AppEntry;
 use crate::sources::RepoId;
-use crate::watching::is_newer;
+use crate::stored::Stored;
 use application::Project;
 use cluster::WatchEvent;
 use engine::{Event, SourceView, State};
 use model::{AppKey, Object, Problem};
+use serde_json::Value;
 use source::{Repository, SourceError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -57,30 +58,36 @@ impl Agent {
         let mut object = object;
         object.metadata_mut().remove("managedFields");
         if let Some(entry) = self.apps.get(key)
-            && !is_newer(object.resource_version(), entry.resource_version())
+            && !entry.stored.is_older_than(object.resource_version())
         {
             return;
         }
         let raw = object.into_value();
         if let Some(entry) = self.apps.get_mut(key) {
-            entry.raw = raw;
+            entry.stored = Stored::new(&raw);
         } else {
             let state = State::new(crate::status::remembered(&raw), self.may_write);
             let project = Arc::new(Project::built_in_default());
-            let entry = AppEntry::new(key, raw, &self.config.namespace, state, project);
+            let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);
             self.by_part_of.insert(entry.part_of.clone(), key.clone());
             self.apps.insert(key.clone(), entry);
         }
-        self.read_app(key);
+        self.read_raw(key, &raw);
     }
 
     /// Reads an Application again, because it or something that it depends on changed.
     pub(crate) fn read_app(&mut self, key: &AppKey) {
+        let Some(entry) = self.apps.get(key) else { return };
+        let raw = entry.stored.value();
+        self.read_raw(key, &raw);
+    }
+
+    fn read_raw(&mut self, key: &AppKey, raw: &Value) {
         if !self.settings.is_ready() {
             return;
         }
         let Some(entry) = self.apps.get_mut(key) else { return };
-        let mut app = match application::read(&entry.raw) {
+        let mut app = match application::read(raw) {
             Ok(app) => app,
             Err(problems) => {
                 self.refuse(key, problems);
@@ -132,7 +139,7 @@ impl Agent {
         entry.problems.clone_from(&problems);
         if entry.app.is_none() {
             // Never valid so far: the engine needs a subject to report about.
-            entry.app = Some(Arc::new(crate::apps::placeholder(key, &entry.raw)));
+            entry.app = Some(Arc::new(crate::apps::placeholder(key, &entry.stored.value())));
         }
         self.repos.forget(key);
         self.event(key, Event::Refused(problems));

@@ -1,6 +1,7 @@
 //! What does the agent hold of each Application?
 
 use crate::desired::DesiredSet;
+use crate::stored::Stored;
 use application::Project;
 use engine::{Report, State};
 use model::{App, AppKey, DesiredHash, ObjectKey, Problem, tracking};
@@ -11,8 +12,8 @@ use std::sync::atomic::AtomicU64;
 
 /// One Application.
 pub(crate) struct AppEntry {
-    /// The object as last read or written, without managed fields.
-    pub raw: Value,
+    /// The object as last read or written.
+    pub stored: Stored,
     /// What it says; the last valid reading.
     pub app: Option<Arc<App>>,
     /// What is wrong with it.
@@ -71,13 +72,13 @@ impl AppEntry {
     /// Returns an Application that was just seen.
     pub(crate) fn new(
         key: &AppKey,
-        raw: Value,
+        stored: Stored,
         control_namespace: &str,
         state: State,
         project: Arc<Project>,
     ) -> Self {
         Self {
-            raw,
+            stored,
             app: None,
             problems: Vec::new(),
             state,
@@ -97,11 +98,6 @@ impl AppEntry {
     /// Returns what Git wants now.
     pub(crate) fn current(&self) -> Option<&Arc<DesiredSet>> {
         self.sets.get(&self.state.desired.as_ref()?.hash)
-    }
-
-    /// Returns the resourceVersion of the Application as we know it.
-    pub(crate) fn resource_version(&self) -> &str {
-        self.raw.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Drops rendered sets that nothing refers to any more.

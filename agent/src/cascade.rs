@@ -86,7 +86,8 @@ async fn pass(
 /// Takes our finalizers off the Application, so that it goes.
 pub(crate) fn finalize(agent: &mut Agent, key: &AppKey) {
     let Some(entry) = agent.apps.get(key) else { return };
-    let finalizers = entry.raw.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let raw = entry.stored.value();
+    let finalizers = raw.pointer("/metadata/finalizers").and_then(Value::as_array);
     let ours = [
         names::RESOURCES_FINALIZER,
         names::RESOURCES_FINALIZER_BACKGROUND,
@@ -94,7 +95,7 @@ pub(crate) fn finalize(agent: &mut Agent, key: &AppKey) {
     ];
     let rest: Vec<&Value> =
         finalizers.into_iter().flatten().filter(|f| !f.as_str().is_some_and(|f| ours.contains(&f))).collect();
-    let patch = json!({"metadata": {"resourceVersion": entry.resource_version(), "finalizers": rest}});
+    let patch = json!({"metadata": {"resourceVersion": &entry.stored.resource_version, "finalizers": rest}});
     let (cluster, key) = (agent.cluster.clone(), key.clone());
     agent.spawn(async move {
         let endpoint = crate::watching::applications();

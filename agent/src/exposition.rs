@@ -1,11 +1,10 @@
 //! What do the metrics say? Argo CD's names where they mean the same, ours under `tautline_`.
 
 use crate::agent::Agent;
-use crate::apps::AppEntry;
 use crate::metrics::Metrics;
+use crate::stored::Labels;
 use api::metrics::{self, Family, Kind, Number, Sample};
 use cluster::Cluster;
-use serde_json::Value;
 
 /// Writes what the loop knows.
 pub(crate) fn text(agent: &Agent) -> String {
@@ -44,33 +43,9 @@ pub(crate) fn counters(m: &Metrics, cluster: &Cluster) -> String {
     ])
 }
 
-/// What every metric of an app is labelled with.
-struct Labels<'a> {
-    key: &'a model::AppKey,
-    project: &'a str,
-    server: &'a str,
-}
-
-fn labels<'a>(key: &'a model::AppKey, entry: &'a AppEntry) -> Labels<'a> {
-    let project = text_at(&entry.raw, "/spec/project");
-    Labels {
-        key,
-        project: if project.is_empty() { "default" } else { project },
-        server: text_at(&entry.raw, "/spec/destination/server"),
-    }
-}
-
-fn text_at<'a>(raw: &'a Value, pointer: &str) -> &'a str {
-    raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
 fn info(agent: &Agent) -> Family {
     let samples = agent.apps.iter().map(|(key, entry)| {
-        let Labels { project, server, .. } = labels(key, entry);
-        let known = |pointer: &str| match text_at(&entry.raw, pointer) {
-            "" => "Unknown",
-            word => word,
-        };
+        let stored = &entry.stored;
         let operation = match (&entry.app, entry.state.run()) {
             (Some(app), _) if app.deletion.is_some() => "delete",
             (_, Some(_)) => "sync",
@@ -80,13 +55,13 @@ fn info(agent: &Agent) -> Family {
         let values = [
             key.namespace.as_str(),
             key.name.as_str(),
-            project,
+            &stored.project,
             if automated { "true" } else { "false" },
-            &api::dto::without_password(text_at(&entry.raw, "/spec/source/repoURL")),
-            server,
-            text_at(&entry.raw, "/spec/destination/namespace"),
-            known("/status/sync/status"),
-            known("/status/health/status"),
+            &stored.repo_url,
+            &stored.server,
+            &stored.namespace,
+            or_unknown(&stored.sync),
+            or_unknown(&stored.health),
             operation,
         ];
         metrics::APP_INFO.sample(values, 1.0)
@@ -94,22 +69,25 @@ fn info(agent: &Agent) -> Family {
     metrics::APP_INFO.family(samples.collect())
 }
 
+fn or_unknown(word: &str) -> &str {
+    if word.is_empty() { "Unknown" } else { word }
+}
+
 fn conditions(agent: &Agent) -> Family {
-    let samples = agent.apps.iter().flat_map(|(key, entry)| {
-        let Labels { key, project, .. } = labels(key, entry);
-        let list = entry.raw.pointer("/status/conditions").and_then(Value::as_array);
-        list.into_iter().flatten().map(move |condition| {
-            let kind = condition["type"].as_str().unwrap_or_default();
-            metrics::APP_CONDITION.sample([&key.namespace, &key.name, project, kind], 1.0)
-        })
-    });
+    let samples =
+        agent.apps.iter().flat_map(|(key, entry)| {
+            let Labels { key, project, .. } = entry.stored.labels(key);
+            entry.stored.conditions.iter().map(move |kind| {
+                metrics::APP_CONDITION.sample([&key.namespace, &key.name, project, kind], 1.0)
+            })
+        });
     metrics::APP_CONDITION.family(samples.collect())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 fn syncs(agent: &Agent) -> Family {
     let samples = agent.apps.iter().flat_map(|(key, entry)| {
-        let Labels { key, project, server } = labels(key, entry);
+        let Labels { key, project, server } = entry.stored.labels(key);
         entry.syncs.iter().map(move |((phase, is_dry_run), count)| {
             let dry_run = if *is_dry_run { "true" } else { "false" };
             metrics::APP_SYNC_TOTAL

@@ -3,6 +3,7 @@
 use crate::agent::Agent;
 use crate::apps::AppEntry;
 use crate::judge;
+use crate::stored::Stored;
 use api::{ApiError, AppRef, Body, DriftFormat, ListQuery, Reply, Request, SyncBody};
 use cluster::Cluster;
 use drift::Rules;
@@ -14,20 +15,22 @@ impl Agent {
     /// Answers a request, at once or when the API server has answered.
     pub(crate) fn answer(&mut self, request: Request) {
         match request {
-            Request::List { query, reply } => send(reply, Ok(Body::Json(self.list(&query)))),
+            Request::List { query, reply } => self.list(query, reply),
             Request::Get { app, refresh, reply } => self.get_app(&app, refresh.as_deref(), reply),
             Request::Sync { app, body, reply } => self.sync_app(&app, &body, reply),
             Request::Drift { app, format, reply } => self.drift(&app, format, reply),
         }
     }
 
-    fn list(&self, query: &ListQuery) -> Value {
-        api::dto::list(self.apps.values().map(|entry| &entry.raw), query, &self.newest_resource_version())
-    }
-
-    fn newest_resource_version(&self) -> String {
-        let versions = self.apps.values().filter_map(|entry| entry.resource_version().parse::<u64>().ok());
-        versions.max().map(|version| version.to_string()).unwrap_or_default()
+    /// Answers with the Applications as they are now; reading thousands of them takes a while and holds nothing up.
+    fn list(&self, query: ListQuery, reply: oneshot::Sender<Reply>) {
+        let stored: Vec<Stored> = self.apps.values().map(|entry| entry.stored.clone()).collect();
+        tokio::task::spawn_blocking(move || {
+            let versions = stored.iter().filter_map(|app| app.resource_version.parse::<u64>().ok());
+            let newest = versions.max().map(|version| version.to_string()).unwrap_or_default();
+            let list = api::dto::list(stored.iter().map(Stored::value), &query, &newest);
+            send(reply, Ok(Body::Json(list)));
+        });
     }
 
     fn find(&self, app: &AppRef) -> Result<(AppKey, &AppEntry), ApiError> {
@@ -39,14 +42,13 @@ impl Agent {
                 key.name, key.namespace
             )));
         };
-        let project = entry.raw.pointer("/spec/project").and_then(Value::as_str).filter(|p| !p.is_empty());
-        app.check_project(project.unwrap_or("default"))?;
+        app.check_project(&entry.stored.project)?;
         Ok((key, entry))
     }
 
     fn get_app(&mut self, app: &AppRef, refresh: Option<&str>, reply: oneshot::Sender<Reply>) {
         let (key, raw) = match self.find(app) {
-            Ok((key, entry)) => (key, entry.raw.clone()),
+            Ok((key, entry)) => (key, entry.stored.value()),
             Err(error) => return send(reply, Err(error)),
         };
         let Some(refresh) = refresh else {
@@ -61,15 +63,14 @@ impl Agent {
             Ok(found) => found,
             Err(error) => return send(reply, Err(error)),
         };
-        let is_busy = entry.raw.get("operation").is_some_and(|operation| !operation.is_null());
-        if is_busy {
+        if entry.stored.has_operation {
             return send(
                 reply,
                 Err(ApiError::failed_precondition("another operation is already in progress")),
             );
         }
         let mut patch = json!({"operation": body.operation("")});
-        patch["metadata"] = json!({"resourceVersion": entry.resource_version()});
+        patch["metadata"] = json!({"resourceVersion": &entry.stored.resource_version});
         self.patch_app(key, patch, reply);
     }
 

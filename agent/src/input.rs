@@ -9,6 +9,7 @@ use engine::CascadePass;
 use model::{AppKey, CallError, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
 use source::SourceError;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// Something that the loop takes in: from the cluster, from Git, from people, or from an effect that is done.
 pub(crate) enum Input {
@@ -40,6 +41,8 @@ pub(crate) enum Input {
     KindsRecorded(Result<(), CallError>),
     /// Somebody calls.
     Api(api::Request),
+    /// Somebody asks for the metrics.
+    Scrape(oneshot::Sender<String>),
     /// Whether we hold the lease.
     Lease(Holding),
 }

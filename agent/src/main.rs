@@ -30,6 +30,7 @@ mod run;
 mod settings;
 mod sources;
 mod status;
+mod stored;
 mod take_in;
 mod tell;
 mod tools;

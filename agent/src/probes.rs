@@ -1,6 +1,7 @@
 //! Is the agent alive and ready, and what does it count?
 
 use crate::agent::Agent;
+use crate::input::Input;
 use crate::live::Sight;
 use crate::metrics::Metrics;
 use api::Readiness;
@@ -8,39 +9,56 @@ use cluster::Cluster;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long the loop may stand still before the process counts as wedged.
 const WEDGED: Duration = Duration::from_secs(30);
+
+/// Longest wait for the loop to say what it knows.
+const SCRAPE: Duration = Duration::from_secs(5);
 
 /// What the loop publishes about itself after each turn.
 pub(crate) struct Pulse {
     readiness: watch::Sender<Readiness>,
     shared: Arc<Shared>,
-    next_metrics: Instant,
 }
 
-/// What probes read without asking the loop.
+/// What probes read.
 pub(crate) struct Shared {
     turned: Mutex<Instant>,
-    metrics: Mutex<String>,
-    counters: OnceLock<(Metrics, Cluster)>,
+    /// One scrape at a time: each costs the loop a walk over all apps, and anybody may ask.
+    scraping: tokio::sync::Mutex<()>,
+    sources: OnceLock<Scraped>,
+}
+
+/// Where the metrics come from.
+pub(crate) struct Scraped {
+    /// What is counted wherever it happens.
+    pub counters: Metrics,
+    /// Counts its requests.
+    pub cluster: Cluster,
+    /// The loop, which knows the apps.
+    pub inputs: mpsc::UnboundedSender<Input>,
 }
 
 impl Shared {
-    /// Returns the metrics: counters as they are, the rest as the loop last wrote it.
-    pub(crate) fn metrics(&self) -> String {
-        let mut text = self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((metrics, cluster)) = self.counters.get() {
-            text.push_str(&crate::exposition::counters(metrics, cluster));
-        }
+    /// Returns the metrics as they are now. A loop that stands still leaves its own out: that it does is told by `/healthz`.
+    pub(crate) async fn metrics(&self) -> String {
+        let Some(scraped) = self.sources.get() else { return String::new() };
+        let _turn = self.scraping.lock().await;
+        let (reply, answer) = oneshot::channel();
+        // The loop may have ended; then there is no answer.
+        let _unheard = scraped.inputs.send(Input::Scrape(reply));
+        let known = tokio::time::timeout(SCRAPE, answer).await;
+        let mut text = known.ok().and_then(Result::ok).unwrap_or_default();
+        text.push_str(&crate::exposition::counters(&scraped.counters, &scraped.cluster));
         text
     }
 
-    /// Names what is counted, once it is known.
-    pub(crate) fn count(&self, metrics: Metrics, cluster: Cluster) {
+    /// Names where the metrics come from, once that is known.
+    pub(crate) fn scrape(&self, scraped: Scraped) {
         // Set once per process; there is nothing to replace.
-        drop(self.counters.set((metrics, cluster)));
+        drop(self.sources.set(scraped));
     }
 
     /// Returns whether the loop turned lately.
@@ -56,16 +74,15 @@ impl Pulse {
         let (readiness, receiver) = watch::channel(starting);
         let shared = Arc::new(Shared {
             turned: Mutex::new(Instant::now()),
-            metrics: Mutex::new(String::new()),
-            counters: OnceLock::new(),
+            scraping: tokio::sync::Mutex::default(),
+            sources: OnceLock::new(),
         });
-        (Self { readiness, shared: Arc::clone(&shared), next_metrics: Instant::now() }, receiver, shared)
+        (Self { readiness, shared: Arc::clone(&shared) }, receiver, shared)
     }
 
     /// Publishes how the agent is.
     pub(crate) fn beat(&mut self, agent: &Agent) {
-        let now = Instant::now();
-        *self.shared.turned.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *self.shared.turned.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let reasons = obstacles(agent);
         let new = Readiness { ready: reasons.is_empty(), alive: true, reasons };
         self.readiness.send_if_modified(|old| {
@@ -73,12 +90,6 @@ impl Pulse {
             *old = new;
             differs
         });
-        // Writing them costs a walk over all apps; nobody scrapes more often.
-        if now >= self.next_metrics {
-            self.next_metrics = now + Duration::from_secs(1);
-            *self.shared.metrics.lock().unwrap_or_else(PoisonError::into_inner) =
-                crate::exposition::text(agent);
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::input::Input;
 use crate::kinds::{self, KindsRecord};
 use crate::live::LiveView;
 use crate::metrics::Metrics;
-use crate::probes::{Pulse, Shared};
+use crate::probes::{Pulse, Scraped, Shared};
 use crate::settings::Settings;
 use crate::sources::Repositories;
 use crate::workloads::Workloads;
@@ -65,7 +65,11 @@ pub(crate) async fn run(
     let (held, lease) = cluster.hold_lease(lease);
     forward(&inputs, hints.1, calls, held);
     let mut agent = assemble(config, cluster, sources, first, inputs, watch_events);
-    shared.count(agent.metrics.clone(), agent.cluster.clone());
+    shared.scrape(Scraped {
+        counters: agent.metrics.clone(),
+        cluster: agent.cluster.clone(),
+        inputs: agent.inputs.clone(),
+    });
     agent.watcher = hints.0;
     agent.open_own_watches();
     let recorded: Vec<_> = agent.kinds.known().cloned().collect();
@@ -108,7 +112,10 @@ async fn serve_probes(
             }
         }
     });
-    let metrics: api::MetricsText = Arc::new(move || for_metrics.metrics());
+    let metrics: api::MetricsText = Arc::new(move || {
+        let shared = Arc::clone(&for_metrics);
+        Box::pin(async move { shared.metrics().await })
+    });
     api::serve_probes(config.probes, answers, metrics, shutdown)
         .await
         .with_context(|| format!("listen on {} (--probes)", config.probes))

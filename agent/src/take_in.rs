@@ -48,6 +48,10 @@ impl Agent {
             Input::Discovered(outcome) => self.discovered(outcome),
             Input::KindsRecorded(outcome) => self.kinds_recorded(outcome),
             Input::Api(request) => self.answer(request),
+            Input::Scrape(reply) => {
+                // Whoever asked may be gone.
+                let _unheard = reply.send(crate::exposition::text(self));
+            }
             Input::Lease(held) => self.lease_changed(&held),
         }
     }

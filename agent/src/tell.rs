@@ -4,7 +4,6 @@ use crate::agent::Agent;
 use cluster::{EventDraft, EventType, Regarding};
 use engine::{Note, Report, Tone};
 use model::{AppKey, SyncStatus};
-use serde_json::Value;
 
 impl Agent {
     /// Tells a transition.
@@ -27,10 +26,8 @@ impl Agent {
     /// Tells a status that changed.
     pub(crate) fn tell_status(&self, key: &AppKey, report: &Report) {
         let Some(entry) = self.apps.get(key) else { return };
-        let old =
-            |pointer: &str| entry.raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (sync, health) = (old("/status/sync/status"), old("/status/health/status"));
-        if sync == report.sync.as_str() && health == report.health.status.as_str() {
+        let old = &entry.stored;
+        if *old.sync == *report.sync.as_str() && *old.health == *report.health.status.as_str() {
             return;
         }
         let revision = report.revision.as_ref().map_or("", |revision| revision.short());
@@ -51,16 +48,14 @@ impl Agent {
 
     fn write_event(&self, key: &AppKey, note: &Note) {
         let Some(entry) = self.apps.get(key) else { return };
-        let text =
-            |pointer: &str| entry.raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let draft = EventDraft {
             regarding: Regarding {
                 api_version: "argoproj.io/v1alpha1".into(),
                 kind: "Application".into(),
                 namespace: key.namespace.clone(),
                 name: key.name.clone(),
-                uid: text("/metadata/uid"),
-                resource_version: text("/metadata/resourceVersion"),
+                uid: entry.stored.uid.to_string(),
+                resource_version: entry.stored.resource_version.to_string(),
             },
             r#type: match note.tone {
                 Tone::Plain => EventType::Normal,

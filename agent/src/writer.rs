@@ -84,15 +84,16 @@ impl Agent {
         let (Some(mut report), Some(app)) = (entry.writer.next.take(), entry.app.as_ref()) else { return };
         // A newer operation than the one that was carried out stays.
         report.clear_operation &= app.operation.is_some() && entry.state.handled == app.operation;
-        let mut own = status::own_state(&entry.raw);
+        let raw = entry.stored.value();
+        let mut own = status::own_state(&raw);
         for (object, uid) in &entry.created {
             own.mark_created(object, uid);
         }
         let namespace = &self.identity.control_namespace;
         let patch = if entry.writer.is_too_large {
-            application::status::too_large(&entry.raw, namespace, now())
+            application::status::too_large(&raw, namespace, now())
         } else {
-            status::patch(&entry.raw, app, &report, &own, namespace, now())
+            status::patch(&raw, app, &report, &own, namespace, now())
         };
         let Some(patch) = patch else { return };
         self.turns.n_writes += 1;

@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 
 /// How long the agent may take to get ready or to end.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The agent writes its metrics on a turn of its loop, and an idle loop turns every five seconds.
-pub(crate) const METRICS_AGE: Duration = Duration::from_millis(6_200);
 
 /// A running agent; dropping it kills it.
 pub(crate) struct Agent {

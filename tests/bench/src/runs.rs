@@ -7,7 +7,7 @@ mod push;
 mod restart;
 mod whole;
 
-use crate::agent::{self, Agent, METRICS_AGE};
+use crate::agent::{self, Agent};
 use crate::bed::Bed;
 use crate::report::Report;
 use crate::requests::Requests;
@@ -105,7 +105,6 @@ impl Bench {
     /// Waits for rest; returns what the API server counted and what the agent says of itself.
     pub(crate) async fn rest(&self) -> anyhow::Result<(Requests, Counters)> {
         let requests = self.bed.settled().await?;
-        tokio::time::sleep(METRICS_AGE).await;
         let counters = Counters::read(&self.agent)?;
         Ok((requests, counters))
     }

@@ -21,14 +21,16 @@ pub fn application(raw: &Value) -> Value {
 
 /// Returns Argo CD's `ApplicationList` of what a query asks for, sorted by name and namespace. `resource_version` is that
 /// of the newest view of all Applications. The query's `fields` are applied later, by the route.
-pub fn list<'a>(
-    applications: impl IntoIterator<Item = &'a Value>,
+pub fn list(
+    applications: impl IntoIterator<Item = Value>,
     query: &ListQuery,
     resource_version: &str,
 ) -> Value {
-    let mut chosen: Vec<&Value> = applications.into_iter().filter(|app| is_asked_for(app, query)).collect();
-    chosen.sort_by_key(|app| (text(app, "/metadata/name"), text(app, "/metadata/namespace")));
-    let items: Vec<Value> = chosen.into_iter().map(application).collect();
+    let chosen = applications.into_iter().filter(|app| is_asked_for(app, query));
+    let mut items: Vec<Value> = chosen.map(|app| application(&app)).collect();
+    let order =
+        |app: &Value| ["/metadata/name", "/metadata/namespace"].map(|field| text(app, field).to_owned());
+    items.sort_by_cached_key(order);
     json!({ "metadata": { "resourceVersion": resource_version }, "items": items })
 }
 
@@ -115,7 +117,7 @@ mod tests {
             app("api", "tenant", "shop", "https://git/b"),
             app("api", "argocd", "", "https://git/a"),
         ];
-        let list = list(&apps, query, "12");
+        let list = list(apps, query, "12");
         assert_eq!(list["metadata"], json!({ "resourceVersion": "12" }));
         let names = list["items"]
             .as_array()

@@ -3,6 +3,7 @@
 use crate::answer;
 use crate::serve::{Limits, Serving, bind};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::watch;
 use warp::Filter as _;
@@ -24,8 +25,8 @@ pub struct Readiness {
     pub reasons: Vec<String>,
 }
 
-/// Writes the metrics; called for each scrape, so it should only read.
-pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+/// Asks for the metrics; called for each scrape.
+pub type MetricsText = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
 
 /// Serves `/healthz`, `/readyz` and `/metrics`, and nothing else, until `shutdown` completes. Any address will do: nothing
 /// here is secret. Once the sender of `readiness` is gone the agent counts as neither ready nor alive.
@@ -48,7 +49,10 @@ pub(crate) fn filter(
     let for_ready = readiness.clone();
     let healthz = warp::path!("healthz").map(move || probe(&readiness, |now| now.alive));
     let readyz = warp::path!("readyz").map(move || probe(&for_ready, |now| now.alive && now.ready));
-    let metrics = warp::path!("metrics").map(move || answer::text(200, METRICS, metrics()));
+    let metrics = warp::path!("metrics").then(move || {
+        let text = metrics();
+        async move { answer::text(200, METRICS, text.await) }
+    });
     let nothing_here = warp::any()
         .map(|| answer::text(404, TEXT, "GET /healthz, /readyz and /metrics are answered here\n".to_owned()));
     let paths = healthz.or(readyz).unify().or(metrics).unify();

@@ -1,7 +1,7 @@
 //! What does a restart over unchanged apps cost, the cache kept?
 
 use super::{Bench, Counters, figure};
-use crate::agent::{Agent, METRICS_AGE};
+use crate::agent::Agent;
 
 /// Lists beside those of Applications and ConfigMaps: projects, repository Secrets, settings, CRDs, Argo CD's controller.
 const OWN_LISTS: usize = 5;
@@ -17,7 +17,6 @@ impl Bench {
         self.agent = Agent::start(&self.bed.setup)?;
         let ready = self.agent.wait_until_ready()?;
         let requests = self.bed.settled().await?.since(&before);
-        tokio::time::sleep(METRICS_AGE).await;
         let counters = Counters::read(&self.agent)?;
         self.report.time(&bench, "SIGTERM to end", stopped.as_secs_f64(), "s", Some(5.0));
         self.report.time(&bench, "start to ready", ready.as_secs_f64(), "s", Some(3.0));

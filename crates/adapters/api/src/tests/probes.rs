@@ -16,7 +16,7 @@ async fn get(probes: &BoxedFilter<(Response,)>, line: &str) -> String {
 
 fn probes(now: Readiness) -> (watch::Sender<Readiness>, BoxedFilter<(Response,)>) {
     let (sender, readiness) = watch::channel(now);
-    (sender, filter(readiness, Arc::new(|| "up 1\n".to_owned())))
+    (sender, filter(readiness, Arc::new(|| Box::pin(async { "up 1\n".to_owned() }))))
 }
 
 #[tokio::test]

@@ -205,7 +205,9 @@ async fn probes_answer_whatever_host_they_are_asked_by() {
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.unwrap_or_default() };
     let listen = "127.0.0.1:0".parse().unwrap();
-    let serving = serve_probes(listen, readiness, Arc::new(String::new), shutdown).await.unwrap();
+    let serving = serve_probes(listen, readiness, Arc::new(|| Box::pin(async { String::new() })), shutdown)
+        .await
+        .unwrap();
     let mut kubelet =
         connect(serving.addr, "GET /readyz HTTP/1.1\r\nHost: 10.1.2.3:8081\r\nConnection: close\r\n\r\n")
             .await;
