@@ -33,6 +33,7 @@ mod remote;
 mod secret;
 mod sources;
 mod tree;
+mod trees;
 mod url;
 mod watch;
 

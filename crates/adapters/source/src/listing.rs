@@ -4,6 +4,7 @@ use crate::commit::commit_of;
 use crate::error::{Fault, Kind, SourceError};
 use crate::pool::Token;
 use crate::tree::{self, Dir, EntryKind, Found};
+use crate::trees::Trees;
 use git2::{Oid, Repository};
 use model::Revision;
 use std::collections::BTreeMap;
@@ -55,9 +56,16 @@ const MAX_DEPTH: usize = 200;
 /// Folders whose inputs are remembered.
 const MAX_REMEMBERED: usize = 20_000;
 
+/// What is remembered of trees, which never change.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    trees: Trees,
+    linkless: Linkless,
+}
+
 /// Inputs of folders without links: there the folder's own tree decides, in whatever commit it stands.
 #[derive(Debug, Default)]
-pub(crate) struct Linkless(Mutex<BTreeMap<(Oid, bool), String>>);
+struct Linkless(Mutex<BTreeMap<(Oid, bool), String>>);
 
 impl Linkless {
     fn get(&self, tree: Oid, recurse: bool) -> Option<String> {
@@ -77,12 +85,12 @@ impl Linkless {
 pub(crate) fn read(
     repository: &Repository,
     (revision, folder): (&Revision, &Folder),
-    limits: Limits,
+    (known, limits): (&Known, Limits),
     token: &Token,
     filter: &dyn Fn(&str) -> bool,
 ) -> Result<Listing, Fault> {
-    let dirs = locate(repository, revision, folder)?;
-    let walk = Walk::run(repository, dirs, folder, token)?;
+    let dirs = locate(repository, known, revision, folder)?;
+    let walk = Walk::run(repository, known, dirs, folder, token)?;
     let selected: Vec<&Item> =
         walk.items.iter().filter(|item| item.blob.is_some() && filter(&item.relative)).collect();
     let odb = repository.odb()?;
@@ -113,30 +121,34 @@ pub(crate) fn read(
 pub(crate) fn inputs(
     repository: &Repository,
     (revision, folder): (&Revision, &Folder),
-    linkless: &Linkless,
+    known: &Known,
     token: &Token,
 ) -> Result<String, Fault> {
-    let dirs = locate(repository, revision, folder)?;
-    let known = dirs.last().and_then(|dir| linkless.get(dir.tree, folder.recurse));
-    if let Some(inputs) = known {
+    let dirs = locate(repository, known, revision, folder)?;
+    if let Some(inputs) = dirs.last().and_then(|dir| known.linkless.get(dir.tree, folder.recurse)) {
         return Ok(inputs);
     }
-    let walk = Walk::run(repository, dirs, folder, token)?;
+    let walk = Walk::run(repository, known, dirs, folder, token)?;
     let inputs = walk.inputs(folder);
     if !walk.has_links() {
-        linkless.insert(walk.tree, folder.recurse, inputs.clone());
+        known.linkless.insert(walk.tree, folder.recurse, inputs.clone());
     }
     Ok(inputs)
 }
 
-fn locate(repository: &Repository, revision: &Revision, folder: &Folder) -> Result<Vec<Dir>, Fault> {
+fn locate(
+    repository: &Repository,
+    known: &Known,
+    revision: &Revision,
+    folder: &Folder,
+) -> Result<Vec<Dir>, Fault> {
     let path = &folder.path;
     let error = |kind: Kind, message: String| Err(Fault::Source(SourceError::new(kind, message)));
     if path.starts_with('/') || path.contains(['\\', '\0']) || path.split('/').any(|part| part == "..") {
         return error(Kind::Invalid, format!("path {path:?} is not a path inside the repository"));
     }
     let commit = commit_of(repository, revision)?;
-    match tree::follow(repository, tree::root(&commit.tree()?), path)? {
+    match tree::follow(repository, &known.trees, tree::root(&commit.tree()?), path)? {
         Found::Folder(dirs) => Ok(dirs),
         Found::File(..) => error(Kind::PathNotFound, format!("path {path:?} is a file, not a folder")),
         Found::Submodule => {
@@ -191,6 +203,7 @@ struct Below {
 
 struct Walk<'a> {
     repository: &'a Repository,
+    known: &'a Known,
     token: &'a Token,
     recurse: bool,
     tree: Oid,
@@ -202,6 +215,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn run(
         repository: &'a Repository,
+        known: &'a Known,
         dirs: Vec<Dir>,
         folder: &Folder,
         token: &'a Token,
@@ -209,7 +223,7 @@ impl<'a> Walk<'a> {
         let tree = dirs.last().map_or_else(|| Oid::ZERO_SHA1, |dir| dir.tree);
         let (items, root_names) = (Vec::new(), Vec::new());
         let mut walk =
-            Self { repository, token, recurse: folder.recurse, tree, items, root_names, n_entries: 0 };
+            Self { repository, known, token, recurse: folder.recurse, tree, items, root_names, n_entries: 0 };
         let mut below = walk.enter(Here { dirs, relative: String::new(), is_text: true })?;
         while let Some(Below { parent, name, is_text, tree }) = below.pop() {
             let mut dirs = parent.dirs.clone();
@@ -267,7 +281,7 @@ impl<'a> Walk<'a> {
     /// A link to a folder is no file and is passed over, as Argo CD does; one that leads nowhere as well.
     fn resolve(&self, dirs: &[Dir], name: &str) -> Result<(Option<Oid>, String), Fault> {
         let path = tree::join(&tree::path_of(dirs), name);
-        match tree::follow(self.repository, dirs.to_vec(), name)? {
+        match tree::follow(self.repository, &self.known.trees, dirs.to_vec(), name)? {
             Found::File(blob, target) => Ok((Some(blob), target)),
             Found::Folder(dirs) => Ok((None, tree::path_of(&dirs))),
             Found::Submodule | Found::Nothing => Ok((None, String::new())),

@@ -5,7 +5,7 @@ use crate::commit::{self, Commit};
 use crate::confine;
 use crate::credentials::Credentials;
 use crate::error::{Fault, Kind, SourceError};
-use crate::listing::{self, Folder, Limits, Linkless, Listing};
+use crate::listing::{self, Folder, Known, Limits, Listing};
 use crate::local::{self, Roots};
 use crate::pool::{Pool, Token};
 use crate::refs::Refs;
@@ -86,7 +86,7 @@ struct Inner {
     network: Pool,
     disk: Pool,
     clones: Mutex<BTreeMap<String, Arc<CacheClone>>>,
-    linkless: Arc<Linkless>,
+    known: Arc<Known>,
 }
 
 /// Threads that only read disks; they never wait for a server.
@@ -110,8 +110,8 @@ impl Sources {
         let roots = Arc::new(Roots { allowed: config.local_repos.clone(), cache: top });
         let network = Pool::start("git", config.threads, config.per_host).context("start threads for Git")?;
         let disk = Pool::start("git-disk", DISK_THREADS, DISK_THREADS).context("start threads for Git")?;
-        let (clones, linkless) = (Mutex::default(), Arc::default());
-        Ok(Self(Arc::new(Inner { config, cache, roots, network, disk, clones, linkless })))
+        let (clones, known) = (Mutex::default(), Arc::default());
+        Ok(Self(Arc::new(Inner { config, cache, roots, network, disk, clones, known })))
     }
 
     /// Checks that the operator allows the repository; only local ones can be refused. Every read checks again.
@@ -241,10 +241,11 @@ impl Sources {
         folder: &Folder,
         filter: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) -> Result<Listing, SourceError> {
-        let (wanted, folder) = (revision.clone(), folder.clone());
+        let (wanted, folder, known) = (revision.clone(), folder.clone(), Arc::clone(&self.0.known));
         let limits = Limits { max_total: self.0.config.max_total, max_blob: self.0.config.max_blob };
-        let work: Work<Listing> =
-            Arc::new(move |git, token| listing::read(git, (&wanted, &folder), limits, token, &filter));
+        let work: Work<Listing> = Arc::new(move |git, token| {
+            listing::read(git, (&wanted, &folder), (&known, limits), token, &filter)
+        });
         self.on_objects(repository, revision, work).await
     }
 
@@ -258,9 +259,9 @@ impl Sources {
         revision: &Revision,
         folders: &[Folder],
     ) -> Result<Vec<Result<String, SourceError>>, SourceError> {
-        let (wanted, folders, linkless) = (revision.clone(), folders.to_vec(), Arc::clone(&self.0.linkless));
+        let (wanted, folders, known) = (revision.clone(), folders.to_vec(), Arc::clone(&self.0.known));
         let work: Work<Vec<Result<String, SourceError>>> = Arc::new(move |git, token| {
-            let one = |folder: &Folder| match listing::inputs(git, (&wanted, folder), &linkless, token) {
+            let one = |folder: &Folder| match listing::inputs(git, (&wanted, folder), &known, token) {
                 Ok(inputs) => Ok(Ok(inputs)),
                 Err(Fault::Source(error)) if !error.is_transient() => Ok(Err(error)),
                 Err(fault) => Err(fault),

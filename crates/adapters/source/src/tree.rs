@@ -1,6 +1,7 @@
 //! What stands at a path of a commit, links followed?
 
 use crate::error::{Fault, Kind, SourceError};
+use crate::trees::Trees;
 use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
 use std::collections::VecDeque;
 
@@ -36,6 +37,7 @@ pub(crate) enum Found {
 }
 
 /// What an entry of a tree is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     Folder,
     File,
@@ -53,7 +55,12 @@ pub(crate) fn kind_of(entry: &TreeEntry<'_>) -> EntryKind {
 }
 
 /// Follows `path` from the last of `dirs`.
-pub(crate) fn follow(repository: &Repository, mut dirs: Vec<Dir>, path: &str) -> Result<Found, Fault> {
+pub(crate) fn follow(
+    repository: &Repository,
+    trees: &Trees,
+    mut dirs: Vec<Dir>,
+    path: &str,
+) -> Result<Found, Fault> {
     let mut parts: VecDeque<String> = path.split('/').map(str::to_owned).collect();
     let mut last_link = path.to_owned();
     let mut n_links = 0;
@@ -68,19 +75,19 @@ pub(crate) fn follow(repository: &Repository, mut dirs: Vec<Dir>, path: &str) ->
             _ => {}
         }
         let Some(dir) = dirs.last() else { return Ok(Found::Nothing) };
-        let tree = repository.find_tree(dir.tree)?;
-        let Some(entry) = tree.get_name_bytes(part.as_bytes()) else { return Ok(Found::Nothing) };
-        match kind_of(&entry) {
-            EntryKind::Folder => dirs.push(Dir { name: part, tree: entry.id() }),
+        let found = trees.entry(repository, dir.tree, part.as_bytes())?;
+        let Some((id, kind)) = found else { return Ok(Found::Nothing) };
+        match kind {
+            EntryKind::Folder => dirs.push(Dir { name: part, tree: id }),
             EntryKind::Submodule => return Ok(Found::Submodule),
             EntryKind::File if parts.iter().any(|part| !part.is_empty()) => return Ok(Found::Nothing),
-            EntryKind::File => return Ok(Found::File(entry.id(), join(&path_of(&dirs), &part))),
+            EntryKind::File => return Ok(Found::File(id, join(&path_of(&dirs), &part))),
             EntryKind::Link => {
                 n_links += 1;
                 if n_links > MAX_LINKS {
                     return Ok(Found::Cycle);
                 }
-                let Some(text) = link_text(repository, entry.id())? else { return Ok(Found::Nothing) };
+                let Some(text) = link_text(repository, id)? else { return Ok(Found::Nothing) };
                 if text.starts_with('/') {
                     return Ok(Found::Outside(text));
                 }
