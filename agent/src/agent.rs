@@ -80,8 +80,10 @@ pub(crate) struct Agent {
     /// Effects that were decided and are to be carried out.
     pub effects: VecDeque<(AppKey, Arc<App>, Effect)>,
     pub is_draining: bool,
-    /// Limits events under way.
+    /// Limits events that wait or are under way.
     pub event_room: Arc<Semaphore>,
+    /// Limits events under way.
+    pub event_turns: Arc<Semaphore>,
     /// Whose status is written when.
     pub turns: crate::writer::Turns,
 }

@@ -251,7 +251,8 @@ fn assemble(
         other_controller_runs: false,
         effects: VecDeque::new(),
         is_draining: false,
-        event_room: Arc::new(Semaphore::new(64)),
+        event_room: Arc::new(Semaphore::new(1024)),
+        event_turns: Arc::new(Semaphore::new(2)),
         turns: crate::writer::Turns::default(),
     }
 }

@@ -70,8 +70,10 @@ impl Agent {
             self.metrics.events_dropped.add(1);
             return;
         };
-        let cluster = self.cluster.clone();
+        let (cluster, turns) = (self.cluster.clone(), std::sync::Arc::clone(&self.event_turns));
         tokio::spawn(async move {
+            // Few at a time: under a burst the API server is for what is told of.
+            let _turn = turns.acquire().await;
             if let Err(error) = cluster.event(&draft).await {
                 tracing::debug!(%error, "an event could not be written");
             }

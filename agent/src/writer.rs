@@ -13,6 +13,9 @@ use std::time::Duration;
 /// the newest report, and costs no memory until then.
 const MOST: usize = 64;
 
+/// The same while many syncs apply.
+const MOST_WHILE_BUSY: usize = 4;
+
 /// Whose status is written when.
 #[derive(Default)]
 pub(crate) struct Turns {
@@ -27,6 +30,12 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
+    /// Returns whether another write may begin. Where much is being applied the API server is for that first: writing an
+    /// Application is the dearest request that there is.
+    fn has_room(&self) -> bool {
+        self.n_writes < if self.is_busy() { MOST_WHILE_BUSY } else { MOST }
+    }
+
     /// Returns whether so much is being applied that writes of progress would only hold it up: most of these syncs wait for
     /// the API server and are over before anybody has read that they run.
     fn is_busy(&self) -> bool {
@@ -75,7 +84,7 @@ impl Agent {
                 self.turns.progress.insert(key.clone());
                 return;
             }
-            Some(_) if self.turns.n_writes >= MOST => {
+            Some(_) if !self.turns.has_room() => {
                 self.turns.due.push_back(key.clone());
                 return;
             }
@@ -167,7 +176,7 @@ impl Agent {
 
     /// Starts writes that waited, as far as there is room.
     pub(crate) fn take_turns(&mut self) {
-        while self.turns.n_writes < MOST
+        while self.turns.has_room()
             && let Some(key) = self.turns.due.pop_front()
         {
             self.next_write(&key);

@@ -207,7 +207,8 @@ pub(crate) fn planned(
         let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short());
         let names = keys.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let story = format!("{} drifted objects go back to {revision}: {names}", keys.len());
-        out.push(note(Reason::SelfHeal, story, Tone::Warning));
+        // The drift itself was told as a warning.
+        out.push(note(Reason::SelfHeal, story, Tone::Plain));
     }
     go_on(state, run, now, app, out);
 }
