@@ -193,6 +193,7 @@ impl Agent {
         }
         entry.fence.store(state.run().map_or(0, |run| run.id.0), Ordering::Release);
         entry.state = state;
+        self.inherit(key);
         self.effects.extend(effects.into_iter().map(|effect| (key.clone(), Arc::clone(&app), effect)));
         self.drain_effects();
     }
@@ -231,6 +232,12 @@ impl Agent {
         }
         self.may_write = may_write;
         self.gate.store(may_write, Ordering::Release);
+        if !may_write {
+            // Whoever writes instead may deploy, too.
+            for entry in self.apps.values_mut() {
+                entry.inheritance = None;
+            }
+        }
         // Those that have not been read yet have no engine that an event could step.
         for entry in self.apps.values_mut().filter(|entry| entry.app.is_none()) {
             entry.state.may_write = may_write;

@@ -56,7 +56,7 @@ impl Agent {
     /// Takes in an Application, as a watch or a write of ours showed it.
     pub(crate) fn application_seen(&mut self, key: &AppKey, object: Object) {
         let mut object = object;
-        object.metadata_mut().remove("managedFields");
+        let managed_fields = object.metadata_mut().remove("managedFields").unwrap_or_default();
         if let Some(entry) = self.apps.get(key)
             && !entry.stored.is_older_than(object.resource_version())
         {
@@ -71,6 +71,9 @@ impl Agent {
             let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);
             self.by_part_of.insert(entry.part_of.clone(), key.clone());
             self.apps.insert(key.clone(), entry);
+        }
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.is_listed_by_argo_cd = application::status::is_listed_by_argo_cd(&managed_fields);
         }
         self.read_raw(key, &raw);
     }
@@ -185,6 +188,7 @@ impl Agent {
         self.wakes.retain(|(_, other)| other != key);
         let affected = self.claims.set(key, BTreeSet::new());
         self.dirty.extend(affected);
+        self.release_unwanted();
         let _absent = std::fs::remove_file(crate::cache::path(&self.config.cache_dir, key));
     }
 }

@@ -3,6 +3,7 @@
 use crate::desired::DesiredSet;
 use crate::stored::Stored;
 use application::Project;
+use engine::takeover::Inheritance;
 use engine::{Report, State};
 use model::{App, AppKey, DesiredHash, ObjectKey, Problem, tracking};
 use serde_json::Value;
@@ -30,6 +31,10 @@ pub(crate) struct AppEntry {
     pub part_of: String,
     /// Argo CD's instance name.
     pub instance: String,
+    /// What it inherits from an earlier life and is not settled; `None` until that may be looked at.
+    pub inheritance: Option<Inheritance>,
+    /// Whether Argo CD's controller wrote what the status lists.
+    pub is_listed_by_argo_cd: bool,
     /// Objects that our syncs created since the status was last written, with their uids.
     pub created: Vec<(ObjectKey, String)>,
     /// Syncs that ended since the agent started, by phase and whether they were dry runs.
@@ -87,6 +92,8 @@ impl AppEntry {
             project,
             part_of: tracking::part_of_label(key),
             instance: key.instance_name(control_namespace),
+            inheritance: None,
+            is_listed_by_argo_cd: false,
             created: Vec::new(),
             syncs: BTreeMap::new(),
             fence: Arc::default(),

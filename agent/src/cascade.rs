@@ -19,7 +19,9 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
         agent.live.part_of(&entry.part_of).filter_map(|k| agent.live.get(k)).map(|entry| &entry.digest);
     let going: Vec<LiveDigest> =
         plan::prune::cascade(app, digests, owner, &own_key).into_iter().cloned().collect();
-    let is_complete = agent.sees_everything();
+    let is_complete = agent.sees_everything() && !agent.is_inheriting(key);
+    // They may be the app's, so it does not go before them.
+    let failed = Agent::not_taken_over(entry);
     if !is_complete {
         let pass =
             CascadePass { remaining: Vec::new(), unconfirmed: Vec::new(), failed: Vec::new(), is_complete };
@@ -52,7 +54,11 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
         by_person: true,
     };
     let key = key.clone();
-    agent.spawn(async move { Input::Cascaded(key, pass(job, going, unconfirmed, propagation).await) });
+    agent.spawn(async move {
+        let mut pass = pass(job, going, unconfirmed, propagation).await;
+        pass.failed.extend(failed);
+        Input::Cascaded(key, pass)
+    });
 }
 
 async fn pass(

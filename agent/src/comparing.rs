@@ -21,6 +21,7 @@ impl Agent {
     /// Compares every app whose comparison may have changed, and tells its engine.
     pub(crate) fn compare_dirty(&mut self) {
         while let Some(key) = self.dirty.pop_first() {
+            self.take_over(&key);
             let Some(entry) = self.apps.get(&key) else { continue };
             let (Some(app), set) = (entry.app.clone(), entry.current().cloned()) else { continue };
             if app.deletion.is_some() {
@@ -35,7 +36,10 @@ impl Agent {
             self.judge_all(&key, &app, &set);
             let comparison = self.compare(&key, &app, &set);
             self.event(&key, Event::Compared(Arc::new(comparison)));
+            // What no sync is going to apply.
+            self.take_over(&key);
         }
+        self.narrow();
     }
 
     /// Judges every object that was not judged against what Git wants now.
@@ -153,7 +157,7 @@ impl Agent {
     }
 
     /// Returns whether automated syncs apply for an app: they find out by themselves what is in the cluster.
-    fn applies(&self, key: &AppKey, app: &App) -> bool {
+    pub(crate) fn applies(&self, key: &AppKey, app: &App) -> bool {
         let is_read_only = |entry: &AppEntry| !engine::read_only(&entry.state, app).is_empty();
         app.automated.is_some() && !self.apps.get(key).is_some_and(is_read_only)
     }
@@ -162,7 +166,10 @@ impl Agent {
     /// applying, so only apps that merely look ask.
     fn probe(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, wanted: &Wanted) {
         let applies = self.applies(key, app);
-        let is_known = self.apps.get(key).is_some_and(|entry| entry.probed.contains_key(object));
+        let is_known = self.apps.get(key).is_some_and(|entry| {
+            let is_looked_up = entry.inheritance.as_ref().is_some_and(|i| i.is_pending(object));
+            entry.probed.contains_key(object) || is_looked_up
+        });
         if applies || is_known {
             return;
         }
@@ -186,7 +193,8 @@ impl Agent {
             // A watch was quicker: what it showed was judged by itself.
             Checked::Judged(live, ..) if self.has_newer(object, live.resource_version()) => {}
             Checked::Judged(live, matching, baseline) => {
-                if live.label(names::INSTANCE_LABEL) != Some(self.identity.instance_label.as_str()) {
+                let label = live.label(names::INSTANCE_LABEL);
+                if label != Some(self.identity.instance_label.as_str()) && !self.offer(&live) {
                     self.widen(&object.group_kind());
                 }
                 if self.is_gone(object, live.uid()) {
@@ -252,17 +260,21 @@ impl Agent {
             })
             .collect();
         let blind = set.objects.keys().filter(|object| !self.sees(&object.group_kind()));
+        let mut unseen = self.unseen(set);
+        let inherited = self.inherited(key, app);
+        unseen.extend(crate::takeover::obstacles(&inherited, set));
         let side = Side {
             hash: set.hash(),
             desired: &desired,
             live: &live,
             refused: &refused,
+            inherited: &inherited,
             blind: &blind.cloned().collect(),
-            is_complete: self.sees_everything(),
+            is_complete: self.sees_everything() && !self.is_inheriting(key),
             owner: (&entry.instance, &entry.part_of),
             own_key: &ObjectKey::new("argoproj.io", "Application", &app.key.namespace, &app.key.name),
             shared: &self.shared(key),
-            unseen: &self.unseen(set),
+            unseen: &unseen,
         };
         plan::compare(&side, health::aggregate)
     }

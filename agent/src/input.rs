@@ -3,6 +3,7 @@
 use crate::apply::Seen;
 use crate::desired::{DesiredSet, NotRendered};
 use crate::live::Baseline;
+use crate::look_up::Found;
 use crate::sources::{Polled, RepoId};
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
 use engine::CascadePass;
@@ -27,6 +28,10 @@ pub(crate) enum Input {
     StageDone(AppKey, SyncId, Vec<ObjectResult>, Vec<Seen>),
     /// The API server was asked about an object.
     Checked(AppKey, ObjectKey, Checked),
+    /// An object that an app inherits was looked up.
+    LookedUp(AppKey, ObjectKey, Found),
+    /// It is time to try again what an app could not take over.
+    Rested(AppKey),
     /// A deletion was confirmed, or not.
     Confirmed(ObjectKey, Result<Option<Box<Object>>, CallError>),
     /// A status was written, or the Application was read anew because somebody else wrote it.
@@ -39,6 +44,8 @@ pub(crate) enum Input {
     Discovered(Result<Box<Discovery>, CallError>),
     /// The record of kinds was written, or not.
     KindsRecorded(Result<(), CallError>),
+    /// It is time to try again to write it.
+    KindsDue,
     /// Somebody calls.
     Api(api::Request),
     /// Somebody asks for the metrics.

@@ -1,6 +1,7 @@
 //! Which kinds did we ever create? One small record per cluster, written before the first object of a new kind.
 
 use crate::agent::Agent;
+use crate::apps::AppEntry;
 use crate::input::Input;
 use crate::live::LiveView;
 use cluster::Endpoint;
@@ -9,9 +10,13 @@ use model::{App, AppKey, CallError, GroupKind, GroupVersionKind, names};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Name of the `ConfigMap` in the control namespace.
 const NAME: &str = "tautline-kinds";
+/// First and longest wait before a write that failed is tried again.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// The record, and what waits for it.
 #[derive(Default)]
@@ -21,6 +26,10 @@ pub(crate) struct KindsRecord {
     is_loaded: bool,
     /// What the write under way records.
     writing: Option<BTreeMap<GroupKind, GroupVersionKind>>,
+    /// Writes that failed in a row.
+    n_failed: u32,
+    /// Whether the next try waits for its time.
+    is_resting: bool,
     /// Applies that wait until their kinds are recorded.
     pub waiting: Vec<(AppKey, Arc<App>, Effect)>,
 }
@@ -56,9 +65,18 @@ impl KindsRecord {
 
     /// Wants kinds recorded.
     pub(crate) fn want(&mut self, gvks: impl Iterator<Item = GroupVersionKind>) {
-        for gvk in gvks.filter(|gvk| !self.stored.contains_key(&gvk.group_kind())).collect::<Vec<_>>() {
-            self.wanted.insert(gvk.group_kind(), gvk);
+        for gvk in gvks {
+            let kind = gvk.group_kind();
+            let is_written = self.writing.as_ref().is_some_and(|writing| writing.contains_key(&kind));
+            if !is_written && !self.stored.contains_key(&kind) {
+                self.wanted.insert(kind, gvk);
+            }
         }
+    }
+
+    /// Returns whether something is wanted that is neither recorded nor being recorded.
+    fn lacks(&self) -> bool {
+        self.writing.is_none() && !self.wanted.is_empty()
     }
 
     /// Returns whether a recorded kind is still being listed for the first time.
@@ -78,6 +96,22 @@ pub(crate) async fn read(cluster: &cluster::Cluster, namespace: &str) -> Result<
 }
 
 impl Agent {
+    /// Has kinds recorded that apps hold objects of.
+    pub(crate) fn record(&mut self, gvks: impl Iterator<Item = GroupVersionKind>) {
+        self.kinds.want(gvks);
+        if self.kinds.lacks() {
+            self.write_kinds();
+        }
+    }
+
+    /// Tries again to write the record.
+    pub(crate) fn kinds_due(&mut self) {
+        self.kinds.is_resting = false;
+        if self.kinds.lacks() && self.may_write {
+            self.write_kinds();
+        }
+    }
+
     /// Writes the record; applies that wait for it go on when it is stored.
     pub(crate) fn write_kinds(&mut self) {
         if self.kinds.writing.is_some() {
@@ -116,11 +150,12 @@ impl Agent {
 
     /// Takes in whether the record was written.
     pub(crate) fn kinds_recorded(&mut self, outcome: Result<(), CallError>) {
-        // What was wanted since is not stored: the applies that wait for it find that out and have it written.
+        // What was wanted since is not stored: the applies that wait for it find that out.
         let written = self.kinds.writing.take().unwrap_or_default();
         let waiting = std::mem::take(&mut self.kinds.waiting);
         match outcome {
             Ok(()) => {
+                self.kinds.n_failed = 0;
                 self.kinds.stored.extend(written);
                 let gvks: Vec<GroupVersionKind> = self.kinds.known().cloned().collect();
                 for gvk in gvks {
@@ -129,8 +164,14 @@ impl Agent {
                 for (key, app, effect) in waiting {
                     self.carry_out(&key, &app, effect);
                 }
+                let is_heir = |entry: &AppEntry| entry.inheritance.iter().any(|i| !i.objects().is_empty());
+                let heirs = self.apps.iter().filter(|(_, entry)| is_heir(entry)).map(|(key, _)| key.clone());
+                self.dirty.extend(heirs);
+                self.record(std::iter::empty());
             }
             Err(error) => {
+                self.kinds.wanted.extend(written);
+                self.try_kinds_later(&error);
                 for (key, _, effect) in waiting {
                     if let Effect::Apply { sync, keys, .. } = effect {
                         let why =
@@ -140,5 +181,18 @@ impl Agent {
                 }
             }
         }
+    }
+
+    fn try_kinds_later(&mut self, error: &CallError) {
+        if std::mem::replace(&mut self.kinds.is_resting, true) {
+            return;
+        }
+        tracing::warn!(%error, "the record of kinds (ConfigMap {NAME}) could not be written; trying again");
+        let wait = FIRST_WAIT.saturating_mul(1 << self.kinds.n_failed.min(6)).min(LONGEST_WAIT);
+        self.kinds.n_failed = self.kinds.n_failed.saturating_add(1);
+        self.spawn(async move {
+            tokio::time::sleep(wait).await;
+            Input::KindsDue
+        });
     }
 }

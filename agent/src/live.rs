@@ -18,6 +18,8 @@ pub(crate) struct LiveView {
     pub gone: BTreeMap<ObjectKey, String>,
     objects: BTreeMap<ObjectKey, LiveEntry>,
     by_part_of: BTreeMap<String, BTreeSet<ObjectKey>>,
+    /// How many objects of a kind do not carry our label.
+    unlabelled: BTreeMap<GroupKind, usize>,
 }
 
 /// The watch of one kind.
@@ -97,6 +99,9 @@ impl LiveView {
         let key = entry.digest.key.clone();
         self.remove(&key);
         self.by_part_of.entry(entry.digest.part_of.clone()).or_default().insert(key.clone());
+        if !entry.digest.has_instance_label {
+            *self.unlabelled.entry(key.group_kind()).or_default() += 1;
+        }
         self.objects.insert(key, entry);
     }
 
@@ -109,12 +114,21 @@ impl LiveView {
                 self.by_part_of.remove(&entry.digest.part_of);
             }
         }
+        let unlabelled = self.unlabelled.get_mut(&key.group_kind());
+        if let Some(count) = unlabelled.filter(|_| !entry.digest.has_instance_label) {
+            *count -= 1;
+        }
         Some(entry)
     }
 
     /// Returns the keys of objects that carry an app's part-of label.
     pub(crate) fn part_of(&self, label: &str) -> impl Iterator<Item = &ObjectKey> {
         self.by_part_of.get(label).into_iter().flatten()
+    }
+
+    /// Returns whether some object of a kind that concerns us does not carry our label.
+    pub(crate) fn has_unlabelled(&self, kind: &GroupKind) -> bool {
+        self.unlabelled.get(kind).is_some_and(|count| *count > 0)
     }
 
     /// Returns how many objects are known.

@@ -41,12 +41,15 @@ impl Agent {
                 self.take_turns();
             }
             Input::Checked(key, object, checked) => self.checked(&key, &object, checked),
+            Input::LookedUp(key, object, found) => self.looked_up(&key, &object, found),
+            Input::Rested(key) => self.rested(&key),
             Input::Confirmed(key, found) => self.confirmed(&key, found),
             Input::StatusWritten(key, outcome) => self.status_written(&key, outcome),
             Input::Cascaded(key, pass) => self.event(&key, Event::Cascaded(pass)),
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),
             Input::KindsRecorded(outcome) => self.kinds_recorded(outcome),
+            Input::KindsDue => self.kinds_due(),
             Input::Api(request) => self.answer(request),
             Input::Scrape(reply) => {
                 // Whoever asked may be gone.
@@ -107,6 +110,7 @@ impl Agent {
         let keys: BTreeSet<ObjectKey> = set.objects.keys().cloned().collect();
         let affected = self.claims.set(key, keys);
         self.dirty.extend(affected);
+        self.release_unwanted();
         let Some(entry) = self.apps.get_mut(key) else { return };
         let is_known = entry.sets.get(&set.hash()).is_some_and(|old| old.inputs == set.inputs);
         entry.probed.clear();

@@ -55,7 +55,7 @@ impl Agent {
             Watched::Settings,
             WatchSpec { field_selector: config, ..own(core("ConfigMap", "configmaps")) },
         );
-        let name = "metadata.name=argocd-application-controller".to_owned();
+        let name = format!("metadata.name={}", names::ARGO_CD_CONTROLLER);
         self.open(Watched::OtherController, WatchSpec { field_selector: name, ..own(controller) });
         self.open(Watched::Definitions, spec(crd));
         self.open(Watched::Applications, own(applications()));
@@ -100,13 +100,41 @@ impl Agent {
         self.watch_objects(endpoint, Filter::Ours);
     }
 
-    /// Watches a kind without the filter, because something of it that apps want carries no label of ours: it was there
-    /// before us, or lost its label. Strangers are dropped as they come.
+    /// Watches a kind without the filter, because something of it that apps want carries no label of ours and gets none now:
+    /// it was there before us, or lost its label. Strangers are dropped as they come.
     pub(crate) fn widen(&mut self, kind: &model::GroupKind) {
         let Some(watch) = self.live.kinds.get(kind).filter(|watch| watch.is_filtered) else { return };
         let Some(endpoint) = self.discovery.endpoint(&watch.gvk) else { return };
         tracing::debug!(%kind, "watched without a filter until everything carries our label");
         self.watch_objects(endpoint, Filter::None);
+    }
+
+    /// Forgets objects without our label that nobody wants any more: they were in view only because somebody did.
+    pub(crate) fn release_unwanted(&mut self) {
+        let wide = self.live.kinds.iter().filter(|(_, watch)| !watch.is_filtered);
+        let keys: Vec<ObjectKey> = wide.flat_map(|(kind, _)| self.live.keys_of(kind)).collect();
+        for key in keys {
+            let is_labelled = self.live.get(&key).is_none_or(|entry| entry.digest.has_instance_label);
+            if !is_labelled && self.claims.claimants(&key).next().is_none() {
+                self.live.remove(&key);
+                self.forget_workload(&key);
+            }
+        }
+    }
+
+    /// Watches kinds with the filter again of which everything that apps want or hold carries our label by now.
+    pub(crate) fn narrow(&mut self) {
+        let is_done = |(kind, watch): &(&model::GroupKind, &KindWatch)| {
+            let is_seen = watch.sight == Sight::Clear && watch.seen.is_none();
+            !watch.is_filtered && is_seen && !self.live.has_unlabelled(kind)
+        };
+        let kinds: Vec<GroupVersionKind> =
+            self.live.kinds.iter().filter(is_done).map(|(_, watch)| watch.gvk.clone()).collect();
+        for gvk in kinds {
+            let Some(endpoint) = self.discovery.endpoint(&gvk) else { continue };
+            tracing::debug!(%gvk, "watched by our label again");
+            self.watch_objects(endpoint, Filter::Ours);
+        }
     }
 
     fn watch_objects(&mut self, endpoint: Endpoint, filter: Filter) {
@@ -206,7 +234,8 @@ impl Agent {
             self.forget_workload(&key);
             return;
         }
-        if object.label(names::INSTANCE_LABEL) != Some(self.identity.instance_label.as_str()) {
+        let is_labelled = object.label(names::INSTANCE_LABEL) == Some(self.identity.instance_label.as_str());
+        if !is_labelled && !self.offer(&object) {
             self.widen(&key.group_kind());
         }
         let is_old = self

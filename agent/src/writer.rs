@@ -98,6 +98,9 @@ impl Agent {
         for (object, uid) in &entry.created {
             own.mark_created(object, uid);
         }
+        if let Some(inheritance) = &entry.inheritance {
+            own.is_taken_over = inheritance.objects().is_empty();
+        }
         let namespace = &self.identity.control_namespace;
         let patch = if entry.writer.is_too_large {
             application::status::too_large(&raw, namespace, now())

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use application::install::{self, AGENT_CLUSTER_RULES, AGENT_ROLE_RULES, Rule};
-use e2e::{Agent, Repo, Scene, config_map, is_synced_to};
+use e2e::{Agent, Repo, Scene, condition, config_map, is_synced_to};
 use serde_json::{Value, json};
 
 /// What the fixtures need beside the agent's own role: a kind that Git may hold is listed, watched, confirmed, applied
@@ -121,6 +121,16 @@ fn deployment(image: &str) -> String {
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec: {{selector: {{matchLabels: {{app: web}}}}, \
          template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: web, image: '{image}'}}]}}}}}}\n"
     )
+}
+
+/// Lets the agent's account do something to a kind that it may otherwise not touch.
+fn grant(scene: &Scene, name: &str, resource: &str, verbs: &[&str]) {
+    let (role, name) = (scene.unique(name), format!("--clusterrole={}", scene.unique(name)));
+    let verbs = format!("--verb={}", verbs.join(","));
+    let resource = format!("--resource={resource}");
+    scene.lab.kubectl(&["create", "clusterrole", &role, &verbs, &resource]).unwrap();
+    let account = format!("--serviceaccount={}:{}", scene.control, install::NAME);
+    scene.lab.kubectl(&["create", "clusterrolebinding", &role, &name, &account]).unwrap();
 }
 
 /// Has everything happen that the agent ever does; returns the rights that it took.
@@ -250,4 +260,51 @@ fn the_shipped_manifest_installs_twice_and_its_account_can_sync() {
     scene.wait_app_gone("shop");
     scene.wait_config_map("web", |map| map.is_none());
     assert!(!agent.log_text().to_lowercase().contains("forbidden"), "{}", agent.log_text());
+}
+
+#[test]
+fn what_may_not_be_taken_over_is_told_once_and_tried_again_later() {
+    let scene = Scene::new("no-patch");
+    install(&scene);
+    grant(&scene, "reads", "podtemplates", &["get", "list", "watch"]);
+    let template = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: PodTemplate\nmetadata:\n  name: {name}\n  annotations: \
+             {{'argocd.argoproj.io/tracking-id': 'shop:/PodTemplate:{0}/{name}'}}\n\
+             template: {{spec: {{containers: [{{name: web, image: 'web:1'}}]}}}}\n",
+            scene.namespace
+        )
+    };
+    let names = ["web-0", "web-1", "old-0", "old-1"];
+    for name in names {
+        scene.apply_as("argocd-controller", &template(name));
+    }
+    let repo = scene.repo("shop");
+    repo.write("all.yaml", &[template("web-0"), template("web-1")].join("---\n"));
+    let first = repo.commit("first");
+    scene.application("shop").repo(&repo).create();
+    let resource = |name: &&str| json!({"version": "v1", "kind": "PodTemplate", "namespace": scene.namespace, "name": name});
+    let resources: Vec<Value> = names.iter().map(resource).collect();
+    scene.patch_app("shop", &json!({"status": {"resources": resources}}));
+    let agent = scene.agent_as(install::NAME);
+
+    // What Git holds is compared all the same; what it holds no more stays listed, and the condition says what to do.
+    let app = scene.wait_app("shop", |app| !condition(app, "ComparisonError").is_empty());
+    let message = condition(&app, "ComparisonError");
+    assert!(message.contains("old-0") && message.contains("grant the agent's service account"), "{message}");
+    let status = |app: &Value, name: &str| {
+        let resources = app["status"]["resources"].as_array().unwrap();
+        resources.iter().find(|resource| resource["name"] == name).map(|resource| resource["status"].clone())
+    };
+    let statuses: Vec<_> = names.iter().filter_map(|name| status(&app, name)).collect();
+    assert_eq!(statuses, ["Synced", "Synced", "Unknown", "Unknown"], "{app:#}");
+    let tries = || agent.requests().get("apply PodTemplate").copied().unwrap_or_default();
+    let before = tries();
+    scene.deployed("marker", &[("service.yaml", &service("marker", 80))]);
+    let told = agent.log().iter().filter(|line| line["reason"] == "TakeOver").count();
+    assert_eq!((told, before, tries()), (1, 4, 4), "{}", agent.log_text());
+
+    grant(&scene, "writes", "podtemplates", &["patch"]);
+    let app = scene.wait_app("shop", |app| status(app, "old-1") == Some(json!("OutOfSync")));
+    assert_eq!((condition(&app, "ComparisonError"), &app["status"]["sync"]["revision"]), ("", &json!(first)));
 }

@@ -26,6 +26,9 @@ pub struct State {
     pub is_condemned: bool,
     /// Self-heals in a row.
     pub heals: u32,
+    /// Whether everything that the status listed was found to carry our labels: what carries none since then, another tool
+    /// did not leave behind.
+    pub is_taken_over: bool,
     created: BTreeSet<String>,
 }
 
@@ -51,6 +54,7 @@ impl State {
             attempted: text("attempted").and_then(DesiredHash::parse),
             is_condemned: value["condemned"] == true,
             heals: value["heals"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            is_taken_over: value["takenOver"] == true,
             created: value["created"]
                 .as_array()
                 .into_iter()
@@ -75,6 +79,7 @@ impl State {
         add("attempted", self.attempted.map(|hash| hash.to_string().into()));
         add("condemned", self.is_condemned.then(|| true.into()));
         add("heals", (self.heals > 0).then(|| self.heals.into()));
+        add("takenOver", self.is_taken_over.then(|| true.into()));
         let room =
             LIMIT.saturating_sub(Value::Object(fields.clone()).to_string().len() + r#","created":[]"#.len());
         let mut used = 0;
@@ -137,6 +142,7 @@ mod tests {
             attempted: Some(DesiredHash(digest(b"b"))),
             is_condemned: true,
             heals: 3,
+            is_taken_over: true,
             ..State::default()
         };
         state.mark_created(&key("web"), "u-1");
@@ -155,6 +161,8 @@ mod tests {
         assert_eq!(state.write(), r#"{"v":1}"#);
         state.mark_created(&key("web"), "u-1");
         assert_eq!(state.write(), r#"{"created":["4qXL7BnI"],"v":1}"#);
+        let state = State { is_taken_over: true, ..State::default() };
+        assert_eq!(state.write(), r#"{"takenOver":true,"v":1}"#);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use application::condition::{Condition, ConditionKind};
 use application::state::State;
 use application::status::{
-    Draft, OperationState, SyncPart, inventory, last_operation, patch, result_line, too_large,
+    Draft, OperationState, SyncPart, inventory, is_listed_by_argo_cd, last_operation, patch, result_line,
+    too_large,
 };
 use model::{
     ErrorClass, Health, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase,
@@ -516,6 +517,17 @@ fn what_was_written_is_remembered() {
     assert_eq!(last_operation(&plain()), None);
     let odd = json!({"status": {"operationState": {"phase": 3}, "resources": [{"kind": "A"}, 7, {"kind": "", "name": "n"}]}});
     assert_eq!((last_operation(&odd), inventory(&odd)), (None, vec![]));
+}
+
+#[test]
+fn who_lists_the_objects_is_told_by_the_managed_fields() {
+    let entry = |manager: &str, status: Value| json!({"manager": manager, "operation": "Update", "fieldsV1": {"f:status": status}});
+    let by = |entries: &[Value]| is_listed_by_argo_cd(&Value::from(entries));
+    let argo_cd = "argocd-application-controller";
+    assert!(by(&[entry("kubectl", json!({})), entry(argo_cd, json!({"f:resources": {}}))]));
+    assert!(!by(&[entry(argo_cd, json!({"f:health": {}})), entry("tautline", json!({"f:resources": {}}))]));
+    assert!(!by(&[entry("kubectl-edit", json!({"f:resources": {}}))]));
+    assert!(!is_listed_by_argo_cd(&Value::Null));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //!                      = in sync         InSync/Drifted      in sync, later by values_at_desired
 //!
 //! before an apply:   adoption::adopt (others' entries become ours), replicas::hand_over (what Git stops saying)
+//! before any apply:  takeover::labels (Argo CD's objects carry our labels)
 //! for people:        report, unified; everything through mask
 //! ```
 //!
@@ -31,6 +32,7 @@ mod report;
 mod rules;
 mod sides;
 mod subject;
+pub mod takeover;
 mod text;
 
 pub use adoption::HAND_TOOLS;

@@ -26,6 +26,7 @@ mod run;
 mod source;
 mod state;
 mod sync;
+pub mod takeover;
 mod trigger;
 mod verdict;
 

@@ -20,6 +20,9 @@ pub const ADDED_FIELDS_ANNOTATION: &str = "tautline.dev/added-fields";
 /// Annotation on an Application: the longest time without progress that a sync may take, such as `5m`.
 pub const DEADLINE_ANNOTATION: &str = "tautline.dev/sync-deadline";
 
+/// Argo CD's application controller: what its `StatefulSet` is called, and its field manager.
+pub const ARGO_CD_CONTROLLER: &str = "argocd-application-controller";
+
 /// Argo CD's tracking annotation on managed objects.
 pub const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
 /// Argo CD's installation annotation on managed objects.

@@ -55,6 +55,8 @@ reasons! {
     NotYet,
     /// The project forbids something.
     NotPermitted,
+    /// Objects that another tool deployed are taken over.
+    TakeOver,
     /// Another app owns the object.
     Shared,
     /// Somebody else keeps changing the object back.

@@ -14,6 +14,15 @@ pub struct DesiredObject {
     pub version: String,
 }
 
+/// An object that the status lists and that nobody has seen to be the app's so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inherited {
+    /// The version that the status names.
+    pub version: String,
+    /// Why it cannot be taken over; empty while that is under way.
+    pub obstacle: String,
+}
+
 /// Everything that a comparison looks at.
 #[derive(Clone, Debug)]
 pub struct Side<'a> {
@@ -25,6 +34,8 @@ pub struct Side<'a> {
     pub live: &'a BTreeMap<ObjectKey, LiveDigest>,
     /// Why desired objects are not to be applied: another app owns them, the project forbids them.
     pub refused: &'a BTreeMap<ObjectKey, String>,
+    /// What the status lists and is not settled yet: it stays listed, so that it is not lost.
+    pub inherited: &'a BTreeMap<ObjectKey, Inherited>,
     /// Keys of kinds that could not be listed whole.
     pub blind: &'a BTreeSet<ObjectKey>,
     /// Whether all kinds in the inventory have been listed whole.
@@ -45,6 +56,9 @@ pub fn compare(side: &Side<'_>, aggregate: impl Fn(&[ObjectStatus]) -> Health) -
     let mut objects: Vec<ObjectStatus> = desired.values().map(|d| desired_status(side, d)).collect();
     let extras = side.live.values().filter(|live| !desired.contains_key(&live.key));
     objects.extend(extras.filter_map(|live| extra_status(side, live)));
+    let known: BTreeSet<ObjectKey> = objects.iter().map(|object| object.key.clone()).collect();
+    let inherited = side.inherited.iter().filter(|(key, _)| !known.contains(*key));
+    objects.extend(inherited.map(|(key, inherited)| inherited_status(key, inherited)));
     objects.sort_by(|a, b| a.key.cmp(&b.key));
     let undecided = |o: &ObjectStatus| {
         o.sync == Some(SyncStatus::Unknown)
@@ -70,9 +84,11 @@ pub fn compare(side: &Side<'_>, aggregate: impl Fn(&[ObjectStatus]) -> Health) -
 fn desired_status(side: &Side<'_>, desired: &DesiredObject) -> ObjectStatus {
     let live = side.live.get(&desired.key);
     let refused = side.refused.get(&desired.key).cloned().unwrap_or_default();
+    let is_hidden = side.inherited.get(&desired.key).is_some_and(|inherited| inherited.obstacle.is_empty());
     let sync = match live {
         _ if side.blind.contains(&desired.key) => SyncStatus::Unknown,
         _ if !refused.is_empty() => SyncStatus::Unknown,
+        None if is_hidden => SyncStatus::Unknown,
         None => SyncStatus::OutOfSync,
         Some(live) => match live.matching {
             Match::InSync => SyncStatus::Synced,
@@ -87,7 +103,7 @@ fn desired_status(side: &Side<'_>, desired: &DesiredObject) -> ObjectStatus {
         health: live
             .filter(|live| !live.health_ignored && live.key != *side.own_key)
             .and_then(|live| live.health.clone()),
-        is_live: live.is_some(),
+        is_live: live.is_some() || is_hidden,
         requires_pruning: false,
         requires_confirmation: live.is_some_and(|live| live.delete_needs_confirmation),
         refused,
@@ -110,6 +126,20 @@ fn extra_status(side: &Side<'_>, live: &LiveDigest) -> Option<ObjectStatus> {
         requires_confirmation: live.prune_needs_confirmation || live.delete_needs_confirmation,
         refused: String::new(),
     })
+}
+
+/// What may be the app's and may not: it is neither applied nor pruned, and the app is not said to be Synced.
+fn inherited_status(key: &ObjectKey, inherited: &Inherited) -> ObjectStatus {
+    ObjectStatus {
+        key: key.clone(),
+        version: inherited.version.clone(),
+        sync: Some(SyncStatus::Unknown),
+        health: None,
+        is_live: true,
+        requires_pruning: false,
+        requires_confirmation: false,
+        refused: inherited.obstacle.clone(),
+    }
 }
 
 fn roll_up(side: &Side<'_>, objects: &[ObjectStatus]) -> SyncStatus {

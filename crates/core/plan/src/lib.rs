@@ -13,7 +13,7 @@ mod compare;
 pub mod kinds;
 pub mod prune;
 
-pub use compare::{DesiredObject, Side, compare};
+pub use compare::{DesiredObject, Inherited, Side, compare};
 
 use model::{ObjectKey, ObjectOutcome, ObjectResult, ResourceSelector};
 use std::collections::{BTreeMap, BTreeSet};

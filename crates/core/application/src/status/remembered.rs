@@ -1,6 +1,6 @@
 //! What does a status remember from an earlier life, ours or Argo CD's? Read with suspicion: anybody may have written it.
 
-use model::{ObjectKey, OperationPhase, ResourceSelector, Revision, Timestamp};
+use model::{ObjectKey, OperationPhase, ResourceSelector, Revision, Timestamp, names};
 use serde_json::Value;
 
 /// The sync that `status.operationState` tells of.
@@ -74,6 +74,15 @@ pub fn inventory(raw: &Value) -> Vec<(ObjectKey, String)> {
     keys.sort();
     keys.dedup();
     keys
+}
+
+/// Returns whether Argo CD's controller was the last to change what `status.resources` lists, as `managedFields` tell it.
+pub fn is_listed_by_argo_cd(managed_fields: &Value) -> bool {
+    let lists = |entry: &Value| {
+        entry["manager"] == names::ARGO_CD_CONTROLLER
+            && entry.pointer("/fieldsV1/f:status/f:resources").is_some()
+    };
+    managed_fields.as_array().into_iter().flatten().any(lists)
 }
 
 fn text(value: &Value, field: &str) -> String {

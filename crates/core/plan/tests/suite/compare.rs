@@ -2,7 +2,7 @@
 
 use crate::words::{INSTANCE, PART_OF, cluster, key};
 use model::{Comparison, DesiredHash, Health, ObjectStatus, digest};
-use plan::{DesiredObject, Side, compare};
+use plan::{DesiredObject, Inherited, Side, compare};
 
 /// What a case says beside its objects.
 #[derive(Default)]
@@ -10,6 +10,7 @@ struct Case<'a> {
     desired: &'a [&'a str],
     live: &'a str,
     refused: &'a [(&'a str, &'a str)],
+    inherited: &'a [(&'a str, &'a str)],
     blind: &'a [&'a str],
     is_incomplete: bool,
 }
@@ -19,11 +20,15 @@ impl Case<'_> {
         let desired: Vec<DesiredObject> =
             self.desired.iter().map(|text| DesiredObject { key: key(text), version: "v2".into() }).collect();
         let refused = self.refused.iter().map(|(text, why)| (key(text), (*why).into())).collect();
+        let inherited = |(text, obstacle): &(&str, &str)| {
+            (key(text), Inherited { version: "v3".into(), obstacle: (*obstacle).into() })
+        };
         let side = Side {
             hash: DesiredHash(digest(b"desired")),
             desired: &desired,
             live: &cluster(self.live),
             refused: &refused,
+            inherited: &self.inherited.iter().map(inherited).collect(),
             blind: &self.blind.iter().map(|text| key(text)).collect(),
             is_complete: !self.is_incomplete,
             owner: (INSTANCE, PART_OF),
@@ -124,6 +129,43 @@ fn refused_objects_are_unknown_and_never_applied() {
          ConfigMap ns/theirs v2: Unknown, live, refused: belongs to app b"
     );
     assert_eq!(case.compare().to_apply().count(), 0);
+}
+
+#[test]
+fn what_the_status_lists_stays_listed_until_it_is_settled() {
+    let under_way = Case {
+        desired: &["ConfigMap a", "ConfigMap b"],
+        live: "ConfigMap a",
+        inherited: &[("ConfigMap b", ""), ("ConfigMap old", "")],
+        ..Case::default()
+    };
+    assert_eq!(
+        under_way.text(),
+        "Unknown, unsettled\n\
+         ConfigMap ns/a v2: Synced, live\n\
+         ConfigMap ns/b v2: Unknown, live\n\
+         ConfigMap ns/old v3: Unknown, live"
+    );
+    assert_eq!(under_way.compare().to_apply().chain(under_way.compare().to_prune()).count(), 0);
+
+    let failed = Case {
+        desired: &["ConfigMap a", "ConfigMap b"],
+        live: "ConfigMap a",
+        inherited: &[("ConfigMap b", "forbidden"), ("ConfigMap old", "forbidden")],
+        ..Case::default()
+    };
+    assert_eq!(
+        failed.text(),
+        "OutOfSync\n\
+         ConfigMap ns/a v2: Synced, live\n\
+         ConfigMap ns/b v2: OutOfSync\n\
+         ConfigMap ns/old v3: Unknown, live, refused: forbidden"
+    );
+    assert_eq!(failed.compare().to_apply().collect::<Vec<_>>(), [&key("ConfigMap b")]);
+    assert_eq!(failed.compare().to_prune().count(), 0);
+
+    let shown = Case { live: "ConfigMap old", inherited: &[("ConfigMap old", "")], ..Case::default() };
+    assert_eq!(shown.text(), "OutOfSync\nConfigMap ns/old v1: OutOfSync, live, prune");
 }
 
 #[test]

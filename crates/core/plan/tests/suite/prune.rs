@@ -19,6 +19,7 @@ fn comparison(live: &BTreeMap<ObjectKey, LiveDigest>, desired: &[&str], is_compl
         desired: &desired,
         live,
         refused: &BTreeMap::new(),
+        inherited: &BTreeMap::new(),
         blind: &BTreeSet::new(),
         is_complete,
         owner: (INSTANCE, PART_OF),
