@@ -119,3 +119,33 @@ fn a_deletion_that_asks_for_consent_waits_for_it() {
     scene.wait_app_gone("shop");
     assert!(scene.config_map("map").is_none() && scene.config_map("asks").is_none());
 }
+
+#[test]
+fn nothing_stays_behind_although_the_record_of_kinds_was_lost() {
+    for is_repo_gone in [false, true] {
+        let scene = Scene::new(if is_repo_gone { "record-and-repo" } else { "record" });
+        let mut agent = scene.agent();
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: old}\nstringData: {a: b}\n";
+        let files = [("map.yaml", config_map("map", "one")), ("old.yaml", secret.into())];
+        let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
+        let repo = deployed(&scene, Some(FOREGROUND), &files);
+        assert_eq!(agent.terminate().code(), Some(0));
+        let recorded =
+            scene.get("v1", "ConfigMap", &scene.control, "tautline-kinds").unwrap()["data"].clone();
+        scene.delete("v1", "ConfigMap", &scene.control, "tautline-kinds");
+        if is_repo_gone {
+            std::fs::remove_dir_all(repo.path()).unwrap();
+        } else {
+            // Nothing in Git says that there ever were Secrets.
+            repo.remove("old.yaml").commit("second");
+        }
+        scene.delete_app("shop");
+        agent.restart();
+        scene.wait_app_gone("shop");
+        scene.wait_config_map("map", |map| map.is_none());
+        scene.wait_object("v1", "Secret", &scene.namespace, "old", |secret| secret.is_none());
+        scene.wait_object("v1", "ConfigMap", &scene.control, "tautline-kinds", |map| {
+            map.is_some_and(|map| map["data"] == recorded)
+        });
+    }
+}

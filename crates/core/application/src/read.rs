@@ -17,7 +17,7 @@ pub use metadata::{app_key, deletion, refresh, skips_reconcile};
 use crate::findings::Findings;
 use crate::options::{self, Meaning};
 use crate::{crd, duration, honoured, schema, wire};
-use model::{AddedFields, App, Automated, Backoff, Destination, IgnoreRule, NotYet, Problem, Retry, names};
+use model::{AddedFields, App, Automated, Backoff, Destination, IgnoreRule, Problem, Retry, names};
 use serde_json::{Map, Value, json};
 
 /// URL of the cluster that the agent runs in (Argo CD cluster documentation).
@@ -43,14 +43,6 @@ pub fn read(raw: &Value) -> Result<App, Vec<Problem>> {
     let app = app(raw, &spec, &parsed, &mut findings);
     let (problems, not_yet) = findings.into_parts();
     if problems.is_empty() { Ok(App { not_yet, ..app }) } else { Err(problems) }
-}
-
-/// Returns whether the app's objects can be rendered and compared: everything we do not support yet lies outside of its
-/// source and destination. Otherwise what we would render is not what the app means.
-pub fn can_compare(app: &App) -> bool {
-    !app.not_yet
-        .iter()
-        .any(|NotYet { field }| field.starts_with("spec.source") || field.starts_with("spec.destination"))
 }
 
 fn clean_spec(raw: &Value, findings: &mut Findings) -> Value {

@@ -1,7 +1,7 @@
 //! What an Application asks for, and what is wrong with it: tables in `fixtures/application/`.
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
-use application::{can_compare, read};
+use application::read;
 use model::{AddedFields, App, Cascade, NotYet, Refresh, Seconds};
 use serde_json::{Value, json};
 
@@ -62,9 +62,6 @@ fn every_field_we_do_not_act_on_makes_the_app_read_only_and_is_named() {
         let app = app(&case["merge"]);
         assert!(app.is_read_only(), "{case}");
         assert_eq!(fields(&app.not_yet), [case["field"].as_str().unwrap()], "{case}");
-        let about_source =
-            ["spec.source", "spec.destination"].iter().any(|p| app.not_yet[0].field.starts_with(p));
-        assert_eq!(can_compare(&app), !about_source, "{case}");
     }
 }
 
