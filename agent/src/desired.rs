@@ -145,9 +145,15 @@ pub(crate) fn render(
     let plain: Vec<&Object> = arranged.objects.iter().map(|parsed| &parsed.object).collect();
     let hash = manifest::desired_hash(&plain);
     let has_unknown_kinds = plain.iter().any(|object| matches!(scope(&object.gvk()), Scope::Unknown));
-    let summary = summary(revision, hash, &plain, arranged.warnings);
-    let objects =
-        arranged.objects.into_iter().map(|parsed| wanted(parsed.object, app, &rules.identity)).collect();
+    let mut summary = summary(revision, hash, &plain, arranged.warnings);
+    let mut objects = BTreeMap::new();
+    for parsed in arranged.objects {
+        let mut object = parsed.object;
+        let overruled = drift::controller::keep_down(&mut object, &rules.identity.control_namespace);
+        summary.overruled.extend(overruled);
+        let (key, wanted) = wanted(object, app, &rules.identity);
+        objects.insert(key, wanted);
+    }
     Ok(DesiredSet { summary: Arc::new(summary), inputs: listing.inputs.clone(), objects, has_unknown_kinds })
 }
 
@@ -206,6 +212,7 @@ fn summary(
         progress_deadline: Seconds::new(objects.iter().filter_map(deadline).max().unwrap_or(0)),
         not_yet,
         repeated,
+        overruled: Vec::new(),
     }
 }
 
@@ -250,6 +257,7 @@ impl DesiredSet {
             "progressDeadline": self.summary.progress_deadline.as_millis(),
             "notYet": self.summary.not_yet.iter().map(|n| n.field.clone()).collect::<Vec<_>>(),
             "repeated": self.summary.repeated,
+            "overruled": self.summary.overruled,
             "objects": self.objects.values().map(|wanted| wanted.object.to_value()).collect::<Vec<_>>(),
         })
     }
@@ -275,6 +283,7 @@ impl DesiredSet {
                 progress_deadline: Seconds::from_millis(value.get("progressDeadline")?.as_i64()?),
                 not_yet: texts("notYet")?.into_iter().map(|field| NotYet { field }).collect(),
                 repeated: texts("repeated")?,
+                overruled: texts("overruled")?,
             }),
             inputs: text("inputs")?.into(),
             objects,

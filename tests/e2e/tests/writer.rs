@@ -130,6 +130,61 @@ fn while_argo_cd_controls_the_namespace_nothing_is_written() {
     scene.wait_app("shop", |app| is_synced_to(app, &second));
 }
 
+#[test]
+fn an_app_that_holds_argo_cd_s_controller_never_scales_it_up() {
+    let scene = Scene::new("argo-itself");
+    let repo = scene.repo("argocd");
+    let mut wanted = controller(&scene, 1);
+    wanted["metadata"] = json!({"name": "argocd-application-controller"});
+    repo.write("app/controller.yaml", &wanted.to_string());
+    let first = repo.commit("first");
+    scene.create(&controller(&scene, 0)).unwrap();
+    let app = scene.application("argocd").repo(&repo).path("app").automated();
+    app.set("/spec/destination/namespace", scene.control.as_str()).create();
+    let agent = scene.agent();
+    scene.wait_app("argocd", |app| is_synced_to(app, &first));
+    let replicas = |object: Option<&Value>| object.map(|object| object["spec"]["replicas"].clone());
+    let name = "argocd-application-controller";
+    let now = || replicas(scene.get("apps/v1", "StatefulSet", &scene.control, name).as_ref());
+    assert_eq!(now(), Some(json!(0)));
+
+    // What else Git says of it is put back, and it is made again if it goes.
+    wanted["spec"]["template"]["spec"]["containers"][0]["image"] = "argocd:4".into();
+    repo.write("app/controller.yaml", &wanted.to_string());
+    let second = repo.commit("second");
+    scene.wait_app("argocd", |app| is_synced_to(app, &second));
+    let edited = json!([{"name": "controller", "image": "argocd:5"}]);
+    let edit = json!({"spec": {"template": {"spec": {"containers": edited}}}});
+    scene.patch("apps/v1", "StatefulSet", &scene.control, name, &edit);
+    let image = |object: &Value| object["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let healed = scene.wait_object("apps/v1", "StatefulSet", &scene.control, name, |object| {
+        object.is_some_and(|object| image(object) == "argocd:4")
+    });
+    assert_eq!(replicas(healed.as_ref()), Some(json!(0)));
+    let found = scene.get("apps/v1", "StatefulSet", &scene.control, name).unwrap();
+    let uid = found["metadata"]["uid"].clone();
+    scene.delete("apps/v1", "StatefulSet", &scene.control, name);
+    let again = scene.wait_object("apps/v1", "StatefulSet", &scene.control, name, |object| {
+        object.is_some_and(|object| object["metadata"]["uid"] != uid)
+    });
+    assert_eq!(replicas(again.as_ref()), Some(json!(0)));
+    scene.wait_app("argocd", |app| is_synced_to(app, &second));
+    let told = |text: &str| {
+        let is_it = |line: &&Value| line["message"].as_str().unwrap_or_default().contains(text);
+        agent.log().iter().filter(is_it).count()
+    };
+    assert_eq!(told("is applied with 0 replicas"), 2, "once per content\n{}", agent.log_text());
+
+    // A person scales it up, and we yield.
+    scale(&scene, 1);
+    agent.wait_log(|line| {
+        line["message"].as_str().unwrap_or_default().contains("argocd-application-controller runs")
+    });
+    repo.write("app/more.yaml", &config_map("more", "one")).commit("third");
+    agent.wait_probe("/metrics", |_| agent.metric("tautline_renders_total") == 3);
+    assert_eq!(now(), Some(json!(1)), "{}", agent.log_text());
+}
+
 /// Strangers that look like the app's own in one way or another, by name.
 fn strangers(scene: &Scene) -> Vec<&'static str> {
     let web = scene.config_map("web").expect("it is deployed");

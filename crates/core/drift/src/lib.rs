@@ -15,6 +15,7 @@
 
 pub mod adoption;
 mod compare;
+pub mod controller;
 pub mod fight;
 mod fingerprint;
 #[cfg(test)]

@@ -13,10 +13,10 @@ pub struct Rules {
 /// (Argo CD, `spec.ignoreDifferences`).
 pub fn rules_for(ignore: &[IgnoreRule], key: &ObjectKey) -> Rules {
     let concerns = |rule: &&IgnoreRule| {
-        is_like(&rule.group, &key.group)
-            && is_like(&rule.kind, &key.kind)
+        (rule.name.is_empty() || rule.name == key.name)
             && (rule.namespace.is_empty() || rule.namespace == key.namespace)
-            && (rule.name.is_empty() || rule.name == key.name)
+            && is_like(&rule.group, &key.group)
+            && is_like(&rule.kind, &key.kind)
     };
     Rules { pointers: ignore.iter().filter(concerns).flat_map(|rule| rule.json_pointers.clone()).collect() }
 }

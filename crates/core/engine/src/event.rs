@@ -101,6 +101,8 @@ pub struct Desired {
     pub not_yet: Vec<NotYet>,
     /// Objects that stand twice in the manifests: sentences.
     pub repeated: Vec<String>,
+    /// What the manifests say and is not done, to remain the one writer: sentences.
+    pub overruled: Vec<String>,
 }
 
 /// What a pass of the cascade deletion found.

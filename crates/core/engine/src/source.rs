@@ -77,6 +77,10 @@ pub(crate) fn rendered(
     // Rendered once more, because what rendering looks at beside the files changed, it may be what is being synced.
     let running = state.run().and_then(|run| run.desired.as_ref());
     let is_same = state.desired.as_ref().or(running).is_some_and(|old| old.hash == desired.hash);
+    if !is_same {
+        let told = desired.overruled.iter();
+        out.extend(told.map(|sentence| note(Reason::OneWriter, sentence.clone(), Tone::Warning)));
+    }
     state.desired = Some(desired);
     refreshed(state);
     if !is_same {

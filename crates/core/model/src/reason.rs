@@ -57,6 +57,8 @@ reasons! {
     NotPermitted,
     /// Objects that another tool deployed are taken over.
     TakeOver,
+    /// Git asks for what would let another tool write beside us.
+    OneWriter,
     /// Another app owns the object.
     Shared,
     /// Somebody else keeps changing the object back.

@@ -212,6 +212,7 @@ fn desired(name: &str) -> Arc<Desired> {
         progress_deadline: Seconds::ZERO,
         not_yet: Vec::new(),
         repeated: Vec::new(),
+        overruled: Vec::new(),
     })
 }
 

@@ -68,6 +68,7 @@ fn desired(name: &str, words: &str) -> Arc<Desired> {
             .map_or(Seconds::ZERO, |s| Seconds::new(s.parse().expect("s"))),
         not_yet: all("needs=").into_iter().map(|field| NotYet { field }).collect(),
         repeated: all("repeats="),
+        overruled: all("overrules="),
     })
 }
 
