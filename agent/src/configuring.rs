@@ -11,6 +11,7 @@ impl Agent {
     pub(crate) fn project_event(&mut self, event: WatchEvent) {
         let changed = match event {
             WatchEvent::Object(object, _) => {
+                self.settings.listing_projects.see(object.name());
                 for problem in self.settings.put_project(&object) {
                     tracing::warn!(project = object.name(), %problem, "the AppProject cannot be read");
                 }
@@ -21,10 +22,12 @@ impl Agent {
                 true
             }
             WatchEvent::Listed => {
+                let is_less = self.settings.drop_unlisted_projects();
                 self.settings_listed(|settings| &mut settings.has_projects);
-                false
+                is_less
             }
             WatchEvent::Undecodable { name, sentence, .. } => {
+                self.settings.listing_projects.see(&name);
                 tracing::warn!(
                     project = name,
                     sentence,
@@ -36,7 +39,11 @@ impl Agent {
                 tracing::warn!(error = %why, "AppProjects are not seen");
                 false
             }
-            WatchEvent::Began | WatchEvent::Seeing => false,
+            WatchEvent::Began => {
+                self.settings.listing_projects.begin();
+                false
+            }
+            WatchEvent::Seeing => false,
         };
         if changed {
             self.read_all_apps();
@@ -45,22 +52,25 @@ impl Agent {
 
     pub(crate) fn secret_event(&mut self, event: WatchEvent) {
         let changed = match event {
-            WatchEvent::Object(object, _) => match self.settings.put_secret(&object) {
-                Ok(()) => true,
-                Err(sentence) => {
+            WatchEvent::Object(object, _) => {
+                self.settings.listing_secrets.see(object.name());
+                let read = self.settings.put_secret(&object);
+                if let Err(sentence) = &read {
                     tracing::warn!(sentence, "the repository Secret cannot be read; the previous one stays");
-                    false
                 }
-            },
+                read.is_ok()
+            }
             WatchEvent::Deleted(key, _) => {
                 self.settings.drop_secret(&key);
                 true
             }
             WatchEvent::Listed => {
+                let is_less = self.settings.drop_unlisted_secrets();
                 self.settings_listed(|settings| &mut settings.has_secrets);
-                false
+                is_less
             }
             WatchEvent::Undecodable { name, .. } => {
+                self.settings.listing_secrets.see(&name);
                 tracing::warn!(secret = name, "the repository Secret cannot be read; the previous one stays");
                 false
             }
@@ -68,7 +78,11 @@ impl Agent {
                 tracing::warn!(error = %why, "repository Secrets are not seen");
                 false
             }
-            WatchEvent::Began | WatchEvent::Seeing => false,
+            WatchEvent::Began => {
+                self.settings.listing_secrets.begin();
+                false
+            }
+            WatchEvent::Seeing => false,
         };
         if changed && self.settings.is_ready() {
             self.refollow_all();
@@ -77,15 +91,26 @@ impl Agent {
 
     pub(crate) fn config_event(&mut self, event: WatchEvent) {
         let sentences = match event {
-            WatchEvent::Object(object, _) => self.settings.put_config(Some(&object)),
+            WatchEvent::Object(object, _) => {
+                self.settings.listing_config.see(object.name());
+                self.settings.put_config(Some(&object))
+            }
             WatchEvent::Deleted(..) => self.settings.put_config(None),
             WatchEvent::Listed => {
+                self.settings.drop_unlisted_config();
                 self.settings_listed(|settings| &mut settings.has_config);
                 Vec::new()
             }
-            WatchEvent::Undecodable { sentence, .. } => vec![sentence.to_owned()],
+            WatchEvent::Undecodable { name, sentence, .. } => {
+                self.settings.listing_config.see(&name);
+                vec![sentence.to_owned()]
+            }
             WatchEvent::Blind { why, .. } => vec![format!("ConfigMap argocd-cm is not seen: {why}")],
-            WatchEvent::Began | WatchEvent::Seeing => Vec::new(),
+            WatchEvent::Began => {
+                self.settings.listing_config.begin();
+                Vec::new()
+            }
+            WatchEvent::Seeing => Vec::new(),
         };
         for sentence in sentences {
             tracing::warn!("{sentence}");

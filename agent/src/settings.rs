@@ -4,7 +4,7 @@ use application::Project;
 use model::{Object, ObjectKey, Problem};
 use serde_json::Value;
 use source::{RepositorySecret, SecretKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,36 @@ pub(crate) struct Settings {
     pub has_projects: bool,
     pub has_secrets: bool,
     pub has_config: bool,
+    /// What the lists under way have shown.
+    pub listing_projects: RollCall,
+    pub listing_secrets: RollCall,
+    pub listing_config: RollCall,
+}
+
+/// Who answered since a list began: whoever did not by its end is gone. Nobody tells of what went while nobody watched.
+#[derive(Default)]
+pub(crate) struct RollCall(Option<BTreeSet<String>>);
+
+impl RollCall {
+    /// A list begins.
+    pub(crate) fn begin(&mut self) {
+        self.0 = Some(BTreeSet::new());
+    }
+
+    /// Somebody is there, readable or not; an empty name stands for one that cannot be told.
+    pub(crate) fn see(&mut self, name: &str) {
+        if let Some(seen) = &mut self.0 {
+            seen.insert(name.into());
+        }
+    }
+
+    /// The list is complete; returns which of `known` are gone: none while somebody's name cannot be told.
+    fn end<'a>(&mut self, known: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+        match self.0.take() {
+            Some(seen) if !seen.contains("") => known.filter(|name| !seen.contains(*name)).cloned().collect(),
+            Some(_) | None => BTreeSet::new(),
+        }
+    }
 }
 
 impl Settings {
@@ -64,6 +94,13 @@ impl Settings {
         self.secrets.remove(&key.name);
     }
 
+    /// Forgets every repository Secret that the list just completed did not show; returns whether there was one.
+    pub(crate) fn drop_unlisted_secrets(&mut self) -> bool {
+        let gone = self.listing_secrets.end(self.secrets.keys());
+        self.secrets.retain(|name, _| !gone.contains(name));
+        !gone.is_empty()
+    }
+
     /// Takes a project in; returns its problems if it could not be read.
     pub(crate) fn put_project(&mut self, project: &Object) -> Vec<Problem> {
         let name = project.name().to_owned();
@@ -84,6 +121,23 @@ impl Settings {
     pub(crate) fn drop_project(&mut self, name: &str) {
         self.projects.remove(name);
         self.bad_projects.remove(name);
+    }
+
+    /// Forgets every project that the list just completed did not show; returns whether there was one.
+    pub(crate) fn drop_unlisted_projects(&mut self) -> bool {
+        let gone = self.listing_projects.end(self.projects.keys().chain(self.bad_projects.keys()));
+        for name in &gone {
+            self.drop_project(name);
+        }
+        !gone.is_empty()
+    }
+
+    /// Goes back to no settings if the list just completed did not show `argocd-cm`.
+    pub(crate) fn drop_unlisted_config(&mut self) {
+        let name = "argocd-cm".to_owned();
+        if !self.listing_config.end(std::iter::once(&name)).is_empty() {
+            self.put_config(None);
+        }
     }
 
     /// Returns a project by name. A missing `default` means Argo CD's built-in one.
@@ -125,5 +179,95 @@ impl Settings {
             }
         }
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn project(name: &str) -> Object {
+        Object::from_value(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+            "metadata": {"name": name, "namespace": "argocd"}, "spec": {"sourceRepos": ["*"]}}))
+        .unwrap()
+    }
+
+    fn secret(name: &str) -> Object {
+        Object::from_value(json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": name, "labels": {"argocd.argoproj.io/secret-type": "repository"}},
+            "data": {"url": "aHR0cHM6Ly9leGFtcGxlLmNvbS8=", "username": "YQ==", "password": "Yg=="}}))
+        .unwrap()
+    }
+
+    fn config() -> Object {
+        Object::from_value(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"},
+            "data": {"timeout.reconciliation": "7s"}}))
+        .unwrap()
+    }
+
+    /// Settings of two projects, two Secrets and `argocd-cm`.
+    fn filled() -> Settings {
+        let mut settings = Settings::default();
+        for name in ["a", "b"] {
+            assert!(settings.put_project(&project(name)).is_empty());
+            settings.put_secret(&secret(name)).unwrap();
+        }
+        assert!(settings.put_config(Some(&config())).is_empty());
+        settings
+    }
+
+    #[test]
+    fn what_a_list_does_not_show_is_forgotten() {
+        let mut settings = filled();
+        settings.listing_projects.begin();
+        settings.listing_projects.see("b");
+        assert!(settings.drop_unlisted_projects());
+        assert!(settings.project("a").is_err() && settings.project("b").is_ok());
+        settings.listing_secrets.begin();
+        settings.listing_secrets.see("b");
+        assert!(settings.drop_unlisted_secrets());
+        assert_eq!(settings.secrets().len(), 1);
+        settings.listing_config.begin();
+        settings.drop_unlisted_config();
+        assert_eq!(settings.poll_interval, None);
+    }
+
+    #[test]
+    fn what_a_list_shows_stays_and_so_does_all_without_a_whole_list() {
+        let mut settings = filled();
+        // No list began.
+        assert!(!settings.drop_unlisted_projects() && !settings.drop_unlisted_secrets());
+        // A list began anew: what the first one showed says nothing.
+        for names in [&["a"][..], &["b", "a"]] {
+            settings.listing_projects.begin();
+            settings.listing_secrets.begin();
+            for name in names {
+                settings.listing_projects.see(name);
+                settings.listing_secrets.see(name);
+            }
+        }
+        assert!(!settings.drop_unlisted_projects() && !settings.drop_unlisted_secrets());
+        // Something is there whose name nobody can read: it may be any of them.
+        settings.listing_projects.begin();
+        settings.listing_projects.see("");
+        assert!(!settings.drop_unlisted_projects());
+        settings.listing_config.begin();
+        settings.listing_config.see("argocd-cm");
+        settings.drop_unlisted_config();
+        assert_eq!(settings.poll_interval, Some(Duration::from_secs(7)));
+        assert!(settings.project("a").is_ok() && settings.secrets().len() == 2);
+    }
+
+    #[test]
+    fn a_project_that_was_never_readable_is_forgotten_as_well() {
+        let mut settings = Settings::default();
+        let mut bad = project("default");
+        bad.fields_mut().insert("spec".into(), json!({"sourceRepos": 7}));
+        assert!(!settings.put_project(&bad).is_empty());
+        assert!(settings.project("default").is_err());
+        settings.listing_projects.begin();
+        assert!(settings.drop_unlisted_projects());
+        assert!(settings.project("default").is_ok(), "the built-in one stands in");
     }
 }

@@ -188,15 +188,7 @@ fn etcd_goes_and_comes_back() {
 fn drift_made_while_the_agent_was_cut_off_is_healed() {
     let _alone = alone();
     let line = Line::open();
-    let mut shop = Shop::with("cut-off", |scene| {
-        let mut settings = scene.settings();
-        let lab = &scene.lab;
-        line.leads_to(lab.url());
-        let text = fs::read_to_string(lab.kubeconfig()).unwrap().replace(lab.url(), &line.url());
-        settings.kubeconfig = scene.folder().join("cut.kubeconfig");
-        fs::write(&settings.kubeconfig, text).unwrap();
-        scene.start(settings)
-    });
+    let mut shop = Shop::with("cut-off", |scene| line.agent(scene));
     shop.agent.wait_ready();
     let before = Writes::of(&shop.agent);
 
@@ -223,6 +215,30 @@ fn drift_made_while_the_agent_was_cut_off_is_healed() {
     // A lease that could not be renewed is taken again: writes go on.
     shop.push("two");
     shop.wait_synced();
+}
+
+#[test]
+fn a_project_that_went_while_the_agent_was_cut_off_permits_nothing_any_more() {
+    let _alone = alone();
+    let line = Line::open();
+    let shop = Shop::with("cut-project", |scene| line.agent(scene));
+    let project = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+        "metadata": {"name": "team", "namespace": shop.scene.control},
+        "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]},
+    });
+    shop.scene.create(&project).unwrap();
+    shop.scene.patch_app("shop", &json!({"spec": {"project": "team"}}));
+    shop.edit("web-0");
+    shop.wait_value("web-0", "one");
+
+    line.cut();
+    shop.agent.wait_log(|line| line["message"] == "AppProjects are not seen");
+    shop.scene.delete("argoproj.io/v1alpha1", "AppProject", &shop.scene.control, "team");
+    line.mend();
+    let app = shop.scene.wait_app("shop", |app| !condition(app, "InvalidSpecError").is_empty());
+    let message = condition(&app, "InvalidSpecError");
+    assert!(message.contains("there is no AppProject \"team\""), "{message}");
 }
 
 #[test]
@@ -281,6 +297,17 @@ impl Line {
 
     fn leads_to(&self, url: &str) {
         url.trim_start_matches("https://").clone_into(&mut self.ends.lock().unwrap().to);
+    }
+
+    /// Starts an agent that reaches the API server by this line only.
+    fn agent(&self, scene: &Scene) -> Agent {
+        let mut settings = scene.settings();
+        let lab = &scene.lab;
+        self.leads_to(lab.url());
+        let text = fs::read_to_string(lab.kubeconfig()).unwrap().replace(lab.url(), &self.url());
+        settings.kubeconfig = scene.folder().join("cut.kubeconfig");
+        fs::write(&settings.kubeconfig, text).unwrap();
+        scene.start(settings)
     }
 
     fn cut(&self) {
