@@ -25,8 +25,9 @@ impl Agent {
         if !is_permitted(&entry.state, app) {
             return;
         }
-        let takes_over = entry.is_listed_by_argo_cd || !status::own_state(&entry.raw).is_taken_over;
-        let mut listed = application::status::inventory(&entry.raw);
+        let raw = entry.stored.value();
+        let takes_over = entry.is_listed_by_argo_cd || !status::own_state(&raw).is_taken_over;
+        let mut listed = application::status::inventory(&raw);
         listed.retain(|(object, _)| Self::permits(entry, object));
         let gvks: BTreeSet<GroupVersionKind> =
             listed.iter().filter_map(|(object, version)| self.gvk_of(object, version)).collect();
