@@ -78,7 +78,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         }
         Event::Writes(Writes::Forbidden) => {
             state.may_write = false;
-            state.activity = Activity::Idle;
+            verdict::interrupt(state, now);
         }
     }
 }

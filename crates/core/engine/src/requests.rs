@@ -4,6 +4,7 @@ use crate::effect::Effect;
 use crate::run::Cause;
 use crate::state::{Activity, State};
 use crate::trigger;
+use crate::verdict;
 use crate::verdict::{Verdict, finish, supersede};
 use model::{App, OperationPhase, Reason, Timestamp};
 
@@ -11,8 +12,7 @@ use model::{App, OperationPhase, Reason, Timestamp};
 pub(crate) fn withdraw(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     let Some(run) = state.run() else { return };
     if !state.may_write {
-        // Whoever holds the lease now tells what becomes of it.
-        state.activity = Activity::Idle;
+        verdict::interrupt(state, now);
         return;
     }
     let is_unwanted = matches!(state.activity, Activity::Waiting(..))

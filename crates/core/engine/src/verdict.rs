@@ -78,6 +78,30 @@ pub(crate) fn supersede(state: &mut State, reason: Reason, now: Timestamp, out: 
     state.activity = Activity::Idle;
 }
 
+/// Leaves what is under way to whoever holds the lease now. If that is us again, a sync that had begun is found as an
+/// earlier life of the agent would have left it: running.
+pub(crate) fn interrupt(state: &mut State, now: Timestamp) {
+    let has_begun = match &state.activity {
+        Activity::Applying(run) | Activity::Settling(run) | Activity::Waiting(run, _) => {
+            run.mode() == Mode::Real
+        }
+        Activity::Idle | Activity::Preparing(_) | Activity::Planning(_) | Activity::Deleting(_) => false,
+    };
+    if let Some(run) = state.run().filter(|_| has_begun).cloned() {
+        let hash = run.desired.as_ref().map(|desired| desired.hash);
+        let verdict = Verdict {
+            phase: OperationPhase::Running,
+            reason: Reason::Superseded,
+            message: run.waits_for.clone(),
+            is_condemned: false,
+        };
+        let mut attempt = attempt(run, verdict, hash, now);
+        attempt.is_old = true;
+        remember(state, attempt);
+    }
+    state.activity = Activity::Idle;
+}
+
 /// Says why a sync ended before its time.
 fn why(reason: Reason) -> &'static str {
     match reason {
