@@ -54,6 +54,8 @@ pub(crate) struct Agent {
     pub wakes: BTreeSet<(Timestamp, AppKey)>,
     /// Apps whose comparison may have changed.
     pub dirty: BTreeSet<AppKey>,
+    /// Apps whose comparison waits until their neighbours are rendered.
+    pub held_back: BTreeSet<AppKey>,
     pub may_write: bool,
     /// The same for tasks that are under way.
     pub gate: Arc<AtomicBool>,

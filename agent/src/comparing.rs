@@ -20,6 +20,7 @@ const CHECK_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 impl Agent {
     /// Compares every app whose comparison may have changed, and tells its engine.
     pub(crate) fn compare_dirty(&mut self) {
+        self.release_held_back();
         while let Some(key) = self.dirty.pop_first() {
             self.take_over(&key);
             let Some(entry) = self.apps.get(&key) else { continue };
@@ -35,6 +36,9 @@ impl Agent {
             }
             self.judge_all(&key, &app, &set);
             let comparison = self.compare(&key, &app, &set);
+            if self.holds_back(&key, &comparison) {
+                continue;
+            }
             self.event(&key, Event::Compared(Arc::new(comparison)));
             // What no sync is going to apply.
             self.take_over(&key);

@@ -26,6 +26,7 @@ mod kinds;
 mod live;
 mod look_up;
 mod metrics;
+mod moving;
 mod probes;
 mod run;
 mod settings;

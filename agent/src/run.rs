@@ -233,6 +233,7 @@ fn assemble(
         inputs,
         wakes: BTreeSet::new(),
         dirty: BTreeSet::new(),
+        held_back: BTreeSet::new(),
         may_write: false,
         gate: Arc::default(),
         is_discovering: false,

@@ -208,3 +208,31 @@ fn an_empty_revision_is_refused_unless_it_is_allowed() {
     assert_eq!(condition(&app, "SyncError"), "");
     assert!(scene.config_map("web").is_none());
 }
+
+#[test]
+fn an_object_that_a_commit_moves_to_another_app_is_not_deleted_in_between() {
+    let scene = Scene::new("moves");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    // The app that gets the object has much to read, and is rendered long after the one that loses it.
+    for number in 0..200 {
+        repo.write(&format!("large/c{number}.yaml"), &config_map(&format!("c{number}"), "one"));
+    }
+    repo.write("small/moved.yaml", &config_map("moved", "one"))
+        .write("small/kept.yaml", &config_map("kept", "one"));
+    let first = repo.commit("first");
+    for name in ["large", "small"] {
+        scene.application(name).repo(&repo).path(name).automated().create();
+    }
+    for name in ["large", "small"] {
+        scene.wait_app(name, |app| is_synced_to(app, &first));
+    }
+    let uid = scene.config_map("moved").expect("it was applied")["metadata"]["uid"].clone();
+    let moved =
+        repo.remove("small/moved.yaml").write("large/moved.yaml", &config_map("moved", "two")).commit("move");
+    scene.wait_app("large", |app| is_synced_to(app, &moved));
+    let small = scene.wait_app("small", |app| is_synced_to(app, &moved));
+    let object = scene.config_map("moved").expect("it is still there");
+    assert_eq!((&object["metadata"]["uid"], &object["data"]["key"]), (&uid, &json!("two")));
+    assert_eq!(resource(&small, "ConfigMap", "moved"), &Value::Null);
+}
