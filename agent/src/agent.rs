@@ -234,15 +234,17 @@ impl Agent {
         }
         self.may_write = may_write;
         self.gate.store(may_write, Ordering::Release);
-        if !may_write {
-            // Whoever writes instead may deploy, too.
-            for entry in self.apps.values_mut() {
+        for entry in self.apps.values_mut() {
+            if may_write {
+                entry.take_in_told();
+            } else {
+                // Whoever writes instead may deploy, too.
                 entry.inheritance = None;
             }
-        }
-        // Those that have not been read yet have no engine that an event could step.
-        for entry in self.apps.values_mut().filter(|entry| entry.app.is_none()) {
-            entry.state.may_write = may_write;
+            if entry.app.is_none() {
+                // It has not been read yet, and has no engine that an event could step.
+                entry.state.may_write = may_write;
+            }
         }
         let writes = if may_write { Writes::Allowed } else { Writes::Forbidden };
         self.event_for_all(&Event::Writes(writes));

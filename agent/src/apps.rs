@@ -107,6 +107,17 @@ impl AppEntry {
         self.sets.get(&self.state.desired.as_ref()?.hash)
     }
 
+    /// Takes in what the status tells of a sync that began after the last one we know of: somebody else wrote meanwhile, and
+    /// may have been cut short.
+    pub(crate) fn take_in_told(&mut self) {
+        let second = |attempt: &engine::Attempt| attempt.started_at.as_millis() / 1000;
+        let Some(told) = crate::status::remembered(&self.stored.value()) else { return };
+        if self.state.last.as_ref().is_none_or(|last| second(&told) > second(last)) {
+            self.state.last = Some(told);
+            self.state.before = None;
+        }
+    }
+
     /// Drops rendered sets that nothing refers to any more.
     pub(crate) fn drop_old_sets(&mut self) {
         let current = self.state.desired.as_ref().map(|desired| desired.hash);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use application::State;
-use e2e::{Agent, Scene, config_map, is_synced_to, settled};
+use e2e::{Agent, Scene, config_map, is_synced_to, operation_phase, settled};
 use model::ObjectKey;
 use serde_json::{Value, json};
 
@@ -64,6 +64,32 @@ fn of_two_agents_one_writes_and_the_other_takes_over() {
     scene.wait_app("shop", |app| is_synced_to(app, &fourth));
     assert_eq!(active.metric("tautline_applies_total"), 0, "{}", holder(&scene));
     assert_eq!(active.metric("tautline_status_writes_total"), 0);
+}
+
+#[test]
+fn who_takes_over_finishes_the_sync_that_was_under_way() {
+    let scene = Scene::new("unfinished");
+    let mut active = scene.agent();
+    let repo = scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    wait_holder(&scene, &active);
+    let mut settings = scene.settings();
+    settings.cache = scene.folder().join("cache-of-the-standby");
+    let standby = scene.start(settings);
+    // What it remembers of the app is from before the sync that it has to finish.
+    standby.wait_probe("/metrics", |_| standby.metric("tautline_renders_total") >= 1);
+    repo.write(
+        "app/claim.yaml",
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\n\
+         spec: {accessModes: [ReadWriteOnce], storageClassName: none, resources: {requests: {storage: 1Gi}}}\n",
+    );
+    let second = repo.commit("second");
+    scene.wait_app("shop", |app| operation_phase(app) == "Running");
+    active.kill();
+    let bound = ["patch", "pvc", "data", "--subresource=status", "--type=merge"];
+    scene.kubectl(&[&bound[..], &["-p", r#"{"status": {"phase": "Bound"}}"#]].concat());
+    let app = scene.wait_app("shop", |app| is_synced_to(app, &second));
+    assert_eq!(operation_phase(&app), "Succeeded", "{app}");
+    assert_eq!(app["status"]["history"][1]["revision"], second);
 }
 
 fn controller(scene: &Scene, replicas: u32) -> Value {

@@ -294,6 +294,8 @@ impl World {
             }
             Trouble::Lease => {
                 self.tell(Event::Writes(Writes::Forbidden));
+                self.state.last = self.status.as_ref().map(remembered);
+                self.state.before = None;
                 self.tell(Event::Writes(Writes::Allowed));
             }
             Trouble::Pause => {
