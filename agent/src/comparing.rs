@@ -205,9 +205,9 @@ impl Agent {
                     return;
                 }
                 let judged_by = self.question(key, object);
-                let health = self.assess(&live);
+                let assessment = self.assess(&live);
                 let old = self.live.remove(object);
-                let mut entry = judge::entry(*live, &self.identity.instance_label, health, old);
+                let mut entry = judge::entry(*live, &self.identity.instance_label, assessment, old);
                 entry.unjudged = None;
                 entry.judged_by = judged_by;
                 entry.digest.matching = matching;

@@ -2,6 +2,7 @@
 
 use crate::desired::Wanted;
 use crate::live::{Baseline, LiveEntry, digest_of};
+use crate::workloads::Assessment;
 use drift::{Outcome, Rules};
 use model::{App, Digest, LiveDigest, Match, Object, ObjectKey, names};
 use serde_json::Value;
@@ -138,12 +139,12 @@ fn lost_own_labels(wanted: &Wanted, live: &Object) -> bool {
 pub(crate) fn entry(
     object: Object,
     instance_label: &str,
-    health: Option<model::Health>,
+    assessment: Assessment,
     old: Option<LiveEntry>,
 ) -> LiveEntry {
     let managers = fields::managers(&object);
     let replicas = fields::Path::fields(&["spec", "replicas"]);
-    let mut digest: LiveDigest = digest_of(&object, instance_label, health);
+    let mut digest: LiveDigest = digest_of(&object, instance_label, assessment);
     // Until it is judged it counts as what it was.
     let (matching, baseline, heat, is_checking) = old
         .map_or((model::Match::Undecided, None, drift::Heat::default(), false), |old| {

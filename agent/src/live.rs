@@ -1,10 +1,11 @@
 //! What is in the cluster, as far as it concerns us? Digests of objects, fed by watches.
 
+use crate::workloads::Assessment;
 use cluster::WatchHandle;
 use drift::{Fingerprint, Heat};
 use model::{
-    CallError, Digest, GroupKind, GroupVersionKind, Health, LiveDigest, Match, Object, ObjectKey, Timestamp,
-    digest, names, tracking::TrackingId,
+    CallError, Digest, GroupKind, GroupVersionKind, LiveDigest, Match, Object, ObjectKey, Timestamp, digest,
+    names, tracking::TrackingId,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,7 +154,7 @@ impl LiveView {
 }
 
 /// Makes the digest of a live object; `matching` is decided apart.
-pub(crate) fn digest_of(object: &Object, instance_label: &str, health: Option<Health>) -> LiveDigest {
+pub(crate) fn digest_of(object: &Object, instance_label: &str, assessment: Assessment) -> LiveDigest {
     let option = |option: &str| object.annotation_lists(names::SYNC_OPTIONS, option);
     let keeps = object.annotation(names::HELM_RESOURCE_POLICY) == Some("keep");
     let metadata = object.metadata();
@@ -170,7 +171,8 @@ pub(crate) fn digest_of(object: &Object, instance_label: &str, health: Option<He
         is_deleting: object.is_deleting(),
         finalizers: finalizers(object),
         matching: Match::Undecided,
-        health,
+        health: assessment.health,
+        evidence: assessment.evidence,
         progress: progress(object),
         health_ignored: object.annotation(names::IGNORE_HEALTHCHECK) == Some("true"),
         keep_on_prune: option("Prune=false") || keeps,

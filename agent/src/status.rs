@@ -88,6 +88,7 @@ fn state(own: &State, operation: &OperationReport) -> State {
     }
     state.attempted = operation.hash;
     state.heals = operation.heals;
+    state.reason = operation.reason;
     state.is_condemned = operation.is_condemned;
     if operation.phase == OperationPhase::Succeeded {
         state.desired = operation.hash;
@@ -124,7 +125,7 @@ pub(crate) fn remembered(raw: &Value) -> Option<Attempt> {
         hash,
         revision: last.revision.unwrap_or_else(|| Revision::new("")),
         phase: last.phase,
-        reason: Reason::Synced,
+        reason: own.reason.unwrap_or(Reason::Synced),
         message: last.message,
         started_at: last.started_at,
         finished_at: last.finished_at.unwrap_or(last.started_at),

@@ -161,9 +161,9 @@ impl Agent {
             }
             return;
         }
-        let health = self.assess(&seen.object);
+        let assessment = self.assess(&seen.object);
         let old = self.live.remove(&key);
-        let mut entry = judge::entry(seen.object, &self.identity.instance_label, health, old);
+        let mut entry = judge::entry(seen.object, &self.identity.instance_label, assessment, old);
         entry.unjudged = None;
         // What was applied may be older than what Git wants by now; then it is judged again.
         entry.judged_by =

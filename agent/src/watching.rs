@@ -245,13 +245,13 @@ impl Agent {
         if is_old {
             return;
         }
-        let health = self.assess(&object);
+        let assessment = self.assess(&object);
         let old = self.live.remove(&key);
         if let Some(old) = &old {
             // Whoever lost the object has to hear of it.
             self.dirty.extend(self.by_part_of.get(&old.digest.part_of).cloned());
         }
-        self.live.insert(judge::entry(object, &self.identity.instance_label, health, old));
+        self.live.insert(judge::entry(object, &self.identity.instance_label, assessment, old));
         self.touch(&key);
     }
 

@@ -3,7 +3,7 @@
 use crate::agent::{Agent, Watched};
 use crate::watching::spec;
 use cluster::{Endpoint, WatchEvent, WatchHandle, WatchSpec};
-use model::{Health, HealthStatus, Object, ObjectKey};
+use model::{Evidence, Health, HealthStatus, Object, ObjectKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many namespaces are watched one by one; beyond that one watch of the whole cluster is cheaper.
@@ -24,17 +24,28 @@ impl Workloads {
         self.unhealthy.keys().map(|key| key.namespace.clone()).collect()
     }
 
-    /// Returns the health of a workload with the cause that its pods show.
-    fn explained(&self, key: &ObjectKey, health: &Health) -> Health {
-        let Some(workload) = self.unhealthy.get(key) else { return health.clone() };
+    /// Returns the health of a workload with the cause that its pods show, and what that is evidence of.
+    fn explained(&self, workload: &Object, health: Health) -> Assessment {
+        let namespace = workload.namespace();
         let of = |map: &BTreeMap<String, BTreeMap<String, Object>>| -> Vec<Object> {
-            map.get(&key.namespace).into_iter().flat_map(BTreeMap::values).cloned().collect()
+            map.get(namespace).into_iter().flat_map(BTreeMap::values).cloned().collect()
         };
-        match health::cause(workload, &of(&self.replica_sets), &of(&self.pods)) {
-            Some(cause) => health::explain(health, &cause),
-            None => health.clone(),
-        }
+        let cause = health::cause(workload, &of(&self.replica_sets), &of(&self.pods));
+        let evidence = health::evidence(workload, &health, cause.as_ref());
+        let health = match &cause {
+            Some(cause) => health::explain(&health, cause),
+            None => health,
+        };
+        Assessment { health: Some(health), evidence }
     }
+}
+
+/// What a live object says of itself, and its pods of it.
+pub(crate) struct Assessment {
+    /// How well it is; `None` for kinds without an opinion.
+    pub health: Option<Health>,
+    /// What that says about the commit.
+    pub evidence: Evidence,
 }
 
 fn has_pods(key: &ObjectKey) -> bool {
@@ -47,22 +58,22 @@ fn has_pods(key: &ObjectKey) -> bool {
 
 impl Agent {
     /// Assesses a live object; a workload that is not healthy has its pods looked at.
-    pub(crate) fn assess(&mut self, object: &Object) -> Option<Health> {
-        let health = health::assess(object)?;
+    pub(crate) fn assess(&mut self, object: &Object) -> Assessment {
+        let Some(health) = health::assess(object) else {
+            return Assessment { health: None, evidence: Evidence::None };
+        };
         let key = object.key();
-        if !has_pods(&key) {
-            return Some(health);
-        }
-        let needs_cause = matches!(health.status, HealthStatus::Progressing | HealthStatus::Degraded)
+        let needs_cause = has_pods(&key)
+            && matches!(health.status, HealthStatus::Progressing | HealthStatus::Degraded)
             && !object.is_deleting();
         if needs_cause {
-            self.workloads.unhealthy.insert(key.clone(), Box::new(object.clone()));
+            self.workloads.unhealthy.insert(key, Box::new(object.clone()));
             self.watch_pods();
-            Some(self.workloads.explained(&key, &health))
-        } else {
-            self.forget_workload(&key);
-            Some(health)
+            return self.workloads.explained(object, health);
         }
+        self.forget_workload(&key);
+        let evidence = health::evidence(object, &health, None);
+        Assessment { health: Some(health), evidence }
     }
 
     /// Stops looking at the pods of a workload that is healthy or gone.
@@ -168,15 +179,14 @@ impl Agent {
         let keys: Vec<ObjectKey> =
             self.workloads.unhealthy.keys().filter(|key| key.namespace == namespace).cloned().collect();
         for key in keys {
-            let Some(base) = self.workloads.unhealthy.get(&key).and_then(|object| health::assess(object))
-            else {
-                continue;
-            };
-            let explained = self.workloads.explained(&key, &base);
+            let Some(workload) = self.workloads.unhealthy.get(&key) else { continue };
+            let Some(base) = health::assess(workload) else { continue };
+            let Assessment { health, evidence } = self.workloads.explained(workload, base);
             if let Some(entry) = self.live.get_mut(&key)
-                && entry.digest.health.as_ref() != Some(&explained)
+                && (&entry.digest.health, entry.digest.evidence) != (&health, evidence)
             {
-                entry.digest.health = Some(explained);
+                entry.digest.health = health;
+                entry.digest.evidence = evidence;
                 self.touch(&key);
             }
         }

@@ -4,7 +4,7 @@
 //! makes everything count as adopted, which is the careful side.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use model::{DesiredHash, ObjectKey, Revision, digest};
+use model::{DesiredHash, ObjectKey, Reason, Revision, digest};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -22,6 +22,8 @@ pub struct State {
     pub revision: Option<Revision>,
     /// What the last sync of all tried to deploy.
     pub attempted: Option<DesiredHash>,
+    /// Why that failed; `None` where it did not.
+    pub reason: Option<Reason>,
     /// Whether its content was at fault, so that it is not tried again.
     pub is_condemned: bool,
     /// Self-heals in a row.
@@ -52,6 +54,7 @@ impl State {
             desired: text("desired").and_then(DesiredHash::parse),
             revision: text("revision").map(Revision::new),
             attempted: text("attempted").and_then(DesiredHash::parse),
+            reason: text("reason").and_then(Reason::parse),
             is_condemned: value["condemned"] == true,
             heals: value["heals"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
             is_taken_over: value["takenOver"] == true,
@@ -77,6 +80,7 @@ impl State {
         add("desired", self.desired.map(|hash| hash.to_string().into()));
         add("revision", self.revision.as_ref().map(|revision| revision.as_str().into()));
         add("attempted", self.attempted.map(|hash| hash.to_string().into()));
+        add("reason", self.reason.map(|reason| reason.as_str().into()));
         add("condemned", self.is_condemned.then(|| true.into()));
         add("heals", (self.heals > 0).then(|| self.heals.into()));
         add("takenOver", self.is_taken_over.then(|| true.into()));
@@ -140,6 +144,7 @@ mod tests {
             desired: Some(DesiredHash(digest(b"a"))),
             revision: Some(Revision::new("0123456789abcdef0123456789abcdef01234567")),
             attempted: Some(DesiredHash(digest(b"b"))),
+            reason: Some(Reason::HealthTimeout),
             is_condemned: true,
             heals: 3,
             is_taken_over: true,

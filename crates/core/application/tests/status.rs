@@ -8,8 +8,8 @@ use application::status::{
     too_large,
 };
 use model::{
-    ErrorClass, Health, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase,
-    ResourceSelector, Revision, SyncStatus, Timestamp,
+    ErrorClass, Evidence, Health, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus,
+    OperationPhase, ResourceSelector, Revision, SyncStatus, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -41,6 +41,7 @@ fn object(key: ObjectKey) -> ObjectStatus {
         version: "v1".into(),
         sync: Some(SyncStatus::Synced),
         health: Some(Health::healthy()),
+        evidence: Evidence::None,
         is_live: true,
         requires_pruning: false,
         requires_confirmation: false,

@@ -23,6 +23,7 @@ mod report;
 mod requests;
 mod retry;
 mod run;
+mod settle;
 mod source;
 mod state;
 mod sync;

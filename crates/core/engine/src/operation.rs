@@ -11,7 +11,7 @@ pub(crate) fn of(state: &State) -> Option<OperationReport> {
         let (finished_at, message) = match &state.activity {
             Activity::Waiting(run, at) => (
                 Some(run.progress_at),
-                format!("{}. Retrying attempt #{} at {at}.", failure_sentence(run), run.retries),
+                format!("{}. Retrying attempt #{} at {at}.", run.waits_for, run.retries),
             ),
             Activity::Settling(run) => (None, run.waits_for.clone()),
             Activity::Idle
@@ -38,6 +38,7 @@ fn running(run: &Run, finished_at: Option<Timestamp>, message: String) -> Operat
         operation: run.operation().cloned(),
         selective: selective(&run.cause),
         heals: heals(&run.cause),
+        reason: None,
         is_condemned: false,
         is_release: false,
     }
@@ -57,6 +58,7 @@ fn ended(last: &Attempt) -> OperationReport {
         operation: last.operation.clone(),
         selective: last.selective.clone(),
         heals: last.heals,
+        reason: (last.phase != OperationPhase::Succeeded).then_some(last.reason),
         is_condemned: last.is_condemned,
         is_release: last.phase == OperationPhase::Succeeded
             && last.selective.is_empty()

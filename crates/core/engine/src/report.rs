@@ -4,7 +4,7 @@ use crate::state::{Activity, RefreshView, SourceView, State};
 use crate::{conditions, operation};
 use model::{
     App, Comparison, DesiredHash, Health, HealthStatus, ObjectKey, ObjectResult, Operation, OperationPhase,
-    ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
+    Reason, ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
 };
 use std::sync::Arc;
 
@@ -89,6 +89,8 @@ pub struct OperationReport {
     pub selective: Vec<ResourceSelector>,
     /// Self-heals in a row.
     pub heals: u32,
+    /// Why it failed; `None` while it runs, and where it did not.
+    pub reason: Option<Reason>,
     /// Whether the content was at fault: no repeat before there is other content. Never while it runs.
     pub is_condemned: bool,
     /// Whether it becomes an entry of history once it succeeded.
@@ -191,6 +193,7 @@ fn same_operation(old: Option<&OperationReport>, new: Option<&OperationReport>) 
         && old.operation == new.operation
         && old.selective == new.selective
         && old.heals == new.heals
+        && old.reason == new.reason
         && old.is_condemned == new.is_condemned
         && old.is_release == new.is_release
 }

@@ -3,19 +3,12 @@
 use crate::effect::{Effect, Mode};
 use crate::event::Desired;
 use model::{
-    App, Comparison, Digest, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, Reason,
-    Seconds, SyncId, Timestamp,
+    App, Comparison, Digest, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, SyncId,
+    Timestamp,
 };
 use plan::{Plan, Selection, prune::Prune};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-
-/// Longest time without progress (README, "How long a sync may take").
-const DEADLINE: Seconds = Seconds::new(300);
-/// Longest time of a sync in all.
-const DEADLINE_IN_ALL: Seconds = Seconds::new(3600);
-/// How long an object may be Degraded before it counts: a pod may restart once while its database comes up.
-const GRACE: Seconds = Seconds::new(15);
 
 /// Why a sync is wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +32,8 @@ pub struct Run {
     pub desired: Option<Arc<Desired>>,
     /// When it began.
     pub started_at: Timestamp,
+    /// When this try of it began.
+    pub tried_at: Timestamp,
     /// Repeats so far.
     pub retries: u32,
     /// What is still to do, in order.
@@ -57,9 +52,9 @@ pub struct Run {
     pub progress: Option<Digest>,
     /// When something last got on.
     pub progress_at: Timestamp,
-    /// Since when some watched object is Degraded.
-    pub degraded_since: Option<Timestamp>,
-    /// What the sync waits for, as the operation's message says it.
+    /// Since when some watched object is Degraded by the content's own fault.
+    pub broken_since: Option<Timestamp>,
+    /// What the sync waits for, or what its last try failed of, as the operation's message says it.
     pub waits_for: String,
 }
 
@@ -72,17 +67,6 @@ pub enum Step {
     Prune(Vec<ObjectKey>),
 }
 
-/// Where a sync stands once everything is applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Everything that it changed is healthy.
-    Settled,
-    /// Not yet; the text says what it waits for.
-    Waits(String),
-    /// It will not; why.
-    Failed(Reason, String),
-}
-
 impl Run {
     /// Starts a sync.
     pub fn new(id: SyncId, cause: Cause, now: Timestamp) -> Self {
@@ -91,6 +75,7 @@ impl Run {
             cause,
             desired: None,
             started_at: now,
+            tried_at: now,
             retries: 0,
             steps: VecDeque::new(),
             results: Vec::new(),
@@ -100,7 +85,7 @@ impl Run {
             was_blind: false,
             progress: None,
             progress_at: now,
-            degraded_since: None,
+            broken_since: None,
             waits_for: String::new(),
         }
     }
@@ -263,99 +248,5 @@ impl Run {
     /// Returns the objects that could not be brought to what Git wants.
     pub fn failures(&self) -> impl Iterator<Item = &ObjectResult> {
         self.results.iter().filter(|result| result.outcome.is_failure())
-    }
-
-    /// Judges where the sync stands, given how the app compares now.
-    pub fn standing(&mut self, comparison: &Comparison, app: &App, now: Timestamp) -> Standing {
-        if self.progress != Some(comparison.progress) {
-            self.progress = Some(comparison.progress);
-            self.progress_at = now;
-        }
-        let Some(obstacle) = self.obstacle(comparison, now) else { return Standing::Settled };
-        if let Obstacle::Degraded(text) = &obstacle
-            && self.degraded_since.is_some_and(|since| now >= since + GRACE)
-        {
-            return Standing::Failed(Reason::Degraded, text.clone());
-        }
-        let waits_for_person = matches!(obstacle, Obstacle::Unconfirmed(_));
-        let text = obstacle.into_text();
-        if !waits_for_person && now >= self.deadline(app) {
-            return Standing::Failed(
-                Reason::HealthTimeout,
-                format!("{text}, with no progress before the deadline"),
-            );
-        }
-        Standing::Waits(text)
-    }
-
-    /// Returns when the sync fails unless something gets on.
-    pub fn deadline(&self, app: &App) -> Timestamp {
-        let rollout = self.desired.as_ref().map_or(Seconds::ZERO, |desired| desired.progress_deadline);
-        let quiet = app.sync_deadline.unwrap_or(DEADLINE).max(rollout);
-        (self.progress_at + quiet).min(self.started_at + DEADLINE_IN_ALL.max(quiet))
-    }
-
-    /// Returns when the standing has to be judged again although nothing happens.
-    pub fn next_judgement(&self, app: &App) -> Timestamp {
-        self.degraded_since
-            .map_or_else(|| self.deadline(app), |since| (since + GRACE).min(self.deadline(app)))
-    }
-
-    fn obstacle(&mut self, comparison: &Comparison, now: Timestamp) -> Option<Obstacle> {
-        let mut degraded = None;
-        let mut waiting = None;
-        for object in &comparison.objects {
-            if object.requires_pruning && self.leaving.contains(&object.key) {
-                waiting.get_or_insert_with(|| format!("waiting for deletion of {}", object.key));
-                continue;
-            }
-            if !self.watched.contains(&object.key) {
-                continue;
-            }
-            let Some(health) = &object.health else { continue };
-            let text = || match health.message.as_str() {
-                "" => format!("{} is {}", object.key, health.status),
-                message => format!("{} is {}: {message}", object.key, health.status),
-            };
-            match health.status {
-                HealthStatus::Healthy | HealthStatus::Suspended => {}
-                HealthStatus::Degraded => {
-                    degraded.get_or_insert_with(text);
-                }
-                HealthStatus::Progressing | HealthStatus::Missing | HealthStatus::Unknown => {
-                    waiting.get_or_insert_with(|| format!("waiting for healthy state of {}", text()));
-                }
-            }
-        }
-        if !comparison.is_settled {
-            waiting.get_or_insert_with(|| "waiting for the comparison with the cluster".into());
-        }
-        if degraded.is_some() {
-            self.degraded_since.get_or_insert(now);
-        } else {
-            self.degraded_since = None;
-        }
-        let unconfirmed = self.unconfirmed.first().map(|key| {
-            format!("waiting for pruning confirmation of {key}: annotate the Application with argocd.argoproj.io/deletion-approved")
-        });
-        degraded
-            .map(Obstacle::Degraded)
-            .or(waiting.map(Obstacle::Waiting))
-            .or(unconfirmed.map(Obstacle::Unconfirmed))
-    }
-}
-
-/// What keeps a sync from being settled.
-enum Obstacle {
-    Degraded(String),
-    Waiting(String),
-    Unconfirmed(String),
-}
-
-impl Obstacle {
-    fn into_text(self) -> String {
-        match self {
-            Self::Degraded(text) | Self::Waiting(text) | Self::Unconfirmed(text) => text,
-        }
     }
 }

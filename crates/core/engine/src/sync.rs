@@ -4,10 +4,11 @@ use crate::conditions::read_only_sentence;
 use crate::effect::{Effect, Mode, Tone};
 use crate::event::Desired;
 use crate::operation::failure_sentence;
-use crate::run::{Cause, Run, Standing, Step};
+use crate::run::{Cause, Run, Step};
+use crate::settle::Standing;
 use crate::state::{Activity, SourceView, State};
 use crate::trigger::{self, Wish};
-use crate::verdict::{Verdict, finish, supersede};
+use crate::verdict::{Verdict, finish, supersede, take_back};
 use crate::{note, retry};
 use model::{
     App, ErrorClass, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, OperationPhase,
@@ -22,10 +23,14 @@ const ALL_RUN: &str = "successfully synced (all tasks run)";
 
 /// Starts what is wanted if nothing is under way, repeats what is due, and judges what is settling.
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
-    if let Some(run) = due(state, app, now) {
+    if let Some(mut run) = due(state, app, now) {
+        if matches!(state.activity, Activity::Waiting(..)) {
+            run.tried_at = now;
+        }
         make_plan(state, run, app, out);
     }
     judge(state, app, now, out);
+    take_back(state, app, now, out);
     if state.activity == Activity::Idle
         && let Wish::Sync(cause) = trigger::wish(state, app, now)
     {
@@ -36,7 +41,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
 /// Returns the sync whose plan is to be made now.
 fn due(state: &State, app: &App, now: Timestamp) -> Option<Run> {
     let run = match &state.activity {
-        Activity::Waiting(run, at) => (*at <= now).then_some(run),
+        Activity::Waiting(run, at) => (*at <= now || is_well(state, run)).then_some(run),
         // What an operation deploys is planned once it was compared: else nothing would be known of what to prune.
         Activity::Preparing(run) => {
             let hash = run.desired.as_ref().map(|desired| desired.hash);
@@ -52,6 +57,12 @@ fn due(state: &State, app: &App, now: Timestamp) -> Option<Run> {
         Activity::Idle | Activity::Planning(_) | Activity::Applying(_) | Activity::Deleting(_) => None,
     };
     run.cloned()
+}
+
+/// Returns whether a sync that waits for its next try waited for nothing but health, and everything is healthy by now.
+fn is_well(state: &State, run: &Run) -> bool {
+    run.failures().next().is_none()
+        && state.comparison.as_deref().is_some_and(|comparison| run.is_settled(comparison))
 }
 
 /// Returns when something is due although nothing happens.
@@ -92,10 +103,12 @@ fn resume(state: &State, run: &mut Run) {
     let (Some(last), Some((desired, comparison))) = (state.tried(), state.current()) else { return };
     match last.phase {
         OperationPhase::Running | OperationPhase::Terminating => {
-            let is_moving = |o: &&model::ObjectStatus| {
-                o.health.as_ref().is_some_and(|health| health.status == HealthStatus::Progressing)
+            // Which of them it touched is not known; claiming a success that is none would be worse.
+            let is_open = |o: &&model::ObjectStatus| {
+                let status = o.health.as_ref().map(|health| health.status);
+                matches!(status, Some(HealthStatus::Progressing | HealthStatus::Degraded))
             };
-            run.watched.extend(comparison.objects.iter().filter(is_moving).map(|o| o.key.clone()));
+            run.watched.extend(comparison.objects.iter().filter(is_open).map(|o| o.key.clone()));
         }
         OperationPhase::Failed | OperationPhase::Error if last.was_about(desired) && !last.may_repeat => {
             run.retries = last.retries.saturating_add(1);
@@ -269,7 +282,7 @@ fn prunable(state: &State, run: &Run) -> BTreeSet<ObjectKey> {
     comparison.into_iter().flat_map(model::Comparison::to_prune).cloned().collect()
 }
 
-fn failed_to_apply(state: &mut State, mut run: Run, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
+fn failed_to_apply(state: &mut State, run: Run, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
     let classes: Vec<ErrorClass> = run
         .failures()
         .filter_map(|result| match &result.outcome {
@@ -282,20 +295,36 @@ fn failed_to_apply(state: &mut State, mut run: Run, now: Timestamp, app: &App, o
         })
         .collect();
     let is_condemned = classes.iter().all(|class| class.condemns());
-    let message = failure_sentence(&run);
-    let next = if is_condemned { None } else { retry::next_attempt(app, run.operation(), run.retries, now) };
+    let reason = if is_condemned { Reason::Refused } else { Reason::ApplyHeld };
+    let verdict = Verdict::failed(reason, failure_sentence(&run), is_condemned);
+    fail(state, run, verdict, app, now, out);
+    out.push(Effect::Compare);
+}
+
+/// Ends a try that failed: what holds is repeated as often as it may be, what condemns waits for other content.
+fn fail(
+    state: &mut State,
+    mut run: Run,
+    mut verdict: Verdict,
+    app: &App,
+    now: Timestamp,
+    out: &mut Vec<Effect>,
+) {
+    let next =
+        if verdict.is_condemned { None } else { retry::next_attempt(app, run.operation(), run.retries, now) };
     if let Some(at) = next {
-        out.push(note(Reason::ApplyHeld, format!("{message}; trying again at {at}"), Tone::Warning));
+        out.push(note(verdict.reason, format!("{}; trying again at {at}", verdict.message), Tone::Warning));
         run.retries += 1;
+        run.progress_at = now;
+        run.broken_since = None;
+        run.waits_for = verdict.message;
         state.activity = Activity::Waiting(run, at);
-        out.push(Effect::Compare);
-    } else {
-        let reason = if is_condemned { Reason::Refused } else { Reason::ApplyHeld };
-        let retried =
-            if run.retries > 0 { format!(" (retried {} times).", run.retries) } else { String::new() };
-        finish(state, run, Verdict::failed(reason, message + &retried, is_condemned), app, now, out);
-        out.push(Effect::Compare);
+        return;
     }
+    if run.retries > 0 {
+        verdict.message = format!("{} (retried {} times).", verdict.message, run.retries);
+    }
+    finish(state, run, verdict, app, now, out);
 }
 
 /// Judges a settling sync by how the app compares now.
@@ -313,7 +342,7 @@ fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
         } else if now >= run.deadline(app) {
             let run = run.clone();
             let message = "the cluster could not be compared before the deadline";
-            finish(state, run, Verdict::failed(Reason::HealthTimeout, message, false), app, now, out);
+            fail(state, run, Verdict::failed(Reason::HealthTimeout, message, false), app, now, out);
         }
         return;
     };
@@ -323,10 +352,13 @@ fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
             let run = run.clone();
             finish(state, run, Verdict::succeeded(ALL_RUN), app, now, out);
         }
-        Standing::Failed(reason, message) => {
+        Standing::Condemned(reason, message) => {
             let run = run.clone();
-            let is_condemned = reason == Reason::Degraded;
-            finish(state, run, Verdict::failed(reason, message, is_condemned), app, now, out);
+            fail(state, run, Verdict::failed(reason, message, true), app, now, out);
+        }
+        Standing::Held(message) => {
+            let run = run.clone();
+            fail(state, run, Verdict::failed(Reason::HealthTimeout, message, false), app, now, out);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! How does a sync end, and what is remembered of it?
 
 use crate::effect::{Effect, Mode, Tone};
-use crate::note;
 use crate::operation::{heals, selective};
 use crate::run::Run;
 use crate::state::{Activity, Attempt, State};
-use model::{App, OperationPhase, Reason, Revision, Timestamp};
+use crate::{note, trigger};
+use model::{App, HealthStatus, OperationPhase, Reason, Revision, SyncStatus, Timestamp};
 
 /// How a sync ended.
 pub(crate) struct Verdict {
@@ -100,6 +100,35 @@ pub(crate) fn interrupt(state: &mut State, now: Timestamp) {
         remember(state, attempt);
     }
     state.activity = Activity::Idle;
+}
+
+/// Takes a verdict about health back once everything is in sync and healthy: it was only late.
+pub(crate) fn take_back(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    if state.activity != Activity::Idle || !state.may_write || trigger::ban(state, app).is_some() {
+        return;
+    }
+    let Some((desired, comparison)) = state.current() else { return };
+    let is_healthy = matches!(comparison.health.status, HealthStatus::Healthy | HealthStatus::Suspended);
+    if comparison.sync != SyncStatus::Synced || !is_healthy {
+        return;
+    }
+    let hash = desired.hash;
+    for attempt in state.last.iter_mut().chain(state.before.as_deref_mut()) {
+        let is_about_health = matches!(attempt.reason, Reason::HealthTimeout | Reason::Degraded);
+        if attempt.phase != OperationPhase::Failed || !is_about_health || attempt.hash != Some(hash) {
+            continue;
+        }
+        let verdict =
+            Verdict::succeeded("successfully synced (all tasks run), but healthy only after it had failed");
+        let story = format!("sync to {} succeeded after all", attempt.revision.short());
+        out.push(note(verdict.reason, story, Tone::Plain));
+        attempt.phase = verdict.phase;
+        attempt.reason = verdict.reason;
+        attempt.message = verdict.message;
+        attempt.is_condemned = false;
+        attempt.finished_at = now;
+        attempt.is_old = false;
+    }
 }
 
 /// Says why a sync ended before its time.

@@ -52,6 +52,7 @@ fn name(key: &ObjectKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::Evidence;
 
     /// One object per word: `Deployment:Degraded`; `-` for no opinion, `!` before the status for "not in the cluster".
     fn rolled_up(objects: &str) -> String {
@@ -70,6 +71,7 @@ mod tests {
                     version: "v1".into(),
                     sync: None,
                     health: HealthStatus::parse(status.trim_start_matches('!')).map(|s| Health::new(s, "m")),
+                    evidence: Evidence::None,
                     is_live: !status.starts_with('!'),
                     requires_pruning: false,
                     requires_confirmation: false,

@@ -1,8 +1,8 @@
 //! What does a person need to know about an unhealthy workload?
 
 use crate::read::{Condition, condition, whole};
-use crate::{Evidence, newest, pod_trouble, text};
-use model::{Health, Object};
+use crate::{newest, pod_trouble, text};
+use model::{Evidence, Health, Object};
 use std::cmp::Reverse;
 
 /// The one thing that best explains why a workload is not healthy.

@@ -2,8 +2,8 @@
 
 use crate::pod_trouble::spec_of;
 use crate::read::{text, text_in, whole, within};
-use crate::{Cause, Evidence, image, text as plain};
-use model::Object;
+use crate::{Cause, image, text as plain};
+use model::{Evidence, Object};
 use serde_json::Value;
 
 /// Which list a container is in.

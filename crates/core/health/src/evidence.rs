@@ -1,4 +1,4 @@
-//! Does a failure speak against the commit, or only hold it up?
+//! What is an object's state evidence of?
 //!
 //! What condemns is the content's own fault and comes back with it; what holds may pass, and whatever is in neither
 //! column of the table holds.
@@ -11,44 +11,14 @@
 //! | a pod template that the API server finds invalid or a webhook denies | quota, rights, anything else |
 
 use crate::read::condition;
-use crate::{Cause, assess, cause};
-use model::{HealthStatus, Object};
-use std::fmt;
-
-/// What a failure says about the commit that brought it; ordered by weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Evidence {
-    /// Nothing: the object is well, or has no opinion.
-    None,
-    /// It may pass: retried with back-off, never held against the commit.
-    Holds,
-    /// It will not pass: the content is wrong.
-    Condemns,
-}
-
-impl Evidence {
-    /// Returns the word that logs and fixtures use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "None",
-            Self::Holds => "Holds",
-            Self::Condemns => "Condemns",
-        }
-    }
-}
-
-impl fmt::Display for Evidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::{Cause, cause};
+use model::{Evidence, Health, HealthStatus, Object};
 
 /// Weighs the state of an object at the end of its time: a pod that runs and is not ready yet is proof only once the
 /// deadline has passed, so ask no earlier (or only for what is `Degraded`).
 ///
-/// `cause` is what [`crate::cause`] found for the object; a Pod needs none.
-pub fn evidence(object: &Object, cause: Option<&Cause>) -> Evidence {
-    let Some(health) = assess(object) else { return Evidence::None };
+/// `health` is what [`crate::assess`] says of the object, and `cause` what [`crate::cause`] found; a Pod needs none.
+pub fn evidence(object: &Object, health: &Health, cause: Option<&Cause>) -> Evidence {
     match health.status {
         HealthStatus::Healthy | HealthStatus::Suspended | HealthStatus::Missing => return Evidence::None,
         HealthStatus::Unknown => return Evidence::Holds,

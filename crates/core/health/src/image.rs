@@ -3,7 +3,7 @@
 //! The kubelet has few reasons and many messages; the registry's answer is in the message only. Names of images and
 //! URLs are removed before words are looked for, since `registry/not-found-page:1` says nothing.
 
-use crate::Evidence;
+use model::Evidence;
 
 /// Words of registries, container runtimes and networks, the first line that holds decides. "Pull access denied,
 /// repository does not exist or may require authorization" is Docker Hub's answer to both, so what may be a matter of

@@ -46,5 +46,5 @@ mod workflow;
 
 pub use aggregate::aggregate;
 pub use cause::{Cause, cause, explain};
-pub use evidence::{Evidence, evidence};
+pub use evidence::evidence;
 pub use table::assess;

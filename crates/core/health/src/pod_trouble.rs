@@ -1,8 +1,8 @@
 //! What keeps one pod from running well?
 
 use crate::read::{Condition, condition, conditions, items, text, text_in};
-use crate::{Cause, Evidence, container, text as plain};
-use model::Object;
+use crate::{Cause, container, text as plain};
+use model::{Evidence, Object};
 use serde_json::Value;
 use std::cmp::Reverse;
 

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot be built fails the test")]
 
-use health::{Evidence, cause, evidence, explain};
-use model::{Health, HealthStatus, Object};
+use health::{assess, cause, evidence, explain};
+use model::{Evidence, Health, HealthStatus, Object};
 use serde_json::{Value, json};
 
 fn object(value: Value) -> Object {
@@ -120,7 +120,7 @@ fn tasks_running_again_after_a_failure_tell_of_it() {
          restarted 2 times, exit code 4"
     );
     assert_eq!((found.restart_count, found.exit_code), (2, Some(4)));
-    assert_eq!(evidence(&job, Some(&found)), Evidence::Condemns);
+    assert_eq!(evidence(&job, &assess(&job).unwrap(), Some(&found)), Evidence::Condemns);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_healthy_workload_is_no_evidence_whatever_its_pods_did() {
         json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
     let well = object(well);
     let cause = cause(&well, &[replica_set("new", "2")], &pods("b@new=CrashLoopBackOff"));
-    assert_eq!(evidence(&well, cause.as_ref()), Evidence::None);
+    assert_eq!(evidence(&well, &assess(&well).unwrap(), cause.as_ref()), Evidence::None);
 }
 
 /// Environment variables are in the spec, which no sentence is made of; what containers leave behind is cut.

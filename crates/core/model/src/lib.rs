@@ -10,6 +10,7 @@
 mod app;
 mod bytes;
 mod comparison;
+mod evidence;
 mod failure;
 pub mod glob;
 mod hash;
@@ -31,6 +32,7 @@ pub use app::{
 };
 pub use bytes::{base64_decode, base64_encode};
 pub use comparison::{Comparison, ObjectStatus, SyncStatus};
+pub use evidence::Evidence;
 pub use failure::{CallError, ErrorClass};
 pub use hash::{Digest, digest};
 pub use health::{Health, HealthStatus};

@@ -1,6 +1,6 @@
 //! What do we remember of a live object? A digest, never the object.
 
-use crate::{Digest, GroupVersionKind, Health, ObjectKey, tracking::TrackingId};
+use crate::{Digest, Evidence, GroupVersionKind, Health, ObjectKey, tracking::TrackingId};
 
 /// How a live object relates to what Git wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,8 @@ pub struct LiveDigest {
     pub matching: Match,
     /// Its health; `None` for kinds without an opinion.
     pub health: Option<Health>,
+    /// What its state says about the commit, once its time is over.
+    pub evidence: Evidence,
     /// Changes whenever the object gets on: counts of replicas and pods, conditions; not messages or restarts.
     pub progress: Digest,
     /// Whether its health does not count (`argocd.argoproj.io/ignore-healthcheck`).

@@ -1,7 +1,8 @@
 //! How does an app compare with its cluster? The roll-up is Argo CD's (its sync status documentation).
 
 use model::{
-    Comparison, DesiredHash, Digest, Health, LiveDigest, Match, ObjectKey, ObjectStatus, SyncStatus, digest,
+    Comparison, DesiredHash, Digest, Evidence, Health, LiveDigest, Match, ObjectKey, ObjectStatus,
+    SyncStatus, digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,18 +97,23 @@ fn desired_status(side: &Side<'_>, desired: &DesiredObject) -> ObjectStatus {
             Match::Undecided => SyncStatus::Unknown,
         },
     };
+    let judged = live.filter(|live| !live.health_ignored && live.key != *side.own_key);
     ObjectStatus {
         key: desired.key.clone(),
         version: desired.version.clone(),
         sync: Some(sync),
-        health: live
-            .filter(|live| !live.health_ignored && live.key != *side.own_key)
-            .and_then(|live| live.health.clone()),
+        health: judged.and_then(|live| live.health.clone()),
+        evidence: judged.map_or(Evidence::None, |live| evidence(side, live)),
         is_live: live.is_some() || is_hidden,
         requires_pruning: false,
         requires_confirmation: live.is_some_and(|live| live.delete_needs_confirmation),
         refused,
     }
+}
+
+/// What was last seen of an object whose kind cannot be seen now proves nothing.
+fn evidence(side: &Side<'_>, live: &LiveDigest) -> Evidence {
+    if side.blind.contains(&live.key) { live.evidence.min(Evidence::Holds) } else { live.evidence }
 }
 
 /// An extra object counts only if it proves to be the app's: labels can be copied by operators, tracking ids too.
@@ -121,6 +127,7 @@ fn extra_status(side: &Side<'_>, live: &LiveDigest) -> Option<ObjectStatus> {
         version: live.version.clone(),
         sync: Some(SyncStatus::OutOfSync),
         health: live.health.clone().filter(|_| !live.health_ignored),
+        evidence: if live.health_ignored { Evidence::None } else { evidence(side, live) },
         is_live: true,
         requires_pruning: true,
         requires_confirmation: live.prune_needs_confirmation || live.delete_needs_confirmation,
@@ -135,6 +142,7 @@ fn inherited_status(key: &ObjectKey, inherited: &Inherited) -> ObjectStatus {
         version: inherited.version.clone(),
         sync: Some(SyncStatus::Unknown),
         health: None,
+        evidence: Evidence::None,
         is_live: true,
         requires_pruning: false,
         requires_confirmation: false,

@@ -27,6 +27,11 @@ const ACTIVITIES: &[(&str, &str)] = &[
          compared a: web=synced/Progressing",
     ),
     (
+        "settling broken",
+        "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; done: web=created; \
+         compared a: web=synced/Degraded!",
+    ),
+    (
         "settling blind",
         "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; done: web=created",
     ),
@@ -39,6 +44,11 @@ const ACTIVITIES: &[(&str, &str)] = &[
         "waiting",
         "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; \
          done: web=unavailable timeout; compared a: web=out",
+    ),
+    (
+        "waiting for health",
+        "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; done: web=created; \
+         compared a: web=synced/Progressing; +300; woke",
     ),
     ("deleting", "app auto prune heal; resolved a; rendered a; compared a: web=synced; app auto deleted"),
     (
@@ -55,6 +65,11 @@ const ACTIVITIES: &[(&str, &str)] = &[
          planned: apply web | prune old",
     ),
     ("refused", "app auto prune heal; resolved a; rendered a; compared a: web=out; refused: no such project"),
+    (
+        "late",
+        "app auto prune heal limit=0; resolved a; rendered a; compared a: web=out; planned: apply web; \
+         done: web=created; compared a: web=synced/Progressing; +300; woke",
+    ),
     (
         "condemned",
         "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; done: web=invalid x",
@@ -88,7 +103,9 @@ const EVENTS: &[&str] = &[
     "unsupported c: hook",
     "compared a: web=out old=extra",
     "compared a: web=synced old=synced",
+    "compared a: web=synced/Healthy",
     "compared a: web=synced/Degraded old=extra incomplete",
+    "compared a: web=synced/Degraded!",
     "compared b: web=missing old=extra",
     "compared c: web=extra",
     "prepared a",

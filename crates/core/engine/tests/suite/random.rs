@@ -30,7 +30,9 @@ fn any_line() -> impl Strategy<Value = String> {
         "out",
         "missing",
         "synced/Progressing",
+        "synced/Progressing!",
         "synced/Degraded",
+        "synced/Degraded!",
         "unknown",
     ]);
     let extra = prop::sample::select(vec![

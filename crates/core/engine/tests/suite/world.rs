@@ -5,8 +5,8 @@ use crate::invariants::broken;
 use crate::words::{app, effect, hash, revision};
 use engine::{Attempt, Desired, Effect, Event, OperationReport, Report, SourceFailure, State, Writes, step};
 use model::{
-    App, Comparison, DesiredHash, ErrorClass, Health, ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus,
-    OperationPhase, Reason, Revision, Seconds, SyncStatus, Timestamp, digest,
+    App, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, ObjectKey, ObjectOutcome,
+    ObjectResult, ObjectStatus, OperationPhase, Reason, Revision, Seconds, SyncStatus, Timestamp, digest,
 };
 use plan::{InSync, Plan, Selection, prune::Prune, stages};
 use proptest::prelude::*;
@@ -39,6 +39,8 @@ struct World {
     todo: VecDeque<Effect>,
     wake: Option<Timestamp>,
     n_failing: u8,
+    /// What ails `web`, and until when.
+    sick: Option<(Evidence, Timestamp)>,
     wrong: Vec<String>,
 }
 
@@ -55,6 +57,7 @@ impl World {
             todo: VecDeque::new(),
             wake: None,
             n_failing: 0,
+            sick: None,
             wrong: Vec::new(),
         };
         world.tell(Event::AppChanged);
@@ -79,6 +82,14 @@ impl World {
     /// Carries out one effect, or lets time go by to the next wake-up; returns whether there was anything to do.
     fn go_on(&mut self) -> bool {
         let Some(effect) = self.todo.pop_front() else {
+            if let Some((_, until)) = self.sick
+                && self.wake.is_none_or(|at| until <= at)
+            {
+                self.now = self.now.max(until);
+                self.sick = None;
+                self.compare();
+                return true;
+            }
             let Some(at) = self.wake.take() else { return false };
             self.now = self.now.max(at);
             self.tell(Event::Woke);
@@ -157,11 +168,13 @@ impl World {
             .into_iter()
             .map(|key| {
                 let is_same = self.live.get(key) == wanted.get(key);
+                let (health, evidence) = self.health(key);
                 ObjectStatus {
                     key: key.clone(),
                     version: "v1".into(),
                     sync: Some(if is_same { SyncStatus::Synced } else { SyncStatus::OutOfSync }),
-                    health: None,
+                    health,
+                    evidence,
                     is_live: self.live.contains_key(key),
                     requires_pruning: !wanted.contains_key(key),
                     requires_confirmation: false,
@@ -170,17 +183,28 @@ impl World {
             })
             .collect();
         let is_synced = objects.iter().all(|object| object.sync == Some(SyncStatus::Synced));
+        let health = objects.iter().filter_map(|object| object.health.as_ref()).map(|h| h.status).max();
         Comparison {
             hash,
             objects,
             sync: if is_synced { SyncStatus::Synced } else { SyncStatus::OutOfSync },
-            health: Health::healthy(),
+            health: Health::new(health.unwrap_or(HealthStatus::Healthy), ""),
             is_complete: true,
             is_settled: true,
             progress: digest(format!("{:?}", self.live).as_bytes()),
             shared: Vec::new(),
             unseen: Vec::new(),
             images: Vec::new(),
+        }
+    }
+
+    fn health(&self, key: &ObjectKey) -> (Option<Health>, Evidence) {
+        if key.name != "web" || !self.live.contains_key(key) {
+            return (None, Evidence::None);
+        }
+        match self.sick.filter(|(_, until)| *until > self.now) {
+            None => (Some(Health::healthy()), Evidence::None),
+            Some((evidence, _)) => (Some(Health::new(HealthStatus::Progressing, "")), evidence),
         }
     }
 
@@ -225,7 +249,7 @@ fn remembered(told: &OperationReport) -> Attempt {
         hash: told.hash,
         revision: told.revision.clone().unwrap_or_else(|| Revision::new("")),
         phase: told.phase,
-        reason: Reason::Synced,
+        reason: told.reason.unwrap_or(Reason::Synced),
         message: told.message.clone(),
         started_at: told.started_at,
         finished_at: told.finished_at.unwrap_or(told.started_at),
@@ -250,6 +274,8 @@ enum Trouble {
     Fail(u8),
     Ask(&'static str),
     Wait(i64),
+    /// `web` is not healthy for a time.
+    Sicken(Evidence, i64),
     /// Another agent holds the lease for a moment.
     Lease,
     /// Auto-sync is switched off and on again.
@@ -266,6 +292,8 @@ fn any_trouble() -> impl Strategy<Value = (usize, Trouble)> {
         1 => (1..4_u8).prop_map(Trouble::Fail),
         1 => prop::sample::select(vec!["op prune", "op", "op only=web", "op dry", "op at=a"]).prop_map(Trouble::Ask),
         1 => (1..20_i64).prop_map(Trouble::Wait),
+        1 => (prop::sample::select(vec![Evidence::Holds, Evidence::Condemns]), 1..1500_i64)
+            .prop_map(|(evidence, seconds)| Trouble::Sicken(evidence, seconds)),
         1 => prop::sample::select(vec![Trouble::Lease, Trouble::Pause, Trouble::Blink]),
     ];
     (0..25_usize, trouble)
@@ -311,6 +339,10 @@ impl World {
                 }));
                 self.todo.push_back(Effect::Resolve);
             }
+            Trouble::Sicken(evidence, seconds) => {
+                self.sick = Some((*evidence, self.now + Seconds::new(*seconds)));
+                self.compare();
+            }
             Trouble::Wait(seconds) => self.now = self.now + Seconds::new(*seconds),
         }
     }
@@ -332,11 +364,18 @@ proptest! {
         let n_steps = (0..2000).take_while(|_| world.go_on()).count();
         prop_assert!(n_steps < 2000, "never quiet: {:?}", world.state.activity);
         prop_assert!(world.wrong.is_empty(), "{:#?}", world.wrong);
-        prop_assert_eq!(&world.live, &commit(world.head), "{:#?}", world.state.last);
         let said = world.said.as_ref().expect("a report");
-        prop_assert_eq!(said.sync, SyncStatus::Synced);
         prop_assert_eq!(said.hash, Some(hash(world.head)));
-        let phase = world.status.as_ref().map(|told| told.phase);
+        let told = world.status.as_ref();
+        let is_given_up = told.is_some_and(|told| told.hash == said.hash && told.is_condemned);
+        // Content that was found to be at fault does not take the place of what somebody edited.
+        prop_assert!(is_given_up || world.live == commit(world.head), "{:?}: {:#?}", world.live, world.state.last);
+        let is_synced = world.live == commit(world.head);
+        prop_assert_eq!(said.sync, if is_synced { SyncStatus::Synced } else { SyncStatus::OutOfSync });
+        let is_late =
+            told.is_some_and(|told| told.hash == said.hash && told.reason == Some(Reason::HealthTimeout));
+        prop_assert!(!(is_synced && is_late), "all is healthy, and the sync stays failed: {:?}", told);
+        let phase = told.map(|told| told.phase);
         prop_assert!(phase.is_none_or(OperationPhase::is_completed), "the status says {phase:?} for ever");
         prop_assert!(world.app.operation.is_none(), "the operation is never answered");
     }

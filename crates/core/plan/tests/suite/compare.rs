@@ -1,7 +1,7 @@
 //! How does an app compare with its cluster, object by object and as a whole?
 
 use crate::words::{INSTANCE, PART_OF, cluster, key};
-use model::{Comparison, DesiredHash, Health, ObjectStatus, digest};
+use model::{Comparison, DesiredHash, Evidence, Health, ObjectStatus, digest};
 use plan::{DesiredObject, Inherited, Side, compare};
 
 /// What a case says beside its objects.
@@ -249,6 +249,18 @@ fn health_that_does_not_count_is_left_out() {
          Deployment.apps ns/b v2: Synced, Degraded, live\n\
          Application.argoproj.io ns/shop v2: Synced, live"
     );
+}
+
+#[test]
+fn evidence_counts_where_health_does_and_only_as_far_as_it_is_seen() {
+    let evidence = |live, blind| {
+        let case = Case { desired: &["Deployment a"], live, blind, ..Case::default() };
+        case.compare().objects[0].evidence
+    };
+    assert_eq!(evidence("Deployment a Degraded condemns", &[]), Evidence::Condemns);
+    assert_eq!(evidence("Deployment a Degraded condemns", &["Deployment a"]), Evidence::Holds);
+    assert_eq!(evidence("Deployment a Degraded condemns unjudged-health", &[]), Evidence::None);
+    assert_eq!(evidence("", &[]), Evidence::None);
 }
 
 #[test]

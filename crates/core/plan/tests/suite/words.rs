@@ -1,8 +1,8 @@
 //! How do the tests speak of objects? `Kind name word word ...`, one object per line.
 
 use model::{
-    AddedFields, App, AppKey, Automated, Deletion, Destination, Directory, Health, HealthStatus, LiveDigest,
-    Match, ObjectKey, Source, Timestamp, digest, tracking::TrackingId,
+    AddedFields, App, AppKey, Automated, Deletion, Destination, Directory, Evidence, Health, HealthStatus,
+    LiveDigest, Match, ObjectKey, Source, Timestamp, digest, tracking::TrackingId,
 };
 use std::collections::BTreeMap;
 
@@ -43,6 +43,7 @@ pub(crate) fn live(text: &str) -> LiveDigest {
         finalizers: Vec::new(),
         matching: Match::InSync,
         health: None,
+        evidence: Evidence::None,
         progress: digest(b"0"),
         health_ignored: false,
         keep_on_prune: false,
@@ -74,6 +75,7 @@ fn change(live: &mut LiveDigest, word: &str) {
         "confirm" => live.prune_needs_confirmation = true,
         "confirm-delete" => live.delete_needs_confirmation = true,
         "extraneous" => live.ignore_extraneous = true,
+        "condemns" => live.evidence = Evidence::Condemns,
         "unjudged-health" => live.health_ignored = true,
         word => match (HealthStatus::parse(word), word.strip_prefix("image=")) {
             (Some(status), _) => live.health = Some(Health::new(status, "")),

@@ -3,7 +3,7 @@
 use super::{hash, revision};
 use engine::{Attempt, CascadePass, Desired, Event, SourceFailure, State, Writes};
 use model::{
-    Comparison, ErrorClass, Health, HealthStatus, NotYet, ObjectKey, ObjectOutcome, ObjectResult,
+    Comparison, ErrorClass, Evidence, Health, HealthStatus, NotYet, ObjectKey, ObjectOutcome, ObjectResult,
     ObjectStatus, OperationPhase, Problem, Reason, Seconds, SyncId, SyncStatus, Timestamp, digest,
 };
 use plan::{Plan, Stage};
@@ -72,7 +72,7 @@ fn desired(name: &str, words: &str) -> Arc<Desired> {
     })
 }
 
-/// Makes a comparison of `name=status[/health]`; `incomplete`, `unsettled` and `progress=n` are about the whole.
+/// Makes a comparison of `name=status[/health[!][~message]]`, where `!` says that the content is to blame; `incomplete`, `unsettled` and `progress=n` are about the whole.
 fn comparison(name: &str, words: &str) -> Comparison {
     let mut comparison = Comparison {
         hash: hash(name),
@@ -116,15 +116,25 @@ fn object(name: &str, status: &str) -> ObjectStatus {
         "unknown" | "refused" => SyncStatus::Unknown,
         other => panic!("no such status: {other}"),
     };
-    let health = health.map(|text| {
+    let (health, message) = health.map_or((None, ""), |text| {
         let (word, message) = text.split_once('~').unwrap_or((text, ""));
-        Health::new(HealthStatus::parse(word).expect("a health status"), message.replace('_', " "))
+        (Some(word), message)
+    });
+    let evidence = match health {
+        None | Some("Healthy" | "Suspended" | "Missing") => Evidence::None,
+        Some(word) if word.ends_with('!') => Evidence::Condemns,
+        Some(_) => Evidence::Holds,
+    };
+    let health = health.map(|word| {
+        let status = HealthStatus::parse(word.trim_end_matches('!')).expect("a health status");
+        Health::new(status, message.replace('_', " "))
     });
     ObjectStatus {
         key: key(name),
         version: "v1".into(),
         sync: Some(sync),
         health,
+        evidence,
         is_live: status != "missing",
         requires_pruning: status == "extra",
         requires_confirmation: false,
@@ -210,6 +220,7 @@ pub(crate) fn remembered(text: &str, now: Timestamp) -> Option<Attempt> {
     };
     for word in words {
         match word {
+            "late" => attempt.reason = Reason::HealthTimeout,
             "condemned" => attempt.is_condemned = true,
             "hashless" => attempt.hash = None,
             "dry" => attempt.operation.get_or_insert_default().dry_run = true,

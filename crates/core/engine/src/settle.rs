@@ -1,0 +1,162 @@
+//! Where does a sync stand once everything is applied, and how long may it take?
+
+use crate::run::Run;
+use model::{App, Comparison, Evidence, HealthStatus, ObjectStatus, Reason, Seconds, Timestamp};
+
+/// Longest time without progress (README, "How long a sync may take").
+const DEADLINE: Seconds = Seconds::new(300);
+/// Longest time of one try in all.
+const DEADLINE_IN_ALL: Seconds = Seconds::new(3600);
+/// How long an object may be Degraded before it counts: a pod may restart once while its database comes up.
+const GRACE: Seconds = Seconds::new(15);
+
+/// Where a sync stands once everything is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Everything that it changed is healthy.
+    Settled,
+    /// Not yet; the text says what it waits for.
+    Waits(String),
+    /// It will not get there: the content is at fault; why.
+    Condemned(Reason, String),
+    /// Its time is over, and what held it up may pass; what that was.
+    Held(String),
+}
+
+/// How much an obstacle says; the heaviest one is told, and decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// A person has to consent to a deletion: no deadline counts.
+    Consent,
+    /// Something is on its way.
+    Waits,
+    /// An object is Degraded, and the content is not to blame for it.
+    Sick,
+    /// An object is not healthy, and the content is to blame if it stays so.
+    Suspect,
+    /// An object is Degraded by the content's own fault.
+    Broken,
+}
+
+impl Weight {
+    fn condemns(self) -> bool {
+        match self {
+            Self::Suspect | Self::Broken => true,
+            Self::Consent | Self::Waits | Self::Sick => false,
+        }
+    }
+}
+
+/// What keeps a sync from being settled.
+struct Obstacle {
+    weight: Weight,
+    text: String,
+}
+
+impl Run {
+    /// Judges where the sync stands, given how the app compares now.
+    pub fn standing(&mut self, comparison: &Comparison, app: &App, now: Timestamp) -> Standing {
+        if self.progress != Some(comparison.progress) {
+            self.progress = Some(comparison.progress);
+            self.progress_at = now;
+        }
+        let obstacle = self.obstacle(comparison);
+        let is_broken = obstacle.as_ref().is_some_and(|obstacle| obstacle.weight == Weight::Broken);
+        self.broken_since = is_broken.then(|| self.broken_since.unwrap_or(now));
+        let Some(Obstacle { weight, text }) = obstacle else { return Standing::Settled };
+        if self.broken_since.is_some_and(|since| now >= since + GRACE) {
+            return Standing::Condemned(Reason::Degraded, text);
+        }
+        if weight == Weight::Consent || now < self.deadline(app) {
+            return Standing::Waits(text);
+        }
+        let text = format!("{text}, with no progress before the deadline");
+        if weight.condemns() {
+            Standing::Condemned(Reason::HealthTimeout, text)
+        } else {
+            Standing::Held(text)
+        }
+    }
+
+    /// Returns whether nothing keeps the sync from being settled.
+    pub(crate) fn is_settled(&self, comparison: &Comparison) -> bool {
+        self.obstacle(comparison).is_none()
+    }
+
+    /// Returns when this try of the sync fails unless something gets on.
+    pub fn deadline(&self, app: &App) -> Timestamp {
+        let rollout = self.desired.as_ref().map_or(Seconds::ZERO, |desired| desired.progress_deadline);
+        let quiet = app.sync_deadline.unwrap_or(DEADLINE).max(rollout);
+        (self.progress_at + quiet).min(self.tried_at + DEADLINE_IN_ALL.max(quiet))
+    }
+
+    /// Returns when the standing has to be judged again although nothing happens.
+    pub fn next_judgement(&self, app: &App) -> Timestamp {
+        let deadline = self.deadline(app);
+        self.broken_since.map_or(deadline, |since| (since + GRACE).min(deadline))
+    }
+
+    /// Returns the heaviest obstacle, the first of several.
+    fn obstacle(&self, comparison: &Comparison) -> Option<Obstacle> {
+        let mut heaviest: Option<(Weight, &ObjectStatus)> = None;
+        for object in &comparison.objects {
+            let Some(weight) = self.weigh(object) else { continue };
+            if heaviest.is_none_or(|(known, _)| weight > known) {
+                heaviest = Some((weight, object));
+            }
+        }
+        if let Some((weight, object)) = heaviest {
+            return Some(Obstacle { weight, text: self.words(weight, object) });
+        }
+        if !comparison.is_settled {
+            let text = "waiting for the comparison with the cluster".into();
+            return Some(Obstacle { weight: Weight::Waits, text });
+        }
+        let key = self.unconfirmed.first()?;
+        let text = format!(
+            "waiting for pruning confirmation of {key}: annotate the Application with argocd.argoproj.io/deletion-approved"
+        );
+        Some(Obstacle { weight: Weight::Consent, text })
+    }
+
+    fn is_leaving(&self, object: &ObjectStatus) -> bool {
+        object.requires_pruning && self.leaving.contains(&object.key)
+    }
+
+    fn weigh(&self, object: &ObjectStatus) -> Option<Weight> {
+        if self.is_leaving(object) {
+            return Some(Weight::Waits);
+        }
+        if !self.watched.contains(&object.key) {
+            return None;
+        }
+        let condemns = object.evidence == Evidence::Condemns;
+        match object.health.as_ref()?.status {
+            HealthStatus::Healthy | HealthStatus::Suspended => None,
+            HealthStatus::Degraded if condemns => Some(Weight::Broken),
+            HealthStatus::Degraded => Some(Weight::Sick),
+            HealthStatus::Progressing | HealthStatus::Missing | HealthStatus::Unknown if condemns => {
+                Some(Weight::Suspect)
+            }
+            HealthStatus::Progressing | HealthStatus::Missing | HealthStatus::Unknown => Some(Weight::Waits),
+        }
+    }
+
+    fn words(&self, weight: Weight, object: &ObjectStatus) -> String {
+        let key = &object.key;
+        if self.is_leaving(object) {
+            return format!("waiting for deletion of {key}");
+        }
+        let state = match &object.health {
+            None => format!("{key} has no health"),
+            Some(health) if health.message.is_empty() => format!("{key} is {}", health.status),
+            Some(health) => format!("{key} is {}: {}", health.status, health.message),
+        };
+        match weight {
+            Weight::Broken => state,
+            Weight::Consent | Weight::Waits | Weight::Sick | Weight::Suspect => {
+                format!("waiting for healthy state of {state}")
+            }
+        }
+    }
+}
