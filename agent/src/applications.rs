@@ -187,8 +187,9 @@ impl Agent {
         self.by_part_of.remove(&entry.part_of);
         self.repos.forget(key);
         self.wakes.retain(|(_, other)| other != key);
-        let affected = self.claims.set(key, BTreeSet::new());
+        let affected = self.claims.forget(key);
         self.dirty.extend(affected);
+        self.touch_held(&entry.part_of);
         self.release_unwanted();
         let _absent = std::fs::remove_file(crate::cache::path(&self.config.cache_dir, key));
     }

@@ -9,7 +9,7 @@ use crate::live::Sight;
 use crate::watching::is_newer;
 use cluster::{ApplyOptions, Priority};
 use engine::{Event, Note, Tone};
-use model::{App, AppKey, Comparison, GroupKind, LiveDigest, Match, Object, ObjectKey, Reason, names};
+use model::{App, AppKey, Comparison, GroupKind, Match, Object, ObjectKey, Reason, names};
 use plan::{DesiredObject, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -256,12 +256,14 @@ impl Agent {
             .map(|(key, wanted)| DesiredObject { key: key.clone(), version: wanted.object.gvk().version })
             .collect();
         let live = self.live_of(entry, set);
-        let refused: BTreeMap<ObjectKey, String> = set
+        let owners: BTreeMap<&ObjectKey, AppKey> = set
             .objects
             .keys()
-            .filter_map(|object| {
-                Some((object.clone(), format!("belongs to application {}", self.owner_instead(key, object)?)))
-            })
+            .filter_map(|object| Some((object, self.owner_instead(key, object)?)))
+            .collect();
+        let refused: BTreeMap<ObjectKey, String> = owners
+            .iter()
+            .map(|(object, owner)| ((*object).clone(), format!("belongs to application {owner}")))
             .collect();
         let blind = set.objects.keys().filter(|object| !self.sees(&object.group_kind()));
         let mut unseen = self.unseen(set);
@@ -277,47 +279,10 @@ impl Agent {
             is_complete: self.sees_everything() && !self.is_inheriting(key),
             owner: (&entry.instance, &entry.part_of),
             own_key: &ObjectKey::new("argoproj.io", "Application", &app.key.namespace, &app.key.name),
-            shared: &self.shared(key),
+            shared: &self.shared(key, &owners),
             unseen: &unseen,
         };
         plan::compare(&side, health::aggregate)
-    }
-
-    /// Returns the keys that concern an app: what Git wants, and all that carries its label, unless another app wants it
-    /// by now: an object that moves to another app is not an extra of this one.
-    fn keys_of<'a>(&'a self, entry: &'a AppEntry, set: &'a DesiredSet) -> BTreeSet<&'a ObjectKey> {
-        let is_moving =
-            |key: &ObjectKey| !set.objects.contains_key(key) && self.claims.claimants(key).next().is_some();
-        let extras = self.live.part_of(&entry.part_of).filter(|key| !is_moving(key));
-        set.objects.keys().chain(extras).collect()
-    }
-
-    /// Returns the digests that concern an app: of what Git wants, and of all that carries its label.
-    pub(crate) fn live_of(&self, entry: &AppEntry, set: &DesiredSet) -> BTreeMap<ObjectKey, LiveDigest> {
-        let keys = self.keys_of(entry, set);
-        keys.into_iter().filter_map(|key| Some((key.clone(), self.live.get(key)?.digest.clone()))).collect()
-    }
-
-    /// Returns the app that owns an object instead of this one.
-    fn owner_instead(&self, key: &AppKey, object: &ObjectKey) -> Option<AppKey> {
-        let holder = self.live.get(object).and_then(|entry| self.by_part_of.get(&entry.digest.part_of));
-        self.claims.owner_instead_of(key, object, holder).cloned()
-    }
-
-    fn shared(&self, key: &AppKey) -> Vec<String> {
-        let mut sentences = Vec::new();
-        for object in self.claims.shared(key) {
-            let owner = self.owner_instead(key, object);
-            for other in self.claims.others(key, object) {
-                let owner = owner.as_ref().unwrap_or(key);
-                sentences.push(format!(
-                    "{}/{} is part of applications {} and {}; {} owns it",
-                    object.kind, object.name, key, other, owner
-                ));
-            }
-        }
-        sentences.sort();
-        sentences
     }
 
     /// Returns whether the kind's objects are all in view.
@@ -346,14 +311,6 @@ impl Agent {
             .project
             .permits(&object.group_kind(), !object.namespace.is_empty(), &object.name, &object.namespace)
             .is_ok()
-    }
-
-    /// Marks the apps that an object concerns: whoever's label it carries, and whoever wants it.
-    pub(crate) fn touch(&mut self, object: &ObjectKey) {
-        let holder =
-            self.live.get(object).and_then(|entry| self.by_part_of.get(&entry.digest.part_of)).cloned();
-        self.dirty.extend(holder);
-        self.dirty.extend(self.claims.claimants(object).cloned());
     }
 
     /// Tells the sight of a kind, and compares the apps that it concerns.

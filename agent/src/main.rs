@@ -27,6 +27,7 @@ mod live;
 mod look_up;
 mod metrics;
 mod moving;
+mod owning;
 mod probes;
 mod run;
 mod settings;

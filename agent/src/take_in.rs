@@ -108,8 +108,14 @@ impl Agent {
             self.watch_kind(gvk);
         }
         let keys: BTreeSet<ObjectKey> = set.objects.keys().cloned().collect();
+        let is_first = !self.claims.knows(key);
         let affected = self.claims.set(key, keys);
         self.dirty.extend(affected);
+        if is_first {
+            // What it holds and does not want is free for others from now on.
+            let part_of = self.apps.get(key).map_or_else(String::new, |entry| entry.part_of.clone());
+            self.touch_held(&part_of);
+        }
         self.release_unwanted();
         let Some(entry) = self.apps.get_mut(key) else { return };
         let is_known = entry.sets.get(&set.hash()).is_some_and(|old| old.inputs == set.inputs);

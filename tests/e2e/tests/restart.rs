@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use e2e::{Agent, Repo, Scene, config_map, is_synced_to};
-use serde_json::Value;
+use e2e::{Agent, Repo, Scene, condition, config_map, is_synced_to};
+use serde_json::{Value, json};
 
 /// How many apps nothing happens to.
 const APPS: usize = 12;
@@ -211,4 +211,61 @@ fn spoil(folder: &Path) -> usize {
         n_spoilt += 1;
     }
     n_spoilt
+}
+
+#[test]
+fn an_object_that_two_apps_want_stays_with_the_one_that_has_it() {
+    let scene = Scene::new("both");
+    let mut agent = scene.agent();
+    let mine = scene.deployed("mine", &[("web.yaml", &config_map("web", "mine"))]);
+    // The first by name, if nobody had it.
+    let theirs = scene.repo("a-late-one");
+    theirs.write("web.yaml", &config_map("web", "theirs"));
+    theirs.commit("first");
+    scene.application("a-late-one").repo(&theirs).automated().create();
+    let is_told = |app: &Value| !condition(app, "SharedResourceWarning").is_empty();
+    let before = scene.wait_app("a-late-one", is_told);
+    let warning = condition(&before, "SharedResourceWarning");
+    assert!(warning.ends_with("/mine owns it"), "{warning}");
+
+    // When the agent comes back, it cannot tell what the owner wants.
+    assert_eq!(agent.terminate().code(), Some(0));
+    fs::remove_dir_all(scene.settings().cache).unwrap();
+    let aside = scene.folder().join("aside");
+    fs::rename(mine.path(), &aside).unwrap();
+    agent.restart();
+    agent.wait_probe("/metrics", |_| agent.metric("tautline_renders_total") >= 1);
+    scene.let_pass("marker");
+    let value = || scene.config_map("web").unwrap()["data"]["key"].clone();
+    assert_eq!(value(), "mine", "{}", agent.log_text());
+    assert_eq!(condition(&scene.app("a-late-one"), "SharedResourceWarning"), warning);
+    assert_eq!(agent.metric("tautline_applies_total"), 1, "the marker alone");
+
+    // It wants it, and later does not any more: then it goes over.
+    fs::rename(&aside, mine.path()).unwrap();
+    let refresh = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
+    scene.patch_app("mine", &refresh);
+    scene.wait_app("mine", |app| is_told(app) && is_synced_to(app, &mine.head()));
+    assert_eq!(value(), "mine");
+    mine.remove("app/web.yaml").write("app/other.yaml", &config_map("other", "mine")).commit("without");
+    scene.wait_config_map("web", |map| map.is_some_and(|map| map["data"]["key"] == "theirs"));
+    scene.wait_app("a-late-one", |app| is_synced_to(app, &theirs.head()));
+}
+
+#[test]
+fn an_object_of_an_app_that_wants_it_no_more_goes_over_after_a_restart() {
+    let scene = Scene::new("let-go");
+    let mut agent = scene.agent();
+    let mine = scene.deployed("mine", &[("web.yaml", &config_map("web", "mine"))]);
+    let theirs = scene.repo("a-late-one");
+    theirs.write("web.yaml", &config_map("web", "theirs"));
+    let head = theirs.commit("first");
+    scene.application("a-late-one").repo(&theirs).automated().create();
+    scene.wait_app("a-late-one", |app| !condition(app, "SharedResourceWarning").is_empty());
+    assert_eq!(agent.terminate().code(), Some(0));
+    mine.remove("app/web.yaml").write("app/other.yaml", &config_map("other", "mine")).commit("without");
+    agent.restart();
+    scene.wait_app("a-late-one", |app| is_synced_to(app, &head));
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "theirs");
+    scene.wait_app("mine", |app| is_synced_to(app, &mine.head()));
 }

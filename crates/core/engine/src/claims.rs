@@ -7,15 +7,27 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     by_key: BTreeMap<ObjectKey, BTreeSet<AppKey>>,
+    /// What each app wants of which that is known, be it nothing.
     by_app: BTreeMap<AppKey, BTreeSet<ObjectKey>>,
 }
 
 impl Claims {
     /// Replaces what `app` wants; returns the other apps whose ownership may have changed.
     pub fn set(&mut self, app: &AppKey, keys: BTreeSet<ObjectKey>) -> BTreeSet<AppKey> {
+        let affected = self.replace(app, &keys);
+        self.by_app.insert(app.clone(), keys);
+        affected
+    }
+
+    /// Forgets an app that is gone; returns the other apps whose ownership may have changed.
+    pub fn forget(&mut self, app: &AppKey) -> BTreeSet<AppKey> {
+        self.replace(app, &BTreeSet::new())
+    }
+
+    fn replace(&mut self, app: &AppKey, keys: &BTreeSet<ObjectKey>) -> BTreeSet<AppKey> {
         let before = self.by_app.remove(app).unwrap_or_default();
         let mut affected = BTreeSet::new();
-        for key in before.difference(&keys) {
+        for key in before.difference(keys) {
             if let Some(apps) = self.by_key.get_mut(key) {
                 apps.remove(app);
                 affected.extend(apps.iter().cloned());
@@ -29,22 +41,25 @@ impl Claims {
             affected.extend(apps.iter().cloned());
             apps.insert(app.clone());
         }
-        if !keys.is_empty() {
-            self.by_app.insert(app.clone(), keys);
-        }
         affected
     }
 
-    /// Returns who owns `key` instead of `app`: whoever's label the live object carries as long as that app still
-    /// wants it, else the first by name. `None` if `app` owns it.
-    pub fn owner_instead_of(
-        &self,
+    /// Returns whether it is known what an app wants. Until then it may want whatever it holds.
+    pub fn knows(&self, app: &AppKey) -> bool {
+        self.by_app.contains_key(app)
+    }
+
+    /// Returns who owns `key` instead of `app`: the holder, whose label the live object carries, as long as it wants the
+    /// object or may want it, else the first by name. `None` if `app` owns it.
+    pub fn owner_instead_of<'a>(
+        &'a self,
         app: &AppKey,
         key: &ObjectKey,
-        holder: Option<&AppKey>,
-    ) -> Option<&AppKey> {
+        holder: Option<&'a AppKey>,
+    ) -> Option<&'a AppKey> {
         let apps = self.by_key.get(key)?;
-        let owner = holder.and_then(|holder| apps.get(holder)).or_else(|| apps.first())?;
+        let holder = holder.filter(|holder| apps.contains(*holder) || !self.knows(holder));
+        let owner = holder.or_else(|| apps.first())?;
         (owner != app).then_some(owner)
     }
 
@@ -87,7 +102,27 @@ mod tests {
         assert_eq!(claims.owner_instead_of(&b, &key("x"), None), Some(&a));
         assert_eq!(claims.shared(&a).collect::<Vec<_>>(), [&key("x")]);
         assert_eq!(claims.set(&b, BTreeSet::new()), BTreeSet::from([a.clone()]));
+        assert!(claims.knows(&b), "it is known to want nothing");
         assert_eq!(claims.owner_instead_of(&a, &key("x"), Some(&b)), None);
         assert_eq!(claims.shared(&a).count(), 0);
+    }
+
+    #[test]
+    fn a_holder_that_has_not_said_what_it_wants_keeps_what_it_holds() {
+        let (a, b, c) = (AppKey::new("ns", "a"), AppKey::new("ns", "b"), AppKey::new("ns", "c"));
+        let mut claims = Claims::default();
+        claims.set(&a, BTreeSet::from([key("x")]));
+        assert_eq!(claims.owner_instead_of(&a, &key("x"), Some(&b)), Some(&b));
+        assert_eq!(claims.owner_instead_of(&a, &key("x"), None), None);
+        // It wants it, too: it stays.
+        claims.set(&b, BTreeSet::from([key("x")]));
+        assert_eq!(claims.owner_instead_of(&a, &key("x"), Some(&b)), Some(&b));
+        // It wants something else: it lets go.
+        claims.set(&b, BTreeSet::from([key("y")]));
+        assert_eq!(claims.owner_instead_of(&a, &key("x"), Some(&b)), None);
+        // An app that is gone is known no more; the agent names no holder then.
+        assert_eq!(claims.forget(&b), BTreeSet::new());
+        assert!(!claims.knows(&b) && claims.claimants(&key("y")).next().is_none());
+        assert_eq!(claims.owner_instead_of(&a, &key("x"), Some(&c)), Some(&c));
     }
 }
