@@ -123,6 +123,7 @@ impl Agent {
         if spec_changed {
             entry.spec_serial += 1;
         }
+        self.tell_unreadable(key);
         if !refused.is_empty() {
             self.refuse(key, refused);
             return;

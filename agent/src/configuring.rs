@@ -1,11 +1,17 @@
 //! What follows when projects, repository Secrets, settings, or Argo CD's own controller change?
 
-use crate::agent::Agent;
+use crate::agent::{Agent, now};
 use cluster::WatchEvent;
-use model::{AppKey, ErrorClass};
+use engine::Event;
+use model::{AppKey, ErrorClass, Object, Problem, Seconds};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Said of a Secret whose sentence says why.
+const UNREADABLE_SECRET: &str = "the repository Secret cannot be read; the previous one stays";
+/// How far apart, on average, apps say what concerns them all.
+const SPREAD_PER_APP: Seconds = Seconds::from_millis(20);
 
 impl Agent {
     pub(crate) fn project_event(&mut self, event: WatchEvent) {
@@ -21,32 +27,34 @@ impl Agent {
                 self.settings.drop_project(&key.name);
                 true
             }
+            WatchEvent::Began => {
+                self.settings.listing_projects.begin();
+                false
+            }
             WatchEvent::Listed => {
-                let is_less = self.settings.drop_unlisted_projects();
+                let changed = self.settings.drop_unlisted_projects();
                 self.settings_listed(|settings| &mut settings.has_projects);
-                is_less
+                changed
             }
             WatchEvent::Undecodable { name, sentence, .. } => {
-                self.settings.listing_projects.see(&name);
                 tracing::warn!(
                     project = name,
                     sentence,
                     "the AppProject cannot be read; the previous one stays"
                 );
-                false
+                self.settings.listing_projects.see(&name);
+                self.settings.unreadable.put_project(&name, vec![Problem::new(sentence)]);
+                true
             }
             WatchEvent::Blind { why, .. } => {
                 tracing::warn!(error = %why, "AppProjects are not seen");
-                false
-            }
-            WatchEvent::Began => {
-                self.settings.listing_projects.begin();
                 false
             }
             WatchEvent::Seeing => false,
         };
         if changed {
             self.read_all_apps();
+            self.tell_unreadable_to_all();
         }
     }
 
@@ -54,66 +62,101 @@ impl Agent {
         let changed = match event {
             WatchEvent::Object(object, _) => {
                 self.settings.listing_secrets.see(object.name());
-                let read = self.settings.put_secret(&object);
-                if let Err(sentence) = &read {
-                    tracing::warn!(sentence, "the repository Secret cannot be read; the previous one stays");
+                if let Err(sentence) = self.settings.put_secret(&object) {
+                    tracing::warn!(secret = object.name(), sentence, "{UNREADABLE_SECRET}");
                 }
-                read.is_ok()
-            }
-            WatchEvent::Deleted(key, _) => {
-                self.settings.drop_secret(&key);
                 true
             }
-            WatchEvent::Listed => {
-                let is_less = self.settings.drop_unlisted_secrets();
-                self.settings_listed(|settings| &mut settings.has_secrets);
-                is_less
-            }
-            WatchEvent::Undecodable { name, .. } => {
-                self.settings.listing_secrets.see(&name);
-                tracing::warn!(secret = name, "the repository Secret cannot be read; the previous one stays");
-                false
-            }
-            WatchEvent::Blind { why, .. } => {
-                tracing::warn!(error = %why, "repository Secrets are not seen");
-                false
+            WatchEvent::Deleted(key, _) => {
+                self.settings.drop_secret(&key.name);
+                true
             }
             WatchEvent::Began => {
                 self.settings.listing_secrets.begin();
+                false
+            }
+            WatchEvent::Listed => {
+                let changed = self.settings.drop_unlisted_secrets();
+                self.settings_listed(|settings| &mut settings.has_secrets);
+                changed
+            }
+            WatchEvent::Undecodable { name, sentence, .. } => {
+                tracing::warn!(secret = name, sentence, "{UNREADABLE_SECRET}");
+                self.settings.listing_secrets.see(&name);
+                self.settings.unreadable.put_secret(&name, sentence.into(), None);
+                true
+            }
+            WatchEvent::Blind { why, .. } => {
+                tracing::warn!(error = %why, "repository Secrets are not seen");
                 false
             }
             WatchEvent::Seeing => false,
         };
         if changed && self.settings.is_ready() {
             self.refollow_all();
+            self.tell_unreadable_to_all();
         }
     }
 
     pub(crate) fn config_event(&mut self, event: WatchEvent) {
-        let sentences = match event {
+        match event {
             WatchEvent::Object(object, _) => {
                 self.settings.listing_config.see(object.name());
-                self.settings.put_config(Some(&object))
+                self.config_changed(Some(&object));
             }
-            WatchEvent::Deleted(..) => self.settings.put_config(None),
+            WatchEvent::Deleted(..) => self.config_changed(None),
+            WatchEvent::Began => self.settings.listing_config.begin(),
             WatchEvent::Listed => {
-                self.settings.drop_unlisted_config();
+                if self.settings.is_config_unlisted() {
+                    self.config_changed(None);
+                }
                 self.settings_listed(|settings| &mut settings.has_config);
-                Vec::new()
             }
             WatchEvent::Undecodable { name, sentence, .. } => {
+                let told =
+                    format!("ConfigMap argocd-cm cannot be read: {sentence}; its previous values stay");
+                tracing::warn!("{told}");
                 self.settings.listing_config.see(&name);
-                vec![sentence.to_owned()]
+                let spread = self.spread();
+                self.settings.unreadable.put_config(vec![told], now(), spread);
+                self.tell_unreadable_to_all();
             }
-            WatchEvent::Blind { why, .. } => vec![format!("ConfigMap argocd-cm is not seen: {why}")],
-            WatchEvent::Began => {
-                self.settings.listing_config.begin();
-                Vec::new()
-            }
-            WatchEvent::Seeing => Vec::new(),
-        };
-        for sentence in sentences {
+            WatchEvent::Blind { why, .. } => tracing::warn!("ConfigMap argocd-cm is not seen: {why}"),
+            WatchEvent::Seeing => {}
+        }
+    }
+
+    fn config_changed(&mut self, config: Option<&Object>) {
+        let spread = self.spread();
+        for sentence in self.settings.put_config(config, now(), spread) {
             tracing::warn!("{sentence}");
+        }
+        self.tell_unreadable_to_all();
+    }
+
+    /// Returns for how long apps begin to say what concerns them all. Those that a start finds with it say so already.
+    fn spread(&self) -> Seconds {
+        let n_apps = if self.settings.is_ready() { self.apps.len() } else { 0 };
+        Seconds::from_millis(SPREAD_PER_APP.as_millis() * i64::try_from(n_apps).unwrap_or(0))
+    }
+
+    fn tell_unreadable_to_all(&mut self) {
+        if !self.settings.is_ready() {
+            return;
+        }
+        let keys: Vec<AppKey> = self.apps.keys().cloned().collect();
+        for key in keys {
+            self.tell_unreadable(&key);
+        }
+    }
+
+    /// Tells an app's engine which settings that concern it cannot be read, unless it knows.
+    pub(crate) fn tell_unreadable(&mut self, key: &AppKey) {
+        let Some(entry) = self.apps.get(key) else { return };
+        let Some(app) = &entry.app else { return };
+        let unreadable = self.settings.unreadable_for(app);
+        if entry.state.unreadable != unreadable {
+            self.event(key, Event::Settings(unreadable));
         }
     }
 

@@ -246,9 +246,7 @@ impl Agent {
 
     fn resolve(&mut self, key: &AppKey, app: &Arc<App>) {
         if let Err(error) = self.follow(key, app) {
-            let failure =
-                engine::SourceFailure { is_transient: error.is_transient(), message: error.to_string() };
-            self.event(key, Event::SourceFailed(failure));
+            self.event(key, Event::SourceFailed(crate::take_in::failure(&error)));
             return;
         }
         self.repos.ask(key, std::time::Instant::now());

@@ -19,6 +19,7 @@ pub(crate) fn text(agent: &Agent) -> String {
             vec![sample(Vec::new(), agent.live.len() as u64)],
         ),
         ages(agent),
+        unreadable(agent),
     ])
 }
 
@@ -116,6 +117,12 @@ fn ages(agent: &Agent) -> Family {
         Kind::Gauge,
         samples.collect(),
     )
+}
+
+fn unreadable(agent: &Agent) -> Family {
+    let names = agent.settings.unreadable.names();
+    let samples = names.map(|(kind, name)| metrics::UNREADABLE_SETTINGS.sample([kind, name], 1.0));
+    metrics::UNREADABLE_SETTINGS.family(samples.collect())
 }
 
 fn counter(name: &'static str, help: &'static str, value: u64) -> Family {

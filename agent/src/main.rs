@@ -38,6 +38,7 @@ mod take_in;
 mod takeover;
 mod tell;
 mod tools;
+mod unreadable;
 mod watching;
 mod workloads;
 mod writer;

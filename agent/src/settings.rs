@@ -1,21 +1,26 @@
 //! Which repositories, projects and settings does the cluster hold? The last readable ones stay in force.
 
+use crate::unreadable::Unreadable;
 use application::Project;
-use model::{Object, ObjectKey, Problem};
+use model::{App, Object, Problem, Seconds, Timestamp};
 use serde_json::Value;
 use source::{RepositorySecret, SecretKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How much of a value a sentence quotes.
+const SHOWN: usize = 40;
+
 /// Settings that others write into the control namespace.
 #[derive(Default)]
 pub(crate) struct Settings {
     /// Repository Secrets by name.
     secrets: BTreeMap<String, RepositorySecret>,
-    /// Projects by name; problems of those that could not be read.
+    /// Projects by name.
     projects: BTreeMap<String, Arc<Project>>,
-    bad_projects: BTreeMap<String, Vec<Problem>>,
+    /// What cannot be read now.
+    pub unreadable: Unreadable,
     /// `installationID` of `argocd-cm`.
     pub installation_id: Option<String>,
     /// `timeout.reconciliation` of `argocd-cm`; zero turns polling off.
@@ -48,9 +53,11 @@ impl RollCall {
     }
 
     /// The list is complete; returns which of `known` are gone: none while somebody's name cannot be told.
-    fn end<'a>(&mut self, known: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+    fn end<'a>(&mut self, known: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
         match self.0.take() {
-            Some(seen) if !seen.contains("") => known.filter(|name| !seen.contains(*name)).cloned().collect(),
+            Some(seen) if !seen.contains("") => {
+                known.filter(|name| !seen.contains(*name)).map(str::to_owned).collect()
+            }
             Some(_) | None => BTreeSet::new(),
         }
     }
@@ -77,27 +84,43 @@ impl Settings {
             Some("repo-creds") => SecretKind::Template,
             Some(_) | None => return Ok(()),
         };
-        let name = secret.name();
         let mut data = BTreeMap::new();
+        let mut bad = None;
         for (key, value) in secret.get("data").and_then(Value::as_object).into_iter().flatten() {
-            let bytes = value.as_str().and_then(model::base64_decode);
-            let bytes = bytes.ok_or_else(|| format!("Secret {name}: data.{key} is not base64"))?;
-            data.insert(key.clone(), bytes);
+            match value.as_str().and_then(model::base64_decode) {
+                Some(bytes) => {
+                    data.insert(key.clone(), bytes);
+                }
+                None => bad = Some(format!("field {key} is not base64")),
+            }
         }
-        let read = RepositorySecret::from_data(kind, &data).map_err(|why| format!("Secret {name}: {why}"))?;
-        self.secrets.insert(name.into(), read);
-        Ok(())
+        match bad.map_or_else(|| RepositorySecret::from_data(kind, &data), Err) {
+            Ok(read) => {
+                self.unreadable.drop_secret(secret.name());
+                self.secrets.insert(secret.name().into(), read);
+                Ok(())
+            }
+            Err(why) => {
+                let outline = RepositorySecret::outline(kind, &data);
+                self.unreadable.put_secret(secret.name(), why.clone(), outline);
+                Err(why)
+            }
+        }
     }
 
     /// Forgets a repository Secret.
-    pub(crate) fn drop_secret(&mut self, key: &ObjectKey) {
-        self.secrets.remove(&key.name);
+    pub(crate) fn drop_secret(&mut self, name: &str) {
+        self.secrets.remove(name);
+        self.unreadable.drop_secret(name);
     }
 
     /// Forgets every repository Secret that the list just completed did not show; returns whether there was one.
     pub(crate) fn drop_unlisted_secrets(&mut self) -> bool {
-        let gone = self.listing_secrets.end(self.secrets.keys());
-        self.secrets.retain(|name, _| !gone.contains(name));
+        let unreadable = self.unreadable.names_of("Secret");
+        let gone = self.listing_secrets.end(self.secrets.keys().map(String::as_str).chain(unreadable));
+        for name in &gone {
+            self.drop_secret(name);
+        }
         !gone.is_empty()
     }
 
@@ -106,12 +129,12 @@ impl Settings {
         let name = project.name().to_owned();
         match Project::read(&project.to_value()) {
             Ok(read) => {
-                self.bad_projects.remove(&name);
+                self.unreadable.drop_project(&name);
                 self.projects.insert(name, Arc::new(read));
                 Vec::new()
             }
             Err(problems) => {
-                self.bad_projects.insert(name, problems.clone());
+                self.unreadable.put_project(&name, problems.clone());
                 problems
             }
         }
@@ -120,24 +143,22 @@ impl Settings {
     /// Forgets a project.
     pub(crate) fn drop_project(&mut self, name: &str) {
         self.projects.remove(name);
-        self.bad_projects.remove(name);
+        self.unreadable.drop_project(name);
     }
 
     /// Forgets every project that the list just completed did not show; returns whether there was one.
     pub(crate) fn drop_unlisted_projects(&mut self) -> bool {
-        let gone = self.listing_projects.end(self.projects.keys().chain(self.bad_projects.keys()));
+        let unreadable = self.unreadable.names_of("AppProject");
+        let gone = self.listing_projects.end(self.projects.keys().map(String::as_str).chain(unreadable));
         for name in &gone {
             self.drop_project(name);
         }
         !gone.is_empty()
     }
 
-    /// Goes back to no settings if the list just completed did not show `argocd-cm`.
-    pub(crate) fn drop_unlisted_config(&mut self) {
-        let name = "argocd-cm".to_owned();
-        if !self.listing_config.end(std::iter::once(&name)).is_empty() {
-            self.put_config(None);
-        }
+    /// Returns whether the list just completed did not show `argocd-cm`.
+    pub(crate) fn is_config_unlisted(&mut self) -> bool {
+        !self.listing_config.end(std::iter::once("argocd-cm")).is_empty()
     }
 
     /// Returns a project by name. A missing `default` means Argo CD's built-in one.
@@ -148,7 +169,7 @@ impl Settings {
         if let Some(project) = self.projects.get(name) {
             return Ok(Arc::clone(project));
         }
-        if let Some(problems) = self.bad_projects.get(name) {
+        if let Some(problems) = self.unreadable.project(name) {
             return Err(problems.clone());
         }
         if name == "default" {
@@ -160,12 +181,19 @@ impl Settings {
         ])
     }
 
-    /// Takes `argocd-cm` in; returns sentences about what cannot be read, whose previous value stays.
-    pub(crate) fn put_config(&mut self, config: Option<&Object>) -> Vec<String> {
+    /// Takes `argocd-cm` in; returns sentences about what cannot be read, whose previous value stays. Apps say so from
+    /// `since` on, spread over a time.
+    pub(crate) fn put_config(
+        &mut self,
+        config: Option<&Object>,
+        since: Timestamp,
+        spread: Seconds,
+    ) -> Vec<String> {
         let text = |key: &str| {
             config.and_then(|map| map.get("data")?.get(key)?.as_str()).filter(|text| !text.is_empty())
         };
         self.installation_id = text("installationID").map(str::to_owned);
+        let mut sentences = Vec::new();
         match text("timeout.reconciliation").map(|text| (text, application::duration::parse(text))) {
             None => self.poll_interval = None,
             Some((_, Some(length))) => {
@@ -173,12 +201,19 @@ impl Settings {
                     Some(Duration::from_millis(u64::try_from(length.as_millis()).unwrap_or(0)));
             }
             Some((text, None)) => {
-                return vec![format!(
-                    "ConfigMap argocd-cm: timeout.reconciliation is {text:?}, which is no duration such as 120s; the previous value stays"
-                )];
+                let shown: String = text.chars().take(SHOWN).collect();
+                sentences.push(format!(
+                    "ConfigMap argocd-cm: timeout.reconciliation is {shown:?}, which is no duration such as 120s; the previous value stays"
+                ));
             }
         }
-        Vec::new()
+        self.unreadable.put_config(sentences.clone(), since, spread);
+        sentences
+    }
+
+    /// Returns which settings that concern an app cannot be read.
+    pub(crate) fn unreadable_for(&self, app: &App) -> Vec<engine::Unreadable> {
+        self.unreadable.of(app, &self.secrets, self.projects.contains_key(&app.project))
     }
 }
 
@@ -213,7 +248,7 @@ mod tests {
             assert!(settings.put_project(&project(name)).is_empty());
             settings.put_secret(&secret(name)).unwrap();
         }
-        assert!(settings.put_config(Some(&config())).is_empty());
+        assert!(settings.put_config(Some(&config()), Timestamp::from_millis(0), Seconds::ZERO).is_empty());
         settings
     }
 
@@ -229,8 +264,7 @@ mod tests {
         assert!(settings.drop_unlisted_secrets());
         assert_eq!(settings.secrets().len(), 1);
         settings.listing_config.begin();
-        settings.drop_unlisted_config();
-        assert_eq!(settings.poll_interval, None);
+        assert!(settings.is_config_unlisted());
     }
 
     #[test]
@@ -254,13 +288,13 @@ mod tests {
         assert!(!settings.drop_unlisted_projects());
         settings.listing_config.begin();
         settings.listing_config.see("argocd-cm");
-        settings.drop_unlisted_config();
+        assert!(!settings.is_config_unlisted());
         assert_eq!(settings.poll_interval, Some(Duration::from_secs(7)));
         assert!(settings.project("a").is_ok() && settings.secrets().len() == 2);
     }
 
     #[test]
-    fn a_project_that_was_never_readable_is_forgotten_as_well() {
+    fn what_was_never_readable_is_forgotten_as_well() {
         let mut settings = Settings::default();
         let mut bad = project("default");
         bad.fields_mut().insert("spec".into(), json!({"sourceRepos": 7}));
@@ -269,5 +303,10 @@ mod tests {
         settings.listing_projects.begin();
         assert!(settings.drop_unlisted_projects());
         assert!(settings.project("default").is_ok(), "the built-in one stands in");
+        let mut blank = secret("blank");
+        blank.fields_mut().remove("data");
+        settings.put_secret(&blank).unwrap_err();
+        settings.listing_secrets.begin();
+        assert!(settings.drop_unlisted_secrets() && settings.unreadable.is_empty());
     }
 }

@@ -42,6 +42,7 @@ fn condition(condition: &engine::Condition) -> Condition {
         engine::ConditionKind::InvalidSpecError => ConditionKind::InvalidSpecError,
         engine::ConditionKind::ComparisonError => ConditionKind::ComparisonError,
         engine::ConditionKind::SyncError => ConditionKind::SyncError,
+        engine::ConditionKind::UnknownError => ConditionKind::UnknownError,
         engine::ConditionKind::SharedResourceWarning => ConditionKind::SharedResourceWarning,
         engine::ConditionKind::RepeatedResourceWarning => ConditionKind::RepeatedResourceWarning,
         engine::ConditionKind::DeletionError => ConditionKind::DeletionError,

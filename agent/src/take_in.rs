@@ -208,6 +208,10 @@ impl Agent {
     }
 }
 
-fn failure(error: &SourceError) -> SourceFailure {
-    SourceFailure { message: error.to_string(), is_transient: error.is_transient() }
+pub(crate) fn failure(error: &SourceError) -> SourceFailure {
+    SourceFailure {
+        message: error.to_string(),
+        is_transient: error.is_transient(),
+        lacks_credentials: error.lacks_credentials(),
+    }
 }

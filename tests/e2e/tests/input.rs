@@ -171,6 +171,14 @@ fn refused_credentials_are_told_without_the_secret_and_an_unreadable_secret_chan
     let line = agent
         .wait_log(|line| line["message"] == "the repository Secret cannot be read; the previous one stays");
     assert!(line["sentence"].as_str().unwrap().contains("field password"), "{line}");
+    let app = scene.wait_app("shop", |app| !condition(app, "UnknownError").is_empty());
+    let told = condition(&app, "UnknownError");
+    assert_eq!(
+        told,
+        "repository Secret shop cannot be read: field password holds a control character. What it said before stays in force until it is corrected"
+    );
+    let metric = "tautline_unreadable_settings{kind=\"Secret\",name=\"shop\"}";
+    agent.wait_probe("/metrics", |_| agent.metric(metric) == 1);
     while seen.try_recv().is_ok() {}
     scene.patch_app("shop", &json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}}}));
     assert!(asked(first), "the previous credentials are not used any more");
@@ -185,6 +193,7 @@ fn refused_credentials_are_told_without_the_secret_and_an_unreadable_secret_chan
         &json!({"stringData": {"password": "hunter2-third"}}),
     );
     assert!(asked("Basic YWRhOmh1bnRlcjItdGhpcmQ="), "the new credentials are not used");
+    scene.wait_app("shop", |app| condition(app, "UnknownError").is_empty());
     assert!(!agent.log_text().contains("hunter2"), "a password stands in the log");
     assert!(!scene.app("shop").to_string().contains("hunter2"), "a password stands in the Application");
 }
@@ -202,7 +211,75 @@ fn an_unreadable_setting_is_told_and_nothing_stops() {
     let line =
         agent.wait_log(|line| line["message"].as_str().is_some_and(|m| m.contains("timeout.reconciliation")));
     assert!(line["message"].as_str().unwrap().contains("the previous value stays"), "{line}");
-    scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    let repo = scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    let told = |app: &Value| condition(app, "UnknownError").to_owned();
+    let app = scene.wait_app("shop", |app| !told(app).is_empty());
+    assert_eq!(
+        told(&app),
+        "ConfigMap argocd-cm: timeout.reconciliation is \"soon\", which is no duration such as 120s; the previous value stays"
+    );
+    assert_eq!(sync_status(&app), "Synced");
+    let revision = repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+
+    let set = |value: &str| {
+        let data = json!({"data": {"timeout.reconciliation": value}});
+        scene.patch("v1", "ConfigMap", &scene.control, "argocd-cm", &data);
+    };
+    set("60s");
+    scene.wait_app("shop", |app| is_synced_to(app, &revision) && told(app).is_empty());
+    // It becomes unreadable while the agent runs.
+    set("later");
+    let app = scene.wait_app("shop", |app| told(app).contains("\"later\""));
+    assert!(is_synced_to(&app, &revision), "{app:#}");
+    let metric = "tautline_unreadable_settings{kind=\"ConfigMap\",name=\"argocd-cm\"}";
+    agent.wait_probe("/metrics", |_| agent.metric(metric) == 1);
+    scene.delete("v1", "ConfigMap", &scene.control, "argocd-cm");
+    scene.wait_app("shop", |app| is_synced_to(app, &revision) && told(app).is_empty());
+    agent.wait_probe("/metrics", |answer| !answer.body.contains("tautline_unreadable_settings{"));
+}
+
+#[test]
+fn an_unreadable_secret_is_told_by_the_apps_that_it_would_serve_and_to_nobody_else() {
+    let scene = Scene::new("unreadable");
+    let agent = scene.agent();
+    let (address, _seen) = refusing_server();
+    // Never readable; the URL of one is, and it holds a password.
+    let url = format!("http://ada:canary-url@{address}/shop.git");
+    let control_character = "canary\u{7}password";
+    for (name, data) in [
+        ("known", json!({"url": url, "username": "ada", "password": control_character})),
+        ("blank", json!({"username": "canary-name", "password": "canary-password"})),
+    ] {
+        scene.create(&secret(name, &scene.control, &data)).unwrap();
+    }
+    agent.wait_log(|line| line["secret"] == "blank");
+    let plain = format!("http://{address}/shop.git");
+    scene.application("served").set("/spec/source/repoURL", plain.as_str()).create();
+    scene
+        .application("refused")
+        .set("/spec/source/repoURL", plain.replace("shop", "other").as_str())
+        .create();
+    scene.deployed("local", &[("web.yaml", &config_map("web", "one"))]);
+    let told = |app: &Value| {
+        let conditions = app["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let mine = conditions.into_iter().filter(|condition| condition["type"] == "UnknownError");
+        mine.map(|condition| condition["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let blank = "repository Secret blank cannot be read: field url is missing or empty. If it is for this repository, correct it";
+    let known = "repository Secret known cannot be read: field password holds a control character. The repository is read without it until it is corrected";
+    scene.wait_app("served", |app| told(app) == [blank, known]);
+    scene.wait_app("refused", |app| told(app) == [blank]);
+    assert_eq!(told(&scene.app("local")), [""; 0]);
+
+    scene.delete("v1", "Secret", &scene.control, "blank");
+    scene.wait_app("served", |app| told(app) == [known]);
+    scene.wait_app("refused", |app| told(app).is_empty());
+    let apps = ["served", "refused"].map(|name| scene.app(name).to_string()).concat();
+    let metrics = agent.probe("/metrics").body;
+    for (place, text) in [("log", agent.log_text()), ("Applications", apps), ("metrics", metrics)] {
+        assert!(!text.contains("canary"), "the {place} echo the Secret");
+    }
 }
 
 #[test]

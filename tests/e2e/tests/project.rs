@@ -118,3 +118,40 @@ fn a_project_that_changes_counts_at_once() {
     scene.let_pass("other");
     assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
 }
+
+#[test]
+fn a_project_that_becomes_unreadable_stays_as_it_was_and_its_apps_say_so() {
+    let scene = Scene::new("badproject");
+    let agent = scene.agent();
+    let repo = scene.repo("shop");
+    let first = repo.write("web.yaml", &config_map("web", "one")).commit("first");
+    project(&scene, "team", &json!({"namespaceResourceBlacklist": [{"group": "", "kind": "Secret"}]}));
+    scene.application("shop").repo(&repo).set("/spec/project", "team").automated().create();
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+    scene.deployed("other", &[("other.yaml", &config_map("other", "one"))]);
+    let rules =
+        |rules: Value| scene.patch(DEFINITION, "AppProject", &scene.control, "team", &json!({"spec": rules}));
+    rules(json!({"sourceRepos": ["*", "[z-a]"]}));
+    let app = scene.wait_app("shop", |app| !condition(app, "UnknownError").is_empty());
+    let told = condition(&app, "UnknownError");
+    assert!(
+        told.starts_with("AppProject team cannot be read: spec.sourceRepos[1]: `[z-a]` is not a pattern"),
+        "{told}"
+    );
+    assert!(told.ends_with(". What it said before stays in force until it is corrected"), "{told}");
+    assert!(is_synced_to(&app, &first), "{app:#}");
+    assert_eq!(condition(&scene.app("other"), "UnknownError"), "");
+    assert_eq!(agent.wait_log(|line| line["project"] == "team")["message"], "the AppProject cannot be read");
+
+    // Syncs go on, under the rules that could be read last.
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\n";
+    let second = repo.write("web.yaml", &config_map("web", "two")).commit("second");
+    scene.wait_app("shop", |app| is_synced_to(app, &second) && !condition(app, "UnknownError").is_empty());
+    repo.write("secret.yaml", secret).commit("third");
+    let app = scene.wait_app("shop", |app| !condition(app, "ComparisonError").is_empty());
+    assert!(condition(&app, "ComparisonError").contains("(in spec.namespaceResourceBlacklist)"), "{app:#}");
+
+    rules(json!({"sourceRepos": ["*"], "namespaceResourceBlacklist": null}));
+    scene
+        .wait_app("shop", |app| is_synced_to(app, &repo.head()) && condition(app, "UnknownError").is_empty());
+}

@@ -53,6 +53,12 @@ impl SourceError {
         self
     }
 
+    /// Returns whether the server may want credentials, or other ones: some say of a repository that is closed to the
+    /// caller that there is none.
+    pub fn lacks_credentials(&self) -> bool {
+        matches!(self.kind, Kind::Authentication | Kind::RepositoryNotFound)
+    }
+
     /// Returns whether the failure may pass without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self.kind {

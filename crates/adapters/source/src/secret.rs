@@ -103,6 +103,22 @@ impl RepositorySecret {
         })
     }
 
+    /// Reads what a Secret is for, whatever else in it cannot be read; `None` where not even its URL can.
+    pub fn outline(kind: SecretKind, data: &BTreeMap<String, Vec<u8>>) -> Option<Self> {
+        let purpose = ["url", "project", "type"];
+        let readable = data.iter().filter(|(field, _)| purpose.contains(&field.as_str()));
+        Self::from_data(kind, &readable.map(|(field, value)| (field.clone(), value.clone())).collect()).ok()
+    }
+
+    /// Returns whether this Secret would be the one that a repository gets its credentials from, if it held any, beside
+    /// the others that there are.
+    pub fn would_serve(&self, others: &[Self], url: &RepoUrl, project: &str) -> bool {
+        let own = Self { credentials: Credentials::Bearer(String::new()), ..self.clone() };
+        let all: Vec<Self> = std::iter::once(own).chain(others.iter().cloned()).collect();
+        url.local_path().is_none()
+            && chosen(&all, url, project).is_some_and(|chosen| std::ptr::eq(chosen, &raw const all[0]))
+    }
+
     fn has_credentials(&self) -> bool {
         self.credentials != Credentials::None || !self.not_yet.is_empty()
     }
@@ -130,12 +146,7 @@ pub fn pick(secrets: &[RepositorySecret], url: &RepoUrl, project: &str) -> Resul
     if url.local_path().is_some() {
         return Ok(Credentials::None);
     }
-    let own = own_secret(secrets, url, project);
-    let chosen = match own {
-        Some(secret) if secret.has_credentials() => Some(secret),
-        Some(_) | None => template(secrets, url, project),
-    };
-    let Some(chosen) = chosen else { return Ok(url.user_info()) };
+    let Some(chosen) = chosen(secrets, url, project) else { return Ok(url.user_info()) };
     match chosen.not_yet.first() {
         Some(field) => {
             let message = format!("the Secret for repository {url} sets {field}, which is not supported yet");
@@ -143,6 +154,13 @@ pub fn pick(secrets: &[RepositorySecret], url: &RepoUrl, project: &str) -> Resul
                 .help("use username and password, or bearerToken"))
         }
         None => Ok(chosen.credentials.clone()),
+    }
+}
+
+fn chosen<'a>(secrets: &'a [RepositorySecret], url: &RepoUrl, project: &str) -> Option<&'a RepositorySecret> {
+    match own_secret(secrets, url, project) {
+        Some(secret) if secret.has_credentials() => Some(secret),
+        Some(_) | None => template(secrets, url, project),
     }
 }
 
@@ -256,6 +274,32 @@ mod tests {
             picked("https://git.ex/app", ""),
             "the Secret for repository https://git.ex/app sets githubAppID, which is not supported yet (use username and password, or bearerToken)"
         );
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_read_concerns_what_it_would_serve() {
+        let outline = |kind, fields: &str| {
+            let field = |line: &str| {
+                let (name, value) = line.split_once('=').unwrap();
+                (name.to_owned(), value.as_bytes().to_vec())
+            };
+            RepositorySecret::outline(kind, &fields.split(' ').map(field).collect())
+        };
+        let serves = |secret: &RepositorySecret, url: &str, project: &str| {
+            secret.would_serve(&secrets(), &RepoUrl::parse(url).unwrap(), project)
+        };
+        let own = outline(SecretKind::Repository, "url=https://git.ex/new password=a\u{7}b").unwrap();
+        assert!(serves(&own, "https://git.ex/new.git", "shop"));
+        assert!(!serves(&own, "https://git.ex/other", "shop"));
+        let template = outline(SecretKind::Template, "url=https://git.ex/team/sub project=shop").unwrap();
+        assert!(serves(&template, "https://git.ex/team/sub/a", "shop"));
+        assert!(!serves(&template, "https://git.ex/team/sub/a", "other"), "of another project");
+        let wide = outline(SecretKind::Template, "url=https://git.ex").unwrap();
+        assert!(!serves(&wide, "https://git.ex/team/own", ""), "it has a Secret of its own");
+        assert!(!serves(&wide, "https://git.ex/team/new", ""), "a template that says more is nearer");
+        assert!(!serves(&outline(SecretKind::Template, "url=/srv").unwrap(), "/srv/repos/a", ""));
+        assert_eq!(outline(SecretKind::Repository, "password=p"), None);
+        assert!(!format!("{own:?}").contains('\u{7}'));
     }
 
     #[test]

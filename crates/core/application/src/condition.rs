@@ -11,7 +11,7 @@ pub enum ConditionKind {
     ComparisonError,
     /// Auto-sync does not go on.
     SyncError,
-    /// Something else went wrong, such as a status that is too large.
+    /// Something else went wrong: a setting cannot be read, or the status is too large.
     UnknownError,
     /// Another app owns objects of this one.
     SharedResourceWarning,

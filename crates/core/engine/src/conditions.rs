@@ -2,7 +2,7 @@
 
 use crate::report::{BLIND_GRACE, Condition, ConditionKind};
 use crate::state::{SourceView, State};
-use crate::{deletion, trigger};
+use crate::{deletion, trigger, unreadable};
 use model::{App, OperationPhase, SyncStatus, Timestamp};
 
 /// Returns what a person should know, sorted.
@@ -41,6 +41,9 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
     }
     for message in state.current().into_iter().flat_map(|(_, comparison)| &comparison.unseen) {
         add(ConditionKind::ComparisonError, format!("Failed to load live state: {message}"));
+    }
+    for message in unreadable::told(state, now) {
+        add(ConditionKind::UnknownError, message.clone());
     }
     for message in deletion::obstacles(state, app) {
         add(ConditionKind::DeletionError, message);

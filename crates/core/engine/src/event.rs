@@ -1,5 +1,6 @@
 //! What can happen to an app?
 
+use crate::unreadable::Unreadable;
 use model::{Comparison, DesiredHash, NotYet, ObjectResult, Problem, Revision, Seconds, SyncId};
 use plan::Plan;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub enum Event {
     Cascaded(CascadePass),
     /// Something of an app that is being deleted changed in the cluster.
     LiveChanged,
+    /// Which settings that concern the app cannot be read; none when all is well.
+    Settings(Vec<Unreadable>),
     /// The ground changed in a way that may let what was held succeed: a kind appeared, the API server came back.
     GroundChanged,
     /// The time came that was asked for with [`Effect::WakeAt`](crate::Effect::WakeAt).
@@ -82,6 +85,8 @@ pub struct SourceFailure {
     pub message: String,
     /// Whether it may pass by itself: the network, a timeout. A wrong URL, branch or password does not.
     pub is_transient: bool,
+    /// Whether the server may want credentials, or other ones.
+    pub lacks_credentials: bool,
 }
 
 /// A rendered revision as the engine sees it: hashes and counts.

@@ -29,6 +29,7 @@ mod state;
 mod sync;
 pub mod takeover;
 mod trigger;
+mod unreadable;
 mod verdict;
 
 pub use effect::{Effect, Mode, Note, Tone, Trust};
@@ -37,6 +38,7 @@ pub use report::{Condition, ConditionKind, OperationReport, Report};
 pub use run::{Cause, Run, Step};
 pub use state::{Activity, Attempt, Deleting, RefreshView, SourceView, State};
 pub use trigger::read_only;
+pub use unreadable::{Told, Unreadable};
 
 use model::{App, Problem, Reason, Refresh, Timestamp};
 
@@ -68,6 +70,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::StageDone { sync, results } => sync::stage_done(state, sync, results, now, app, out),
         Event::Cascaded(pass) => deletion::passed(state, &pass, app, now, out),
         Event::LiveChanged => deletion::live_changed(state),
+        Event::Settings(unreadable) => state.unreadable = unreadable,
         Event::GroundChanged => requests::ground_changed(state, now),
         Event::Woke => state.wake = None,
         Event::Writes(Writes::Allowed) => {

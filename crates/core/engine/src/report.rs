@@ -1,7 +1,7 @@
 //! What does the Application's status say? A pure function of the state; it is written only when it changed.
 
 use crate::state::{Activity, RefreshView, SourceView, State};
-use crate::{conditions, operation};
+use crate::{conditions, operation, unreadable};
 use model::{
     App, Comparison, DesiredHash, Health, HealthStatus, ObjectKey, ObjectResult, Operation, OperationPhase,
     Reason, ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
@@ -22,6 +22,8 @@ pub enum ConditionKind {
     ComparisonError,
     /// Auto-sync does not go on.
     SyncError,
+    /// A setting that concerns the app cannot be read; the app goes on by what it said before.
+    UnknownError,
     /// Another app owns objects of this one.
     SharedResourceWarning,
     /// An object stands twice in the manifests.
@@ -209,7 +211,8 @@ pub(crate) fn next_change(state: &State, now: Timestamp) -> Option<Timestamp> {
         | SourceView::Invalid(..)
         | SourceView::Unsupported(..) => None,
     };
-    run.into_iter().chain(blind).filter(|at| *at > now).min()
+    let setting = unreadable::next_change(state, now);
+    [run, blind, setting].into_iter().flatten().filter(|at| *at > now).min()
 }
 
 fn blind(state: &State, app: &App, conditions: Vec<Condition>) -> Report {

@@ -3,6 +3,7 @@
 use crate::event::{Desired, SourceFailure};
 use crate::report::Report;
 use crate::run::Run;
+use crate::unreadable::Unreadable;
 use model::{
     Comparison, DesiredHash, Destination, NotYet, ObjectResult, Operation, OperationPhase, Problem, Reason,
     Refresh, ResourceSelector, Revision, Source, SyncId, Timestamp,
@@ -32,6 +33,8 @@ pub struct State {
     pub is_terminated: bool,
     /// Why nothing may be done at all; empty if something may.
     pub refused: Vec<Problem>,
+    /// Which settings that concern the app cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// Whether we are the one writer.
     pub may_write: bool,
     /// Number of the newest sync.
@@ -171,6 +174,7 @@ impl State {
             unsupported: Vec::new(),
             is_terminated: false,
             refused: Vec::new(),
+            unreadable: Vec::new(),
             may_write,
             newest: SyncId::default(),
             handled: None,

@@ -124,6 +124,13 @@ pub const SOURCE_AGE: Metric<1> = Metric {
     kind: Kind::Gauge,
     labels: ["repo"],
 };
+/// One per setting that cannot be read, always 1; `kind` is `Secret`, `ConfigMap` or `AppProject`.
+pub const UNREADABLE_SETTINGS: Metric<2> = Metric {
+    name: "tautline_unreadable_settings",
+    help: "Settings that cannot be read, so that their previous values stay; always 1.",
+    kind: Kind::Gauge,
+    labels: ["kind", "name"],
+};
 /// Always 1.
 pub const BUILD_INFO: Metric<1> = Metric {
     name: "tautline_build_info",
@@ -159,6 +166,7 @@ mod tests {
             shape(&API_REQUESTS),
             shape(&APP_DRIFT),
             shape(&SOURCE_AGE),
+            shape(&UNREADABLE_SETTINGS),
             shape(&BUILD_INFO),
         ];
         assert_eq!(
@@ -179,6 +187,7 @@ tautline_status_writes_total Counter outcome
 tautline_api_requests_total Counter verb,kind
 tautline_app_drifted_objects Gauge namespace,name,project
 tautline_source_age_seconds Gauge repo
+tautline_unreadable_settings Gauge kind,name
 tautline_build_info Gauge version
 "
         );

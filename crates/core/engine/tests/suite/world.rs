@@ -336,6 +336,7 @@ impl World {
                 self.tell(Event::SourceFailed(SourceFailure {
                     message: "timeout".into(),
                     is_transient: true,
+                    lacks_credentials: false,
                 }));
                 self.todo.push_back(Effect::Resolve);
             }

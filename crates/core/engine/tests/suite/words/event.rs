@@ -1,7 +1,7 @@
 //! How do the tests speak of what happens? `compared a: web=out/Healthy old=extra`, one event per line.
 
 use super::{hash, revision};
-use engine::{Attempt, CascadePass, Desired, Event, SourceFailure, State, Writes};
+use engine::{Attempt, CascadePass, Desired, Event, SourceFailure, State, Told, Unreadable, Writes};
 use model::{
     Comparison, ErrorClass, Evidence, Health, HealthStatus, NotYet, ObjectKey, ObjectOutcome, ObjectResult,
     ObjectStatus, OperationPhase, Problem, Reason, Seconds, SyncId, SyncStatus, Timestamp, digest,
@@ -28,8 +28,9 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "app" => Event::AppChanged,
         "refused" => Event::Refused(vec![Problem::new(tail)]),
         "resolved" => Event::Resolved(revision(name)),
-        "fails" => Event::SourceFailed(SourceFailure { message: tail.into(), is_transient: false }),
-        "blinks" => Event::SourceFailed(SourceFailure { message: tail.into(), is_transient: true }),
+        "fails" => Event::SourceFailed(failure(tail)),
+        "locked" => Event::SourceFailed(SourceFailure { lacks_credentials: true, ..failure(tail) }),
+        "blinks" => Event::SourceFailed(SourceFailure { is_transient: true, ..failure(tail) }),
         "rendered" => Event::Rendered(desired(name, tail)),
         "invalid" => Event::RenderFailed { revision: revision(name), problems: vec![Problem::new(tail)] },
         "unsupported" => Event::Unsupported { revision: revision(name), not_yet: needs(tail) },
@@ -39,6 +40,7 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "planned" => Event::Planned { sync, plan: plan(tail) },
         "done" => Event::StageDone { sync, results: tail.split(", ").map(result).collect() },
         "cascaded" => Event::Cascaded(pass(tail)),
+        "unreadable" => Event::Settings(tail.split_whitespace().map(unreadable).collect()),
         "live" => Event::LiveChanged,
         "ground" => Event::GroundChanged,
         "woke" => Event::Woke,
@@ -46,6 +48,25 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "forbidden" => Event::Writes(Writes::Forbidden),
         other => panic!("no such event: {other}"),
     }
+}
+
+fn failure(message: &str) -> SourceFailure {
+    SourceFailure { message: message.into(), is_transient: false, lacks_credentials: false }
+}
+
+/// Makes a setting of `now=x`, `from=60=x` or `locked=x`.
+fn unreadable(text: &str) -> Unreadable {
+    let (when, rest) = text.split_once('=').expect("when=what");
+    let (told, message) = match when {
+        "now" => (Told::Now, rest),
+        "locked" => (Told::WithoutCredentials, rest),
+        "from" => {
+            let (at, message) = rest.split_once('=').expect("from=seconds=what");
+            (Told::From(Timestamp::from_millis(at.parse::<i64>().expect("seconds") * 1000)), message)
+        }
+        other => panic!("no such time: {other}"),
+    };
+    Unreadable { message: message.into(), told }
 }
 
 fn needs(text: &str) -> Vec<NotYet> {
