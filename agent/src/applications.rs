@@ -74,6 +74,10 @@ impl Agent {
         }
         if let Some(entry) = self.apps.get_mut(key) {
             entry.is_listed_by_argo_cd = application::status::is_listed_by_argo_cd(&managed_fields);
+            let is_whole = entry.state.comparison.as_ref().is_none_or(|comparison| comparison.is_complete);
+            if entry.lists(&raw) && !is_whole {
+                self.dirty.insert(key.clone());
+            }
         }
         self.read_raw(key, &raw);
     }

@@ -2,12 +2,12 @@
 
 use crate::desired::DesiredSet;
 use crate::stored::Stored;
-use application::Project;
+use application::{Project, status};
 use engine::takeover::Inheritance;
 use engine::{Report, State};
-use model::{App, AppKey, DesiredHash, ObjectKey, Problem, tracking};
+use model::{App, AppKey, DesiredHash, GroupKind, ObjectKey, Problem, tracking};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -43,6 +43,8 @@ pub(crate) struct AppEntry {
     pub fence: Arc<AtomicU64>,
     /// The status writer.
     pub writer: Writer,
+    /// Kinds that its status listed last; none where it never listed anything.
+    pub listed: BTreeSet<GroupKind>,
     /// Objects that other apps may hold or that carry no label yet and were looked up one by one.
     pub probed: BTreeMap<ObjectKey, Probe>,
 }
@@ -84,6 +86,7 @@ impl AppEntry {
     ) -> Self {
         Self {
             stored,
+            listed: BTreeSet::new(),
             app: None,
             problems: Vec::new(),
             state,
@@ -100,6 +103,17 @@ impl AppEntry {
             writer: Writer::default(),
             probed: BTreeMap::new(),
         }
+    }
+
+    /// Takes in which kinds the status lists; returns whether they are others than before. What somebody wiped while we
+    /// looked is known all the same.
+    pub(crate) fn lists(&mut self, raw: &Value) -> bool {
+        let listed = status::listed_kinds(raw);
+        let is_news = !listed.is_empty() && self.listed != listed;
+        if is_news {
+            self.listed = listed;
+        }
+        is_news
     }
 
     /// Returns what Git wants now.

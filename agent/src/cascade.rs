@@ -7,7 +7,7 @@ use cluster::Propagation;
 use engine::CascadePass;
 use model::{App, AppKey, Cascade, LiveDigest, ObjectKey, names};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Starts a pass: deletes what proves to be the app's and is not going yet, and tells what is left.
@@ -19,12 +19,17 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
         agent.live.part_of(&entry.part_of).filter_map(|k| agent.live.get(k)).map(|entry| &entry.digest);
     let going: Vec<LiveDigest> =
         plan::prune::cascade(app, digests, owner, &own_key).into_iter().cloned().collect();
-    let is_complete = agent.sees_everything() && !agent.is_inheriting(key);
     // They may be the app's, so it does not go before them.
     let failed = Agent::not_taken_over(entry);
-    if !is_complete {
-        let pass =
-            CascadePass { remaining: Vec::new(), unconfirmed: Vec::new(), failed: Vec::new(), is_complete };
+    let mut unseen = agent.unseen_of_all();
+    if agent.is_inheriting(key) {
+        unseen.push("some of what its status lists has yet to be looked at".into());
+    }
+    let own_kinds = agent.kinds_of(entry, entry.current().map(AsRef::as_ref));
+    let is_hidden = own_kinds.iter().any(|kind| !agent.live.sees(kind));
+    if is_hidden || agent.is_inheriting(key) {
+        let unseen = unseen.into_iter().chain(agent.unseen(own_kinds)).collect::<BTreeSet<_>>();
+        let pass = CascadePass { unseen: unseen.into_iter().collect(), ..CascadePass::default() };
         agent.spawn_ready(Input::Cascaded(key.clone(), pass));
         return;
     }
@@ -55,18 +60,14 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
     };
     let key = key.clone();
     agent.spawn(async move {
-        let mut pass = pass(job, going, unconfirmed, propagation).await;
-        pass.failed.extend(failed);
-        Input::Cascaded(key, pass)
+        let (remaining, mut not_deleted) = pass(job, going, propagation).await;
+        not_deleted.extend(failed);
+        Input::Cascaded(key, CascadePass { remaining, unconfirmed, failed: not_deleted, unseen })
     });
 }
 
-async fn pass(
-    job: Job,
-    going: Vec<LiveDigest>,
-    unconfirmed: Vec<String>,
-    propagation: Propagation,
-) -> CascadePass {
+/// Deletes objects; returns what is still there, and what could not be deleted.
+async fn pass(job: Job, going: Vec<LiveDigest>, propagation: Propagation) -> (Vec<String>, Vec<String>) {
     let mut failed = Vec::new();
     let mut remaining = Vec::new();
     // Reverse order of creation: workloads before what they need, namespaces last.
@@ -86,7 +87,7 @@ async fn pass(
             }
         }
     }
-    CascadePass { remaining, unconfirmed, failed, is_complete: true }
+    (remaining, failed)
 }
 
 /// Takes our finalizers off the Application, so that it goes.

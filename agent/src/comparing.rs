@@ -5,11 +5,10 @@ use crate::apps::{AppEntry, Probe};
 use crate::desired::{DesiredSet, Wanted};
 use crate::input::{Checked, Input};
 use crate::judge::{self, Judgement};
-use crate::live::Sight;
 use crate::watching::is_newer;
 use cluster::{ApplyOptions, Priority};
 use engine::{Event, Note, Tone};
-use model::{App, AppKey, Comparison, GroupKind, Match, Object, ObjectKey, Reason, names};
+use model::{App, AppKey, Comparison, Match, Object, ObjectKey, Reason, names};
 use plan::{DesiredObject, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,9 +28,8 @@ impl Agent {
                 self.event(&key, Event::LiveChanged);
             }
             let Some(set) = set else { continue };
-            if set.objects.keys().any(|object| self.live.is_listing(&object.group_kind()))
-                || self.kinds.is_listing(&self.live)
-            {
+            let Some(entry) = self.apps.get(&key) else { continue };
+            if self.kinds_of(entry, Some(&set)).iter().any(|kind| self.live.is_listing(kind)) {
                 continue;
             }
             self.judge_all(&key, &app, &set);
@@ -265,8 +263,11 @@ impl Agent {
             .iter()
             .map(|(object, owner)| ((*object).clone(), format!("belongs to application {owner}")))
             .collect();
-        let blind = set.objects.keys().filter(|object| !self.sees(&object.group_kind()));
-        let mut unseen = self.unseen(set);
+        let mut hidden = self.kinds_of(entry, Some(set));
+        hidden.retain(|kind| !self.live.sees(kind));
+        let is_hidden = |object: &&ObjectKey| !hidden.is_empty() && hidden.contains(&object.group_kind());
+        let blind = set.objects.keys().filter(is_hidden);
+        let mut unseen = self.unseen(hidden.iter().cloned());
         let inherited = self.inherited(key, app);
         unseen.extend(crate::takeover::obstacles(&inherited, set));
         let side = Side {
@@ -276,7 +277,7 @@ impl Agent {
             refused: &refused,
             inherited: &inherited,
             blind: &blind.cloned().collect(),
-            is_complete: self.sees_everything() && !self.is_inheriting(key),
+            is_complete: hidden.is_empty() && !self.is_inheriting(key),
             owner: (&entry.instance, &entry.part_of),
             own_key: &ObjectKey::new("argoproj.io", "Application", &app.key.namespace, &app.key.name),
             shared: &self.shared(key, &owners),
@@ -285,50 +286,12 @@ impl Agent {
         plan::compare(&side, health::aggregate)
     }
 
-    /// Returns whether the kind's objects are all in view.
-    fn sees(&self, kind: &GroupKind) -> bool {
-        self.live.sees(kind)
-    }
-
-    /// Says why kinds of an app are not seen, and since when.
-    fn unseen(&self, set: &DesiredSet) -> Vec<String> {
-        let kinds: BTreeSet<GroupKind> = set.objects.keys().map(ObjectKey::group_kind).collect();
-        let blind = kinds.iter().filter_map(|kind| match &self.live.kinds.get(kind)?.sight {
-            Sight::Blind(since, why) => Some(format!("{kind} is not seen since {since}: {}", why.message)),
-            Sight::Listing | Sight::Clear | Sight::NoSuchKind => None,
-        });
-        blind.collect()
-    }
-
-    /// Returns whether every kind that we ever created is in view; without it nothing is deleted.
-    pub(crate) fn sees_everything(&self) -> bool {
-        self.kinds.is_loaded() && self.kinds.known().all(|gvk| self.live.sees(&gvk.group_kind()))
-    }
-
     /// Returns whether the app's project permits an object.
     pub(crate) fn permits(entry: &AppEntry, object: &ObjectKey) -> bool {
         entry
             .project
             .permits(&object.group_kind(), !object.namespace.is_empty(), &object.name, &object.namespace)
             .is_ok()
-    }
-
-    /// Tells the sight of a kind, and compares the apps that it concerns.
-    pub(crate) fn sight_changed(&mut self, kind: &GroupKind, sight: Sight) {
-        if let Some(watch) = self.live.kinds.get_mut(kind) {
-            if let Sight::Blind(since, _) = &watch.sight
-                && let Sight::Blind(_, why) = &sight
-            {
-                watch.sight = Sight::Blind(*since, why.clone());
-                return;
-            }
-            if watch.sight == sight {
-                return;
-            }
-            watch.sight = sight;
-        }
-        // Whether anything may be deleted changes for all.
-        self.dirty.extend(self.apps.keys().cloned());
     }
 }
 

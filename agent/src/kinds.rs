@@ -3,7 +3,6 @@
 use crate::agent::Agent;
 use crate::apps::AppEntry;
 use crate::input::Input;
-use crate::live::LiveView;
 use cluster::Endpoint;
 use engine::Effect;
 use model::{App, AppKey, CallError, GroupKind, GroupVersionKind, names};
@@ -23,7 +22,6 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 pub(crate) struct KindsRecord {
     stored: BTreeMap<GroupKind, GroupVersionKind>,
     wanted: BTreeMap<GroupKind, GroupVersionKind>,
-    is_loaded: bool,
     /// What the write under way records.
     writing: Option<BTreeMap<GroupKind, GroupVersionKind>>,
     /// Writes that failed in a row.
@@ -45,12 +43,6 @@ impl KindsRecord {
                 self.stored.insert(gvk.group_kind(), gvk);
             }
         }
-        self.is_loaded = true;
-    }
-
-    /// Returns whether the record was read.
-    pub(crate) fn is_loaded(&self) -> bool {
-        self.is_loaded
     }
 
     /// Returns the recorded kinds.
@@ -77,11 +69,6 @@ impl KindsRecord {
     /// Returns whether something is wanted that is neither recorded nor being recorded.
     fn lacks(&self) -> bool {
         self.writing.is_none() && !self.wanted.is_empty()
-    }
-
-    /// Returns whether a recorded kind is still being listed for the first time.
-    pub(crate) fn is_listing(&self, live: &LiveView) -> bool {
-        !self.is_loaded || self.stored.keys().any(|kind| live.is_listing(kind))
     }
 }
 

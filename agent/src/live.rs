@@ -147,6 +147,17 @@ impl LiveView {
         self.kinds.get(kind).is_some_and(|watch| matches!(watch.sight, Sight::Clear | Sight::NoSuchKind))
     }
 
+    /// Says why a kind is not seen, and since when.
+    pub(crate) fn obstacle(&self, kind: &GroupKind) -> Option<String> {
+        match self.kinds.get(kind).map(|watch| &watch.sight) {
+            None | Some(Sight::Listing) => Some(format!("{kind} has not been listed yet")),
+            Some(Sight::Blind(since, why)) => {
+                Some(format!("{kind} is not seen since {since}: {}", why.message))
+            }
+            Some(Sight::Clear | Sight::NoSuchKind) => None,
+        }
+    }
+
     /// Returns whether a kind's first list is still under way.
     pub(crate) fn is_listing(&self, kind: &GroupKind) -> bool {
         self.kinds.get(kind).is_none_or(|watch| watch.sight == Sight::Listing)

@@ -31,6 +31,7 @@ mod owning;
 mod probes;
 mod run;
 mod settings;
+mod sight;
 mod sources;
 mod status;
 mod stored;

@@ -2,11 +2,9 @@
 
 use crate::agent::Agent;
 use crate::input::Input;
-use crate::live::Sight;
 use crate::metrics::Metrics;
 use api::Readiness;
 use cluster::Cluster;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -101,16 +99,6 @@ fn obstacles(agent: &Agent) -> Vec<String> {
     if !agent.has_listed_apps {
         reasons.push("Applications have not been listed yet".into());
     }
-    for (kind, watch) in &agent.live.kinds {
-        match &watch.sight {
-            Sight::Listing => reasons.push(format!("{kind} has not been listed yet")),
-            Sight::Blind(since, why) => {
-                let mut reason = String::new();
-                let _ = write!(reason, "{kind} is not seen since {since}: {}", why.message);
-                reasons.push(reason);
-            }
-            Sight::Clear | Sight::NoSuchKind => {}
-        }
-    }
+    reasons.extend(agent.unseen(agent.live.kinds.keys().cloned()));
     reasons
 }

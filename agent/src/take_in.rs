@@ -198,10 +198,8 @@ impl Agent {
             self.event(
                 key,
                 Event::Cascaded(engine::CascadePass {
-                    remaining: Vec::new(),
-                    unconfirmed: Vec::new(),
                     failed: vec![format!("the finalizers could not be removed: {error}")],
-                    is_complete: true,
+                    ..engine::CascadePass::default()
                 }),
             );
         }

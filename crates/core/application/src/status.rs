@@ -12,7 +12,7 @@ mod operation;
 mod remembered;
 
 pub use operation::{OperationState, result_line};
-pub use remembered::{LastOperation, inventory, is_listed_by_argo_cd, last_operation};
+pub use remembered::{LastOperation, inventory, is_listed_by_argo_cd, last_operation, listed_kinds};
 
 use crate::condition::{Condition, ConditionKind};
 use crate::read::metadata_annotation;

@@ -4,14 +4,15 @@
 use application::condition::{Condition, ConditionKind};
 use application::state::State;
 use application::status::{
-    Draft, OperationState, SyncPart, inventory, is_listed_by_argo_cd, last_operation, patch, result_line,
-    too_large,
+    Draft, OperationState, SyncPart, inventory, is_listed_by_argo_cd, last_operation, listed_kinds, patch,
+    result_line, too_large,
 };
 use model::{
-    ErrorClass, Evidence, Health, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus,
-    OperationPhase, ResourceSelector, Revision, SyncStatus, Timestamp,
+    ErrorClass, Evidence, GroupKind, Health, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult,
+    ObjectStatus, OperationPhase, ResourceSelector, Revision, SyncStatus, Timestamp,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -515,9 +516,12 @@ fn what_was_written_is_remembered() {
     assert_eq!((last.started_at, last.finished_at), (at("00"), Some(at("03"))));
     assert_eq!(last.revision, Some(Revision::new(SHA)));
     assert_eq!(inventory(&raw), [(ui(), "v1".to_owned())]);
+    assert_eq!(listed_kinds(&raw), BTreeSet::from([ui().group_kind()]));
+    assert!(listed_kinds(&plain()).is_empty());
     assert_eq!(last_operation(&plain()), None);
     let odd = json!({"status": {"operationState": {"phase": 3}, "resources": [{"kind": "A"}, 7, {"kind": "", "name": "n"}]}});
-    assert_eq!((last_operation(&odd), inventory(&odd)), (None, vec![]));
+    assert_eq!(inventory(&odd), vec![]);
+    assert_eq!((last_operation(&odd), listed_kinds(&odd)), (None, BTreeSet::from([GroupKind::new("", "A")])));
 }
 
 #[test]

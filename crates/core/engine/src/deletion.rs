@@ -90,14 +90,14 @@ pub(crate) fn passed(
     let Activity::Deleting(deleting) = &mut state.activity else { return };
     deleting.is_passing = false;
     let is_gone = pass.remaining.is_empty() && pass.unconfirmed.is_empty() && pass.failed.is_empty();
-    if is_gone && pass.is_complete {
+    if is_gone && pass.unseen.is_empty() {
         deleting.is_done = true;
         deleting.waits_for.clear();
         out.push(Effect::Finalize);
         return;
     }
     deleting.is_done = false;
-    let needs_retry = !pass.failed.is_empty() || !pass.is_complete;
+    let needs_retry = !pass.failed.is_empty() || !pass.unseen.is_empty();
     deleting.n_failed = if needs_retry { deleting.n_failed + 1 } else { 0 };
     let exponent = i32::try_from(deleting.n_failed).unwrap_or(i32::MAX);
     deleting.retry_at =
@@ -118,8 +118,8 @@ fn waits_for(pass: &CascadePass) -> String {
             "Deletion waits for consent (annotate the Application with argocd.argoproj.io/deletion-approved) to delete ",
             &pass.unconfirmed,
         )
-    } else if !pass.is_complete {
-        "Deletion waits until the cluster can be seen whole".into()
+    } else if !pass.unseen.is_empty() {
+        named("Deletion waits until every kind is seen: ", &pass.unseen)
     } else {
         String::new()
     }

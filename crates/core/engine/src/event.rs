@@ -111,7 +111,7 @@ pub struct Desired {
 }
 
 /// What a pass of the cascade deletion found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CascadePass {
     /// Objects that are still there, with what holds them up.
     pub remaining: Vec<String>,
@@ -119,6 +119,6 @@ pub struct CascadePass {
     pub unconfirmed: Vec<String>,
     /// Calls that failed: sentences.
     pub failed: Vec<String>,
-    /// Whether every kind in the inventory has been listed whole. Without it nothing is finished.
-    pub is_complete: bool,
+    /// Why kinds that may hold something of the app are not seen: sentences. While there are any nothing is finished.
+    pub unseen: Vec<String>,
 }

@@ -1,7 +1,8 @@
 //! What does a status remember from an earlier life, ours or Argo CD's? Read with suspicion: anybody may have written it.
 
-use model::{ObjectKey, OperationPhase, ResourceSelector, Revision, Timestamp, names};
+use model::{GroupKind, ObjectKey, OperationPhase, ResourceSelector, Revision, Timestamp, names};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The sync that `status.operationState` tells of.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +75,21 @@ pub fn inventory(raw: &Value) -> Vec<(ObjectKey, String)> {
     keys.sort();
     keys.dedup();
     keys
+}
+
+/// Returns the kinds of which `status.resources` lists objects.
+pub fn listed_kinds(raw: &Value) -> BTreeSet<GroupKind> {
+    let mut kinds = BTreeSet::new();
+    let mut last = ("", "");
+    for entry in raw.pointer("/status/resources").and_then(Value::as_array).into_iter().flatten() {
+        let [group, kind] = ["group", "kind"].map(|field| entry[field].as_str().unwrap_or_default());
+        // Most follow one of the same kind.
+        if !kind.is_empty() && last != (group, kind) {
+            kinds.insert(GroupKind::new(group, kind));
+        }
+        last = (group, kind);
+    }
+    kinds
 }
 
 /// Returns whether Argo CD's controller was the last to change what `status.resources` lists, as `managedFields` tell it.

@@ -123,6 +123,8 @@ const EVENTS: &[&str] = &[
     "cascaded:",
     "cascaded: left=x",
     "cascaded: failed=x",
+    "cascaded: left=x unseen=y",
+    "cascaded: unseen=y",
     "unreadable: now=secret from=9=settings locked=other",
     "unreadable:",
     "live",

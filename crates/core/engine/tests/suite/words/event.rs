@@ -212,7 +212,7 @@ fn pass(text: &str) -> CascadePass {
         remaining: all("left="),
         unconfirmed: all("asks="),
         failed: all("failed="),
-        is_complete: !text.contains("incomplete"),
+        unseen: all("unseen="),
     }
 }
 
