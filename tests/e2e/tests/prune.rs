@@ -108,7 +108,8 @@ fn kinds_that_hold_data_go_only_when_a_person_says_so() {
     let revision = repo.remove("a.yaml").remove("b.yaml").remove("n.yaml").commit("drop");
     scene.wait_object("v1", "PersistentVolumeClaim", &scene.namespace, "allowed", |claim| claim.is_none());
     let app = scene.wait_app("shop", |app| {
-        !result_of(app, "Namespace", &inner).is_null() && operation_phase(app) == "Succeeded"
+        app["status"]["operationState"]["syncResult"]["revision"] == revision
+            && operation_phase(app) == "Succeeded"
     });
     for (kind, name) in [("PersistentVolumeClaim", "asked"), ("Namespace", inner.as_str())] {
         let result = result_of(&app, kind, name);
