@@ -4,32 +4,42 @@ use crate::error::{Fault, Kind, SourceError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Tells a running call whether it is still wanted.
+/// Tells a running call whether it is still wanted. Its time counts from when it begins: waiting for a place is no fault of
+/// the server's.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     cancelled: Arc<AtomicBool>,
-    deadline: Instant,
+    timeout: Duration,
+    deadline: Arc<OnceLock<Instant>>,
 }
 
 impl Token {
     pub(crate) fn new(timeout: Duration) -> Self {
-        Self { cancelled: Arc::default(), deadline: Instant::now() + timeout }
+        Self { cancelled: Arc::default(), timeout, deadline: Arc::default() }
+    }
+
+    fn deadline(&self) -> Instant {
+        *self.deadline.get_or_init(|| Instant::now() + self.timeout)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_wanted(&self) -> bool {
-        !self.cancelled.load(Ordering::Relaxed) && Instant::now() < self.deadline
+        !self.is_cancelled() && Instant::now() < self.deadline()
     }
 
     /// # Errors
     /// Says whether the caller went away or the time is over.
     pub(crate) fn check(&self) -> Result<(), SourceError> {
-        if self.cancelled.load(Ordering::Relaxed) {
+        if self.is_cancelled() {
             return Err(SourceError::new(Kind::Cancelled, "the read was cancelled"));
         }
-        if Instant::now() >= self.deadline {
+        if Instant::now() >= self.deadline() {
             return Err(SourceError::new(Kind::Unavailable, "the repository did not answer in time"));
         }
         Ok(())
@@ -89,8 +99,8 @@ impl Pool {
         Ok(Self(shared))
     }
 
-    /// Runs a call and waits for its answer, at most until the deadline. A call whose time is over may still hold
-    /// its thread until libgit2's own timeout; its answer is dropped.
+    /// Runs a call and waits for its answer: as long as it takes to get a place, and from then on at most `timeout`. A call
+    /// whose time is over may still hold its thread until libgit2's own timeout; its answer is dropped.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         host: &str,
@@ -99,8 +109,11 @@ impl Pool {
     ) -> Result<T, Fault> {
         let token = Token::new(timeout);
         let cancel = CancelOnDrop(token.clone());
+        let (begins, begun) = tokio::sync::oneshot::channel();
         let (sender, answer) = tokio::sync::oneshot::channel();
         let work = Box::new(move |token: &Token| {
+            // Fixes the deadline. The caller may have stopped waiting.
+            let _unheard = begins.send(token.deadline());
             let outcome = catch_unwind(AssertUnwindSafe(|| work(token)));
             let outcome = outcome.unwrap_or_else(|_| {
                 Err(SourceError::new(Kind::Unavailable, "reading the repository stopped unexpectedly").into())
@@ -109,19 +122,42 @@ impl Pool {
             drop(sender.send(outcome));
         });
         self.0.push(Job { host: host.to_owned(), token, work });
-        let outcome = tokio::time::timeout(timeout, answer).await;
+        let Some(deadline) = self.begun(host, timeout, begun).await? else {
+            return Err(SourceError::new(Kind::Cancelled, "the agent is stopping").into());
+        };
+        let outcome = tokio::time::timeout_at(deadline.into(), answer).await;
         drop(cancel);
         match outcome {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(SourceError::new(Kind::Cancelled, "the agent is stopping").into()),
             Err(_) => {
                 self.0.lock().slow.insert(host.to_owned());
-                let place = if host.is_empty() { "the disk" } else { host };
-                let message = format!("no answer from {place} within {} s", timeout.as_secs_f64());
-                Err(SourceError::new(Kind::Unavailable, message).into())
+                Err(no_answer(host, timeout).into())
             }
         }
     }
+
+    /// Waits until a call begins, and returns when it has to end. Behind a host that does not answer nobody waits longer
+    /// than for an answer.
+    async fn begun(
+        &self,
+        host: &str,
+        timeout: Duration,
+        mut begun: tokio::sync::oneshot::Receiver<Instant>,
+    ) -> Result<Option<Instant>, Fault> {
+        loop {
+            match tokio::time::timeout(timeout, &mut begun).await {
+                Ok(deadline) => return Ok(deadline.ok()),
+                Err(_) if self.0.lock().slow.contains(host) => return Err(no_answer(host, timeout).into()),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn no_answer(host: &str, timeout: Duration) -> SourceError {
+    let place = if host.is_empty() { "the disk" } else { host };
+    SourceError::new(Kind::Unavailable, format!("no answer from {place} within {} s", timeout.as_secs_f64()))
 }
 
 impl Drop for Pool {
@@ -148,7 +184,7 @@ impl Shared {
         while let Some(job) = self.next() {
             let in_time = {
                 (job.work)(&job.token);
-                Instant::now() < job.token.deadline
+                Instant::now() < job.token.deadline()
             };
             let mut state = self.lock();
             if in_time {
@@ -172,7 +208,7 @@ impl Shared {
             if state.is_closed {
                 return None;
             }
-            state.queue.retain(|job| job.token.is_wanted());
+            state.queue.retain(|job| !job.token.is_cancelled());
             let eligible = state.queue.iter().position(|job| {
                 let limit = if state.slow.contains(&job.host) { 1 } else { self.per_host };
                 let running = state.running.get(&job.host).copied().unwrap_or(0);
@@ -184,5 +220,32 @@ impl Shared {
             }
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::task::JoinSet;
+
+    #[tokio::test]
+    async fn waiting_for_a_place_is_not_the_hosts_fault() {
+        let pool = Arc::new(Pool::start("test", 2, 1).unwrap());
+        let length = Duration::from_millis(50);
+        let mut calls = JoinSet::new();
+        // Each takes a fifth of its time, and the last waits for nineteen before it.
+        for _ in 0..20 {
+            let pool = Arc::clone(&pool);
+            calls.spawn(async move {
+                // It stands for a server that takes its time; nothing could be waited for instead.
+                let work = move |_: &Token| {
+                    std::thread::sleep(length);
+                    Ok(())
+                };
+                pool.run("host", length * 5, work).await.is_ok()
+            });
+        }
+        assert!(calls.join_all().await.into_iter().all(|is_ok| is_ok));
+        assert!(pool.0.lock().slow.is_empty());
     }
 }
