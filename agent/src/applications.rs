@@ -97,6 +97,10 @@ impl Agent {
         let mut app = match application::read(raw) {
             Ok(app) => app,
             Err(problems) => {
+                // The engine needs a subject to report about, and whoever asks for something gets an answer.
+                let last = entry.app.as_deref().cloned();
+                let last = last.unwrap_or_else(|| crate::apps::placeholder(key, raw));
+                entry.app = Some(Arc::new(application::requests(raw, last)));
                 self.refuse(key, problems);
                 return;
             }
@@ -146,10 +150,6 @@ impl Agent {
     fn refuse(&mut self, key: &AppKey, problems: Vec<Problem>) {
         let Some(entry) = self.apps.get_mut(key) else { return };
         entry.problems.clone_from(&problems);
-        if entry.app.is_none() {
-            // Never valid so far: the engine needs a subject to report about.
-            entry.app = Some(Arc::new(crate::apps::placeholder(key, &entry.stored.value())));
-        }
         self.repos.forget(key);
         self.event(key, Event::Refused(problems));
     }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use e2e::{Scene, condition, config_map, is_synced_to, settled, sync_status};
+use e2e::{Scene, condition, config_map, is_synced_to, operation_phase, settled, sync_status};
 use serde_json::{Value, json};
 
 #[test]
@@ -313,4 +313,32 @@ fn an_object_that_two_apps_claim_has_one_owner_and_both_say_so() {
     scene.wait_app("second", |app| {
         sync_status(app) == "Synced" && condition(app, "SharedResourceWarning").is_empty()
     });
+}
+
+#[test]
+fn an_invalid_application_still_answers_and_says_why_it_does_not_go() {
+    let scene = Scene::new("deaf");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one")).commit("first");
+    scene
+        .application("shop")
+        .repo(&repo)
+        .automated()
+        .option("Nonsense=true")
+        .finalizer("resources-finalizer.argocd.argoproj.io")
+        .create();
+    scene.wait_app("shop", |app| !condition(app, "InvalidSpecError").is_empty());
+
+    let refresh = "argocd.argoproj.io/refresh";
+    scene.patch_app("shop", &json!({"metadata": {"annotations": {refresh: "normal"}}}));
+    scene.wait_app("shop", |app| app["metadata"]["annotations"].get(refresh).is_none());
+    let app = scene.sync("shop", &json!({}));
+    assert_eq!(operation_phase(&app), "Error");
+    assert!(app.get("operation").is_none_or(Value::is_null), "{app}");
+
+    scene.delete_app("shop");
+    scene.wait_app("shop", |app| !condition(app, "DeletionError").is_empty());
+    scene.patch_app("shop", &json!({"spec": {"syncPolicy": {"syncOptions": null}}}));
+    scene.wait_app_gone("shop");
 }

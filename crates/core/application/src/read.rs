@@ -45,6 +45,28 @@ pub fn read(raw: &Value) -> Result<App, Vec<Problem>> {
     if problems.is_empty() { Ok(App { not_yet, ..app }) } else { Err(problems) }
 }
 
+/// Takes over what an Application asks for beside its spec: it is heard even where the spec is wrong, so that a deletion, a
+/// refresh or an operation gets its answer.
+pub fn requests(raw: &Value, app: App) -> App {
+    App {
+        operation: operation::read(raw, &Value::Null, Flags::default(), None),
+        terminate: is_terminating(raw),
+        refresh: refresh(raw),
+        skip_reconcile: skips_reconcile(raw),
+        deletion: deletion(raw),
+        deletion_approved: deletion_approved(raw),
+        ..app
+    }
+}
+
+fn is_terminating(raw: &Value) -> bool {
+    raw.pointer("/status/operationState/phase").is_some_and(|phase| phase == "Terminating")
+}
+
+fn deletion_approved(raw: &Value) -> Option<model::Timestamp> {
+    metadata::annotation(raw, names::DELETION_APPROVED).and_then(|text| text.parse().ok())
+}
+
 fn clean_spec(raw: &Value, findings: &mut Findings) -> Value {
     let mut spec = raw.get("spec").cloned().unwrap_or_else(|| json!({}));
     if schema::clean(&mut spec, &crd::APPLICATION_SCHEMA["properties"]["spec"], "spec", findings) {
@@ -81,11 +103,11 @@ fn app(raw: &Value, spec: &Value, parsed: &wire::ApplicationSpec, findings: &mut
         added_fields: added_fields(raw, ours.added_fields.as_deref(), findings),
         sync_deadline: sync_deadline(raw, ours.sync_deadline.as_deref(), findings),
         not_yet: Vec::new(),
-        terminate: raw.pointer("/status/operationState/phase").is_some_and(|phase| phase == "Terminating"),
+        terminate: is_terminating(raw),
         refresh: refresh(raw),
         skip_reconcile: skips_reconcile(raw),
         deletion: deletion(raw),
-        deletion_approved: metadata::annotation(raw, names::DELETION_APPROVED).and_then(|t| t.parse().ok()),
+        deletion_approved: deletion_approved(raw),
     }
 }
 
