@@ -9,9 +9,10 @@ use cluster::{
 use futures::StreamExt;
 use model::{
     App, CallError, Digest, ErrorClass, LiveDigest, Object, ObjectKey, ObjectOutcome, ObjectResult, names,
+    tracking,
 };
 use plan::kinds;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -33,6 +34,8 @@ pub(crate) struct Job {
     pub rules: Rules,
     /// What is known of the live objects.
     pub known: BTreeMap<ObjectKey, Known>,
+    /// Objects that were seen to be gone.
+    pub gone: BTreeSet<ObjectKey>,
     /// Which sync it is of, and which one is under way by now; 0 and none for a cascade deletion.
     pub sync: u64,
     pub fence: Option<Arc<AtomicU64>>,
@@ -363,8 +366,13 @@ pub(crate) async fn prune(job: Job, keys: Vec<ObjectKey>) -> Vec<ObjectResult> {
     let results = futures::stream::iter(keys).map(|key| {
         let job = Arc::clone(&job);
         async move {
+            let skipped = |why: &str| ObjectOutcome::PruneSkipped(why.into());
             let outcome = match job.known.get(&key) {
-                None => ObjectOutcome::Pruned,
+                None if job.gone.contains(&key) => ObjectOutcome::Pruned,
+                None => skipped("ignored (it does not carry our label any more)"),
+                Some(known) if !may_still_go(&job, &known.digest) => {
+                    skipped("ignored (it changed since the sync began)")
+                }
                 Some(_) if job.is_dry_run => ObjectOutcome::Pruned,
                 Some(known) => match delete(&job, &known.digest, Propagation::Foreground).await {
                     Ok(()) => ObjectOutcome::Pruned,
@@ -380,6 +388,12 @@ pub(crate) async fn prune(job: Job, keys: Vec<ObjectKey>) -> Vec<ObjectResult> {
     results
 }
 
+fn may_still_go(job: &Job, digest: &LiveDigest) -> bool {
+    let instance = job.app.key.instance_name(&job.rules.identity.control_namespace);
+    let part_of = tracking::part_of_label(&job.app.key);
+    plan::prune::is_still_deletable(&job.app, digest, (&instance, &part_of))
+}
+
 /// Deletes one object if it is still what the digest says: the third witness is on the live object itself, and uid and
 /// resourceVersion make the API server hold it to that.
 pub(crate) async fn delete(
@@ -393,7 +407,16 @@ pub(crate) async fn delete(
     if let Some(error) = job.obstacle() {
         return Err(error);
     }
-    let Some(endpoint) = job.rules.discovery.endpoint(&digest.gvk()) else { return Ok(()) };
+    let kind = digest.key.group_kind();
+    let discovery = &job.rules.discovery;
+    let Some(endpoint) = discovery.endpoint(&digest.gvk()).or_else(|| discovery.preferred(&kind)) else {
+        // The objects of a kind that certainly is not there went with it.
+        return if discovery.is_absent(&kind) {
+            Ok(())
+        } else {
+            Err(CallError::new(ErrorClass::Unavailable, format!("API group {} does not answer", kind.group)))
+        };
+    };
     job.rules
         .project
         .permits(&digest.key.group_kind(), endpoint.namespaced, &digest.key.name, &digest.key.namespace)

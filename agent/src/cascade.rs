@@ -52,6 +52,7 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
         set: Arc::new(crate::desired::DesiredSet::empty()),
         rules: agent.rules_of(entry),
         known: BTreeMap::new(),
+        gone: BTreeSet::new(),
         sync: 0,
         fence: None,
         gate: Arc::clone(&agent.gate),

@@ -156,6 +156,7 @@ impl Agent {
             set,
             rules: self.rules_of(entry),
             known,
+            gone: keys.iter().filter(|key| self.live.gone.contains_key(key)).cloned().collect(),
             sync: entry.state.run().map_or(0, |run| run.id.0),
             fence: Some(Arc::clone(&entry.fence)),
             gate: Arc::clone(&self.gate),

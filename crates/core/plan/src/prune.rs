@@ -77,6 +77,12 @@ fn decide(app: &App, live: &LiveDigest, prune: Prune, permitted: bool, is_comple
     if live.prune_needs_confirmation && !confirmed { Decision::Wait } else { Decision::Delete }
 }
 
+/// Returns whether an object that was to be pruned still proves to be its app's and still may go: it may have changed since
+/// the plan was made, and the deletion names the version that is known now.
+pub fn is_still_deletable(app: &App, live: &LiveDigest, (instance, part_of): (&str, &str)) -> bool {
+    live.is_proven(instance, part_of) && !live.is_owned && !live.keep_on_prune && !app.prune_disabled
+}
+
 /// Returns what the deletion of an Application deletes: everything that proves to be its own, save what says to be
 /// kept, CRDs and the Application itself (Argo CD app deletion documentation).
 pub fn cascade<'a>(

@@ -4,7 +4,7 @@ use crate::words::{INSTANCE, PART_OF, app, cluster, key, live};
 use model::{
     App, Comparison, DesiredHash, Health, LiveDigest, NotYet, ObjectKey, ObjectOutcome, Timestamp, digest,
 };
-use plan::prune::{Prune, add, cascade};
+use plan::prune::{Prune, add, cascade, is_still_deletable};
 use plan::{DesiredObject, Plan, Side, compare, kinds};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +49,17 @@ fn text(app: &App, live: &str, prune: Prune, is_complete: bool, permitted: bool)
         lines.push(format!("ask for {}", names(&plan.unconfirmed)));
     }
     lines.join("\n")
+}
+
+#[test]
+fn what_changed_since_the_plan_was_made_stays() {
+    let goes = |text: &str| is_still_deletable(&app(), &live(text), (INSTANCE, PART_OF));
+    assert!(goes("ConfigMap old"));
+    for word in ["untracked", "copied", "foreign", "unlabelled", "moved", "keep", "owned"] {
+        assert!(!goes(&format!("ConfigMap old {word}")), "{word}");
+    }
+    let kept = App { prune_disabled: true, ..app() };
+    assert!(!is_still_deletable(&kept, &live("ConfigMap old"), (INSTANCE, PART_OF)));
 }
 
 fn person(live: &str) -> String {
