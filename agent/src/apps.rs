@@ -121,6 +121,14 @@ impl AppEntry {
         self.sets.get(&self.state.desired.as_ref()?.hash)
     }
 
+    /// Returns what the sync under way deploys if somebody chose a revision for it, and Git wants something else.
+    pub(crate) fn chosen(&self) -> Option<&Arc<DesiredSet>> {
+        let run = self.state.run().filter(|run| run.is_pinned())?;
+        let hash = run.desired.as_ref()?.hash;
+        let is_wanted = self.state.desired.as_ref().is_some_and(|desired| desired.hash == hash);
+        self.sets.get(&hash).filter(|_| !is_wanted)
+    }
+
     /// Takes in what the status tells of a sync that began after the last one we know of: somebody else wrote meanwhile, and
     /// may have been cut short.
     pub(crate) fn take_in_told(&mut self) {

@@ -8,7 +8,7 @@ use crate::judge::{self, Judgement};
 use crate::watching::is_newer;
 use cluster::{ApplyOptions, Priority};
 use engine::{Event, Note, Tone};
-use model::{App, AppKey, Comparison, Match, Object, ObjectKey, Reason, names};
+use model::{App, AppKey, Comparison, LiveDigest, Match, Object, ObjectKey, Reason, names};
 use plan::{DesiredObject, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,25 +23,40 @@ impl Agent {
         while let Some(key) = self.dirty.pop_first() {
             self.take_over(&key);
             let Some(entry) = self.apps.get(&key) else { continue };
-            let (Some(app), set) = (entry.app.clone(), entry.current().cloned()) else { continue };
+            let Some(app) = entry.app.clone() else { continue };
             if app.deletion.is_some() {
                 self.event(&key, Event::LiveChanged);
             }
-            let Some(set) = set else { continue };
-            let Some(entry) = self.apps.get(&key) else { continue };
-            if self.kinds_of(entry, Some(&set)).iter().any(|kind| self.live.is_listing(kind)) {
-                continue;
+            if let Some(set) = self.comparable(&key, AppEntry::current) {
+                self.judge_all(&key, &app, &set);
+                self.compared(&key, self.compare(&key, &app, &set));
             }
-            self.judge_all(&key, &app, &set);
-            let comparison = self.compare(&key, &app, &set);
-            if self.holds_back(&key, &comparison) {
-                continue;
+            if let Some(set) = self.comparable(&key, AppEntry::chosen) {
+                self.compared(&key, self.compare_chosen(&key, &app, &set));
             }
-            self.event(&key, Event::Compared(Arc::new(comparison)));
-            // What no sync is going to apply.
-            self.take_over(&key);
         }
         self.narrow();
+    }
+
+    /// Returns one of an app's rendered sets once all kinds that concern it have been listed.
+    fn comparable(
+        &self,
+        key: &AppKey,
+        which: impl FnOnce(&AppEntry) -> Option<&Arc<DesiredSet>>,
+    ) -> Option<Arc<DesiredSet>> {
+        let entry = self.apps.get(key)?;
+        let set = which(entry)?;
+        let is_listing = self.kinds_of(entry, Some(set)).iter().any(|kind| self.live.is_listing(kind));
+        (!is_listing).then(|| Arc::clone(set))
+    }
+
+    fn compared(&mut self, key: &AppKey, comparison: Comparison) {
+        if self.holds_back(key, &comparison) {
+            return;
+        }
+        self.event(key, Event::Compared(Arc::new(comparison)));
+        // What no sync is going to apply.
+        self.take_over(key);
     }
 
     /// Judges every object that was not judged against what Git wants now.
@@ -246,14 +261,34 @@ impl Agent {
         known.is_some_and(|known| is_newer(known, resource_version))
     }
 
+    /// Compares an app with the cluster as Git wants it.
     fn compare(&self, key: &AppKey, app: &App, set: &DesiredSet) -> Comparison {
+        self.compare_with(key, app, set, &self.live_of(key, &self.apps[key], set))
+    }
+
+    /// Compares an app with the cluster as a sync of a chosen revision wants it. Live is judged by what Git wants: here
+    /// each object counts as different, and such a sync applies them all.
+    fn compare_chosen(&self, key: &AppKey, app: &App, set: &DesiredSet) -> Comparison {
+        let mut live = self.live_of(key, &self.apps[key], set);
+        for digest in live.values_mut() {
+            digest.matching = Match::Drifted;
+        }
+        self.compare_with(key, app, set, &live)
+    }
+
+    fn compare_with(
+        &self,
+        key: &AppKey,
+        app: &App,
+        set: &DesiredSet,
+        live: &BTreeMap<ObjectKey, LiveDigest>,
+    ) -> Comparison {
         let entry = &self.apps[key];
         let desired: Vec<DesiredObject> = set
             .objects
             .iter()
             .map(|(key, wanted)| DesiredObject { key: key.clone(), version: wanted.object.gvk().version })
             .collect();
-        let live = self.live_of(entry, set);
         let owners: BTreeMap<&ObjectKey, AppKey> = set
             .objects
             .keys()
@@ -273,7 +308,7 @@ impl Agent {
         let side = Side {
             hash: set.hash(),
             desired: &desired,
-            live: &live,
+            live,
             refused: &refused,
             inherited: &inherited,
             blind: &blind.cloned().collect(),

@@ -120,7 +120,8 @@ impl Agent {
     ) -> plan::Plan {
         let Some(entry) = self.apps.get(key) else { return plan::Plan::default() };
         let Some(set) = entry.sets.get(&hash) else { return plan::Plan::default() };
-        let comparison = entry.state.comparison.as_deref().filter(|comparison| comparison.hash == hash);
+        let view = entry.state.run().and_then(|run| entry.state.view_of(run));
+        let comparison = view.filter(|comparison| comparison.hash == hash);
         let statuses: BTreeMap<_, _> =
             comparison.into_iter().flat_map(|c| c.objects.iter()).map(|o| (&o.key, o)).collect();
         let objects = set.objects.keys().filter_map(|object| match statuses.get(object) {
@@ -133,7 +134,7 @@ impl Agent {
         let mut plan =
             plan::Plan { stages: plan::stages(&objects.collect(), selection), ..plan::Plan::default() };
         if let Some(comparison) = comparison {
-            let live = self.live_of(entry, set);
+            let live = self.live_of(key, entry, set);
             plan::prune::add(&mut plan, app, comparison, &live, prune, |object| Self::permits(entry, object));
             plan.delete_only(selection);
         }
@@ -221,7 +222,7 @@ impl Agent {
 
     fn prune(&mut self, key: &AppKey, app: &Arc<App>, sync: SyncId, keys: Vec<model::ObjectKey>, mode: Mode) {
         let Some(entry) = self.apps.get(key) else { return };
-        let Some(set) = entry.current().cloned() else {
+        let Some(set) = entry.chosen().or_else(|| entry.current()).cloned() else {
             self.answer_held(key, sync, keys, "what Git wants is not known");
             return;
         };

@@ -9,16 +9,27 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Agent {
     /// Returns the keys that concern an app: what Git wants, and all that carries its label, unless another app wants it
     /// by now: an object that moves to another app is not an extra of this one.
-    fn keys_of<'a>(&'a self, entry: &'a AppEntry, set: &'a DesiredSet) -> BTreeSet<&'a ObjectKey> {
-        let is_moving =
-            |key: &ObjectKey| !set.objects.contains_key(key) && self.claims.claimants(key).next().is_some();
-        let extras = self.live.part_of(&entry.part_of).filter(|key| !is_moving(key));
+    fn keys_of<'a>(
+        &'a self,
+        key: &'a AppKey,
+        entry: &'a AppEntry,
+        set: &'a DesiredSet,
+    ) -> BTreeSet<&'a ObjectKey> {
+        let is_moving = |object: &ObjectKey| {
+            !set.objects.contains_key(object) && self.claims.others(key, object).next().is_some()
+        };
+        let extras = self.live.part_of(&entry.part_of).filter(|object| !is_moving(object));
         set.objects.keys().chain(extras).collect()
     }
 
     /// Returns the digests that concern an app: of what Git wants, and of all that carries its label.
-    pub(crate) fn live_of(&self, entry: &AppEntry, set: &DesiredSet) -> BTreeMap<ObjectKey, LiveDigest> {
-        let keys = self.keys_of(entry, set);
+    pub(crate) fn live_of(
+        &self,
+        key: &AppKey,
+        entry: &AppEntry,
+        set: &DesiredSet,
+    ) -> BTreeMap<ObjectKey, LiveDigest> {
+        let keys = self.keys_of(key, entry, set);
         keys.into_iter().filter_map(|key| Some((key.clone(), self.live.get(key)?.digest.clone()))).collect()
     }
 

@@ -7,6 +7,7 @@ use crate::live::Sight;
 use engine::Event;
 use model::{AppKey, GroupKind, ObjectKey};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Agent {
     /// Returns the kinds of which an app has objects or may have some: those that Git wants, that its status lists, and
@@ -59,7 +60,9 @@ impl Agent {
     /// when every kind is seen.
     fn concerned(&self, kind: &GroupKind) -> Vec<(AppKey, bool)> {
         let is_concerned = |entry: &AppEntry| {
-            self.kinds_of(entry, entry.current().map(std::convert::AsRef::as_ref)).contains(kind)
+            let is_chosen = |set: &Arc<DesiredSet>| set.objects.keys().any(|key| key.group_kind() == *kind);
+            self.kinds_of(entry, entry.current().map(Arc::as_ref)).contains(kind)
+                || entry.chosen().is_some_and(is_chosen)
         };
         let goes = |entry: &AppEntry| entry.app.as_ref().is_some_and(|app| app.deletion.is_some());
         let apps = self.apps.iter().map(|(key, entry)| (key, is_concerned(entry), goes(entry)));

@@ -58,6 +58,52 @@ fn an_operation_syncs_what_it_names() {
 }
 
 #[test]
+fn a_chosen_revision_prunes_what_it_does_not_have() {
+    let scene = Scene::new("chosen");
+    let _agent = scene.agent();
+    let (repo, _first, _) = shop(&scene);
+    scene.sync("shop", &json!({"prune": true}));
+    // On a branch of its own, with an object of a kind that the app never had.
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: shop}\n";
+    let chosen = repo.branch("next").write("account.yaml", account).commit("account");
+    repo.checkout("main");
+    let keep = "name: kept\n  annotations: {argocd.argoproj.io/sync-options: Prune=false}";
+    repo.write("new.yaml", &config_map("new", "one"));
+    repo.write("kept.yaml", &config_map("kept", "one").replace("name: kept", keep));
+    let third = repo.commit("third");
+    scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == third);
+    scene.sync("shop", &json!({}));
+    scene.wait_app("shop", |app| is_synced_to(app, &third));
+    scene.kubectl_apply(&config_map("foreign", "one"));
+    let live = || ["web", "new", "kept", "foreign"].map(|name| value(&scene, name));
+    let (one, two) = (Some("one".to_owned()), Some("two".to_owned()));
+    let all = [two.clone(), one.clone(), one.clone(), one.clone()];
+
+    let app = scene.sync("shop", &json!({"revision": chosen, "prune": true, "dryRun": true}));
+    assert_eq!(result_of(&app, "ConfigMap", "new")["status"], "Pruned", "{app}");
+    assert_eq!(live(), all, "a dry run changed something");
+    let app = scene.sync("shop", &json!({"revision": chosen}));
+    assert_eq!(operation_phase(&app), "Succeeded", "{app}");
+    assert_eq!(result_of(&app, "ConfigMap", "new")["message"], "ignored (requires pruning)");
+    assert_eq!(live(), all, "nobody asked to prune");
+
+    let app = scene.sync("shop", &json!({"revision": chosen, "prune": true}));
+    assert_eq!(operation_phase(&app), "Succeeded", "{app}");
+    assert_eq!(app["status"]["operationState"]["syncResult"]["revision"], chosen);
+    assert_eq!(result_of(&app, "ConfigMap", "new")["status"], "Pruned", "{app}");
+    assert_eq!(result_of(&app, "ConfigMap", "kept")["message"], "ignored (no prune)");
+    assert_eq!(live(), [two, None, one.clone(), one]);
+    let app = scene.wait_app("shop", |app| sync_status(app) == "OutOfSync");
+    assert_eq!(app["status"]["sync"]["revision"], third);
+
+    // What the branch has comes back with it.
+    assert!(scene.get("v1", "ServiceAccount", &scene.namespace, "shop").is_some());
+    scene.sync("shop", &json!({"prune": true}));
+    scene.wait_app("shop", |app| is_synced_to(app, &third));
+    assert_eq!(live(), all);
+}
+
+#[test]
 fn a_sync_over_http_does_the_same() {
     let scene = Scene::new("http");
     let agent = scene.agent();

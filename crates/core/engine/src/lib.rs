@@ -64,7 +64,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::Rendered(desired) => source::rendered(state, desired, now, app, out),
         Event::RenderFailed { revision, problems } => source::invalid(state, revision, problems, out),
         Event::Unsupported { revision, not_yet } => source::unsupported(state, revision, not_yet),
-        Event::Compared(comparison) => state.comparison = Some(comparison),
+        Event::Compared(comparison) => state.take_comparison(comparison),
         Event::Prepared { sync, desired } => sync::prepared(state, sync, desired, now, app, out),
         Event::Planned { sync, plan } => sync::planned(state, sync, plan, now, app, out),
         Event::StageDone { sync, results } => sync::stage_done(state, sync, results, now, app, out),

@@ -30,6 +30,8 @@ pub struct Run {
     pub cause: Cause,
     /// What it deploys; `None` until prepared.
     pub desired: Option<Arc<Desired>>,
+    /// How live compares with a revision that somebody chose, unless that is what Git wants anyway.
+    pub comparison: Option<Arc<Comparison>>,
     /// When it began.
     pub started_at: Timestamp,
     /// When this try of it began.
@@ -74,6 +76,7 @@ impl Run {
             id,
             cause,
             desired: None,
+            comparison: None,
             started_at: now,
             tried_at: now,
             retries: 0,

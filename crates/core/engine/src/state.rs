@@ -56,7 +56,7 @@ pub struct State {
 pub enum Activity {
     /// Nothing. Next: `Preparing` or `Planning` when a sync is wanted, `Deleting` when the Application goes.
     Idle,
-    /// The revision that an operation names is being rendered. Next: `Planning`, or `Idle` if it cannot be.
+    /// The revision that an operation names is being rendered, then compared. Next: `Planning`, or `Idle` if it cannot be.
     Preparing(Run),
     /// The plan is being made. Next: `Applying`.
     Planning(Run),
@@ -191,6 +191,28 @@ impl State {
         (desired.hash == comparison.hash).then_some((desired, comparison))
     }
 
+    /// Returns the comparison that a sync is planned and judged by: a revision that somebody chose is compared by itself,
+    /// whatever Git wants meanwhile.
+    pub fn view_of<'a>(&'a self, run: &'a Run) -> Option<&'a Arc<Comparison>> {
+        if !run.is_pinned() {
+            return self.comparison.as_ref();
+        }
+        let hash = run.desired.as_ref()?.hash;
+        let views = [&self.comparison, &run.comparison];
+        views.into_iter().flatten().find(|comparison| comparison.hash == hash)
+    }
+
+    pub(crate) fn take_comparison(&mut self, comparison: Arc<Comparison>) {
+        let hash = Some(comparison.hash);
+        let is_wanted = self.desired.as_ref().map(|desired| desired.hash) == hash;
+        let is_of =
+            |run: &&mut Run| run.is_pinned() && run.desired.as_ref().map(|desired| desired.hash) == hash;
+        match self.run_mut().filter(is_of) {
+            Some(run) if !is_wanted => run.comparison = Some(comparison),
+            Some(_) | None => self.comparison = Some(comparison),
+        }
+    }
+
     /// Returns the last attempt that says something about the desired state as a whole.
     pub fn tried(&self) -> Option<&Attempt> {
         self.before.as_deref().or(self.last.as_ref())
@@ -203,6 +225,17 @@ impl State {
     /// Returns the sync under way.
     pub fn run(&self) -> Option<&Run> {
         match &self.activity {
+            Activity::Idle | Activity::Deleting(_) => None,
+            Activity::Preparing(run)
+            | Activity::Planning(run)
+            | Activity::Applying(run)
+            | Activity::Settling(run)
+            | Activity::Waiting(run, _) => Some(run),
+        }
+    }
+
+    fn run_mut(&mut self) -> Option<&mut Run> {
+        match &mut self.activity {
             Activity::Idle | Activity::Deleting(_) => None,
             Activity::Preparing(run)
             | Activity::Planning(run)

@@ -6,7 +6,7 @@ use crate::event::Desired;
 use crate::operation::failure_sentence;
 use crate::run::{Cause, Run, Step};
 use crate::settle::Standing;
-use crate::state::{Activity, SourceView, State};
+use crate::state::{Activity, State};
 use crate::trigger::{self, Wish};
 use crate::verdict::{Verdict, finish, supersede, take_back};
 use crate::{note, retry};
@@ -45,14 +45,14 @@ fn due(state: &State, app: &App, now: Timestamp) -> Option<Run> {
         // What an operation deploys is planned once it was compared: else nothing would be known of what to prune.
         Activity::Preparing(run) => {
             let hash = run.desired.as_ref().map(|desired| desired.hash);
-            let compared = state.comparison.as_ref().map(|comparison| comparison.hash);
+            let compared = state.view_of(run).map(|comparison| comparison.hash);
             (hash.is_some() && hash == compared).then_some(run)
         }
         // Consent to deletions came.
         Activity::Settling(run) => {
             let since = run.started_at.as_millis() / 1000;
             let consented = app.deletion_approved.is_some_and(|at| at.as_millis() / 1000 >= since);
-            (!run.unconfirmed.is_empty() && consented && state.comparison.is_some()).then_some(run)
+            (!run.unconfirmed.is_empty() && consented && state.view_of(run).is_some()).then_some(run)
         }
         Activity::Idle | Activity::Planning(_) | Activity::Applying(_) | Activity::Deleting(_) => None,
     };
@@ -61,8 +61,7 @@ fn due(state: &State, app: &App, now: Timestamp) -> Option<Run> {
 
 /// Returns whether a sync that waits for its next try waited for nothing but health, and everything is healthy by now.
 fn is_well(state: &State, run: &Run) -> bool {
-    run.failures().next().is_none()
-        && state.comparison.as_deref().is_some_and(|comparison| run.is_settled(comparison))
+    run.failures().next().is_none() && state.view_of(run).is_some_and(|comparison| run.is_settled(comparison))
 }
 
 /// Returns when something is due although nothing happens.
@@ -176,13 +175,11 @@ pub(crate) fn prepared(
         return;
     }
     run.desired = Some(Arc::clone(&desired));
-    if run.is_pinned() {
-        make_plan(state, run, app, out);
-    } else {
+    if !run.is_pinned() {
         state.desired = Some(desired);
-        out.push(Effect::Compare);
-        state.activity = Activity::Preparing(run);
     }
+    out.push(Effect::Compare);
+    state.activity = Activity::Preparing(run);
 }
 
 fn make_plan(state: &mut State, run: Run, app: &App, out: &mut Vec<Effect>) {
@@ -205,7 +202,8 @@ pub(crate) fn planned(
         return;
     }
     let mut run = run.clone();
-    run.take_plan(plan, state.comparison.as_deref());
+    let before = state.view_of(&run).cloned();
+    run.take_plan(plan, before.as_deref());
     if run.heals_nothing() {
         // Nobody needs to hear of it, and it is not tried again.
         state.activity = Activity::Idle;
@@ -270,6 +268,7 @@ fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, out: &mut V
             out.push(Effect::Compare);
             // What was compared before the apply says nothing about it.
             state.comparison = None;
+            run.comparison = None;
             state.activity = Activity::Settling(run);
         }
     }
@@ -278,8 +277,8 @@ fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, out: &mut V
 /// Returns what the newest whole view of the cluster still shows as no longer wanted. A plan may be older than that.
 fn prunable(state: &State, run: &Run) -> BTreeSet<ObjectKey> {
     let hash = run.desired.as_ref().map(|desired| desired.hash);
-    let comparison = state.comparison.as_deref().filter(|c| c.is_complete && Some(c.hash) == hash);
-    comparison.into_iter().flat_map(model::Comparison::to_prune).cloned().collect()
+    let comparison = state.view_of(run).filter(|c| c.is_complete && Some(c.hash) == hash);
+    comparison.into_iter().flat_map(|comparison| comparison.to_prune()).cloned().collect()
 }
 
 fn failed_to_apply(state: &mut State, run: Run, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
@@ -329,38 +328,29 @@ fn fail(
 
 /// Judges a settling sync by how the app compares now.
 fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    let Activity::Settling(run) = &state.activity else { return };
+    let view = state.view_of(run).cloned();
     let Activity::Settling(run) = &mut state.activity else { return };
-    let Some(comparison) = state.comparison.as_deref() else {
-        let is_source_bad = match &state.source {
-            SourceView::Unknown | SourceView::At(_) => false,
-            SourceView::Failing(..) | SourceView::Invalid(..) | SourceView::Unsupported(..) => true,
-        };
-        if state.desired.is_none() && is_source_bad {
-            // Somebody chose a revision while the tracked one cannot be had: there is nothing to compare with.
-            let run = run.clone();
-            finish(state, run, Verdict::succeeded(ALL_RUN), app, now, out);
-        } else if now >= run.deadline(app) {
-            let run = run.clone();
-            let message = "the cluster could not be compared before the deadline";
-            fail(state, run, Verdict::failed(Reason::HealthTimeout, message, false), app, now, out);
-        }
-        return;
+    let standing = match view {
+        Some(comparison) => run.standing(&comparison, app, now),
+        None if now < run.deadline(app) => return,
+        None => Standing::Held("the cluster could not be compared before the deadline".into()),
     };
-    match run.standing(comparison, app, now) {
-        Standing::Waits(text) => run.waits_for = text,
+    let verdict = match standing {
+        Standing::Waits(text) => {
+            run.waits_for = text;
+            return;
+        }
         Standing::Settled => {
             let run = run.clone();
             finish(state, run, Verdict::succeeded(ALL_RUN), app, now, out);
+            return;
         }
-        Standing::Condemned(reason, message) => {
-            let run = run.clone();
-            fail(state, run, Verdict::failed(reason, message, true), app, now, out);
-        }
-        Standing::Held(message) => {
-            let run = run.clone();
-            fail(state, run, Verdict::failed(Reason::HealthTimeout, message, false), app, now, out);
-        }
-    }
+        Standing::Condemned(reason, message) => Verdict::failed(reason, message, true),
+        Standing::Held(message) => Verdict::failed(Reason::HealthTimeout, message, false),
+    };
+    let run = run.clone();
+    fail(state, run, verdict, app, now, out);
 }
 
 /// Other content was rendered: it takes over from an automated sync, or from a manual one that follows the branch.

@@ -83,7 +83,11 @@ fn is_act(effect: &Effect) -> bool {
     }
 }
 
+/// Returns what the content of the sync under way does not have, on a view of the whole cluster.
 fn extra(state: &State) -> BTreeSet<ObjectKey> {
-    let comparison = state.comparison.as_deref().filter(|comparison| comparison.is_complete);
-    comparison.into_iter().flat_map(model::Comparison::to_prune).cloned().collect()
+    let Some(run) = state.run() else { return BTreeSet::new() };
+    let hash = run.desired.as_ref().map(|desired| desired.hash);
+    let views = [&state.comparison, &run.comparison].into_iter().flatten();
+    let whole = views.filter(|view| view.is_complete && Some(view.hash) == hash);
+    whole.flat_map(|view| view.to_prune()).cloned().collect()
 }

@@ -61,8 +61,13 @@ const ACTIVITIES: &[(&str, &str)] = &[
     ),
     (
         "pinned",
-        "app auto prune heal op at=b; resolved a; rendered a; compared a: web=out old=extra; prepared b; \
-         planned: apply web | prune old",
+        "app auto prune heal op at=b prune; resolved a; rendered a; compared a: web=out old=synced; prepared b; \
+         compared b: web=out old=extra; planned: apply web | prune old",
+    ),
+    (
+        "pinned and pruning",
+        "app auto prune heal op at=b prune; resolved a; rendered a; compared a: web=out old=synced; prepared b; \
+         compared b: web=synced old=extra; planned: prune old",
     ),
     ("refused", "app auto prune heal; resolved a; rendered a; compared a: web=out; refused: no such project"),
     (

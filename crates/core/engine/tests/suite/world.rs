@@ -95,6 +95,8 @@ impl World {
             self.tell(Event::Woke);
             return true;
         };
+        // Nothing takes no time: two syncs that begin in the same moment would look the same.
+        self.now = self.now + Seconds::from_millis(1);
         match effect {
             Effect::Resolve => self.tell(Event::Resolved(revision(self.head))),
             Effect::Render { revision, .. } => self.tell(Event::Rendered(desired(revision.as_str()))),
@@ -156,9 +158,15 @@ impl World {
     }
 
     fn compare(&mut self) {
-        let Some(desired) = &self.state.desired else { return };
-        let comparison = Arc::new(self.comparison(desired.hash));
-        self.tell(Event::Compared(comparison));
+        let wanted = self.state.desired.as_ref().map(|desired| desired.hash);
+        if let Some(hash) = wanted {
+            self.tell(Event::Compared(Arc::new(self.comparison(hash))));
+        }
+        // A revision that somebody chose is compared as well.
+        let running = self.state.run().and_then(|run| run.desired.as_ref()).map(|desired| desired.hash);
+        if let Some(hash) = running.filter(|_| running != wanted) {
+            self.tell(Event::Compared(Arc::new(self.comparison(hash))));
+        }
     }
 
     fn comparison(&self, hash: DesiredHash) -> Comparison {
@@ -290,7 +298,7 @@ fn any_trouble() -> impl Strategy<Value = (usize, Trouble)> {
         3 => prop::sample::select(vec!["a", "b", "c"]).prop_map(Trouble::Push),
         2 => prop::sample::select(vec!["web", "api", "old", "new"]).prop_map(Trouble::Edit),
         1 => (1..4_u8).prop_map(Trouble::Fail),
-        1 => prop::sample::select(vec!["op prune", "op", "op only=web", "op dry", "op at=a"]).prop_map(Trouble::Ask),
+        1 => prop::sample::select(vec!["op prune", "op", "op only=web", "op dry", "op at=a", "op at=b prune"]).prop_map(Trouble::Ask),
         1 => (1..20_i64).prop_map(Trouble::Wait),
         1 => (prop::sample::select(vec![Evidence::Holds, Evidence::Condemns]), 1..1500_i64)
             .prop_map(|(evidence, seconds)| Trouble::Sicken(evidence, seconds)),
