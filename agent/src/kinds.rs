@@ -24,8 +24,9 @@ pub(crate) struct KindsRecord {
     wanted: BTreeMap<GroupKind, GroupVersionKind>,
     /// What the write under way records.
     writing: Option<BTreeMap<GroupKind, GroupVersionKind>>,
-    /// Writes that failed in a row.
+    /// Writes that failed in a row, and why the last one did.
     n_failed: u32,
+    failure: Option<String>,
     /// Whether the next try waits for its time.
     is_resting: bool,
     /// Applies that wait until their kinds are recorded.
@@ -53,6 +54,11 @@ impl KindsRecord {
     /// Returns whether all of these are recorded.
     pub(crate) fn covers(&self, mut kinds: impl Iterator<Item = GroupKind>) -> bool {
         kinds.all(|kind| self.stored.contains_key(&kind))
+    }
+
+    /// Returns why a kind is not recorded, once that was tried.
+    pub(crate) fn obstacle(&self, kind: &GroupKind) -> Option<&str> {
+        self.failure.as_deref().filter(|_| !self.stored.contains_key(kind))
     }
 
     /// Wants kinds recorded.
@@ -143,6 +149,7 @@ impl Agent {
         match outcome {
             Ok(()) => {
                 self.kinds.n_failed = 0;
+                self.kinds.failure = None;
                 self.kinds.stored.extend(written);
                 let gvks: Vec<GroupVersionKind> = self.kinds.known().cloned().collect();
                 for gvk in gvks {
@@ -151,18 +158,17 @@ impl Agent {
                 for (key, app, effect) in waiting {
                     self.carry_out(&key, &app, effect);
                 }
-                let is_heir = |entry: &AppEntry| entry.inheritance.iter().any(|i| !i.objects().is_empty());
-                let heirs = self.apps.iter().filter(|(_, entry)| is_heir(entry)).map(|(key, _)| key.clone());
-                self.dirty.extend(heirs);
+                self.touch_heirs();
                 self.record(std::iter::empty());
             }
             Err(error) => {
+                let why = format!("the record of kinds (ConfigMap {NAME}) could not be written: {error}");
                 self.kinds.wanted.extend(written);
-                self.try_kinds_later(&error);
+                self.kinds.failure = Some(why.clone());
+                self.touch_heirs();
+                self.try_kinds_later();
                 for (key, _, effect) in waiting {
                     if let Effect::Apply { sync, keys, .. } = effect {
-                        let why =
-                            format!("the record of kinds (ConfigMap {NAME}) could not be written: {error}");
                         self.answer_held(&key, sync, keys, &why);
                     }
                 }
@@ -170,11 +176,19 @@ impl Agent {
         }
     }
 
-    fn try_kinds_later(&mut self, error: &CallError) {
+    /// Marks the apps that have yet to take something over: that waits for the record.
+    fn touch_heirs(&mut self) {
+        let is_heir = |entry: &AppEntry| entry.inheritance.iter().any(|i| !i.objects().is_empty());
+        let heirs = self.apps.iter().filter(|(_, entry)| is_heir(entry)).map(|(key, _)| key.clone());
+        self.dirty.extend(heirs);
+    }
+
+    fn try_kinds_later(&mut self) {
         if std::mem::replace(&mut self.kinds.is_resting, true) {
             return;
         }
-        tracing::warn!(%error, "the record of kinds (ConfigMap {NAME}) could not be written; trying again");
+        let why = self.kinds.failure.as_deref().unwrap_or_default();
+        tracing::warn!("{why}; trying again");
         let wait = FIRST_WAIT.saturating_mul(1 << self.kinds.n_failed.min(6)).min(LONGEST_WAIT);
         self.kinds.n_failed = self.kinds.n_failed.saturating_add(1);
         self.spawn(async move {

@@ -247,17 +247,24 @@ impl Agent {
                 inherited.standing != Standing::Waiting || !self.leaves_to_sync(key, entry, object)
             })
             .map(|(object, inherited)| {
-                let obstacle = match (&inherited.standing, self.live.kinds.get(&object.group_kind())) {
-                    (Standing::Failed(why), _) => why.clone(),
-                    (Standing::Waiting | Standing::Asked, Some(watch)) => match &watch.sight {
-                        Sight::Blind(_, why) => sentence(object, why),
-                        Sight::Listing | Sight::Clear | Sight::NoSuchKind => String::new(),
-                    },
-                    (Standing::Waiting | Standing::Asked, None) => String::new(),
+                let obstacle = match &inherited.standing {
+                    Standing::Failed(why) => Some(why.clone()),
+                    Standing::Waiting | Standing::Asked => self.obstacle(object),
                 };
+                let obstacle = obstacle.unwrap_or_default();
                 (object.clone(), plan::Inherited { version: inherited.version.clone(), obstacle })
             })
             .collect()
+    }
+
+    /// Returns why nobody can look for an object now.
+    fn obstacle(&self, object: &ObjectKey) -> Option<String> {
+        let kind = object.group_kind();
+        let blind = self.live.kinds.get(&kind).and_then(|watch| match &watch.sight {
+            Sight::Blind(_, why) => Some(sentence(object, why)),
+            Sight::Listing | Sight::Clear | Sight::NoSuchKind => None,
+        });
+        blind.or_else(|| self.kinds.obstacle(&kind).map(|why| not_taken_over(object, why)))
     }
 
     /// Returns whether some of what an app inherits has yet to be looked at: until then its view is not whole.
@@ -310,5 +317,9 @@ fn sentence(object: &ObjectKey, error: &CallError) -> String {
         | ErrorClass::Throttled
         | ErrorClass::Unavailable => String::new(),
     };
-    format!("{object} stands in the status and could not be taken over: {error}{next}")
+    not_taken_over(object, &format!("{error}{next}"))
+}
+
+fn not_taken_over(object: &ObjectKey, why: &str) -> String {
+    format!("{object} stands in the status and could not be taken over: {why}")
 }

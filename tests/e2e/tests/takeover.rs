@@ -205,8 +205,27 @@ fn what_the_app_wants_is_taken_over_although_no_list_names_it() {
     let web = wait_labels(&scene, "web");
     assert_eq!(managers(&web), ["argocd-controller", "tautline-track"]);
     scene.wait_app("shop", |app| is_synced_to(app, &repo.head()));
-    // It was never looked at through the eyes of a stranger's watch.
-    assert_eq!(agent.requests().get("list ConfigMap"), Some(&2), "{:?}", agent.requests());
+    assert_eq!(agent.metric("tautline_applies_total"), 0);
+    assert_eq!(agent.requests().get("apply ConfigMap"), Some(&1), "{:?}", agent.requests());
+}
+
+#[test]
+fn nothing_is_labelled_before_its_kind_is_recorded() {
+    let scene = Scene::new("takeover-record");
+    let record = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "immutable": true,
+        "metadata": {"name": "tautline-kinds", "namespace": scene.control},
+    });
+    scene.create(&record).unwrap_or_else(|error| panic!("{error}"));
+    taken_over(&scene, &["web", "old"]);
+    let agent = scene.agent();
+    let app = scene.wait_app("shop", |app| !condition(app, "ComparisonError").is_empty());
+    let message = condition(&app, "ComparisonError");
+    assert!(message.contains("old") && message.contains("tautline-kinds"), "{message}");
+    assert_eq!(resource(&app, "old")["status"], "Unknown", "{app:#}");
+    assert_untouched(&scene, &["web", "old"], &agent);
+    scene.delete("v1", "ConfigMap", &scene.control, "tautline-kinds");
+    scene.wait_app("shop", |app| needs_pruning(app, "old") && condition(app, "ComparisonError").is_empty());
 }
 
 #[test]
