@@ -210,3 +210,145 @@ fn wait(interval: Duration, n_failed: u32, url: &str) -> Duration {
     let chance = u32::from(model::digest(url.as_bytes()).bytes()[0]);
     base + base * chance / 2560
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use source::{Credentials, Kind, RepoUrl};
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+
+    /// Two apps on `main` and one on `v1` of one repository.
+    struct Shop {
+        repos: Repositories,
+        now: Instant,
+    }
+
+    fn key(name: &str) -> AppKey {
+        AppKey::new("argocd", name)
+    }
+
+    fn id() -> RepoId {
+        RepoId { url: "https://git.example/shop".into(), project: "default".into() }
+    }
+
+    fn found(main: &str) -> Polled {
+        let revision = |text: &str| Ok(Revision::new(text));
+        Ok(BTreeMap::from([("main".to_owned(), revision(main)), ("v1".to_owned(), revision("one"))]))
+    }
+
+    fn away() -> Polled {
+        Err(SourceError::new(Kind::Unavailable, "no answer"))
+    }
+
+    impl Shop {
+        fn new() -> Self {
+            let mut shop = Self { repos: Repositories::default(), now: Instant::now() };
+            for (app, target) in [("a", "main"), ("b", "main"), ("old", "v1")] {
+                shop.follow(app, target);
+            }
+            shop
+        }
+
+        fn follow(&mut self, app: &str, target: &str) {
+            let url = RepoUrl::parse("https://git.example/shop").unwrap();
+            let repository = Repository::new(url, Credentials::None);
+            self.repos.follow(&key(app), id(), repository, target, self.now);
+            self.repos.ask(&key(app), self.now);
+        }
+
+        /// Starts the polls that are due; returns how many there are.
+        fn begin(&mut self) -> usize {
+            self.repos.take_due(self.now).len()
+        }
+
+        /// Answers a poll; returns who hears of it, and whether it is good news.
+        fn answer(&mut self, polled: &Polled) -> Vec<String> {
+            let news = self.repos.polled(&id(), polled, INTERVAL, self.now);
+            news.into_iter()
+                .map(|(app, answer)| {
+                    format!("{} {}", app.name, answer.map_or("fails".into(), |r| r.to_string()))
+                })
+                .collect()
+        }
+
+        fn later(&mut self, seconds: u64) {
+            self.now += Duration::from_secs(seconds);
+        }
+    }
+
+    #[test]
+    fn one_poll_answers_all_apps_of_a_repository_and_then_only_those_whose_target_moved() {
+        let mut shop = Shop::new();
+        assert_eq!((shop.begin(), shop.begin()), (1, 0));
+        assert_eq!(shop.answer(&found("x")), ["a x", "b x", "old one"]);
+        assert_eq!(shop.begin(), 0);
+        shop.later(34);
+        assert_eq!(shop.begin(), 1);
+        assert!(shop.answer(&found("x")).is_empty());
+        shop.later(34);
+        assert_eq!(shop.begin(), 1);
+        assert_eq!(shop.answer(&found("y")), ["a y", "b y"]);
+    }
+
+    #[test]
+    fn what_is_asked_or_hinted_during_a_poll_is_polled_once_more() {
+        let mut shop = Shop::new();
+        shop.begin();
+        shop.answer(&found("x"));
+        shop.repos.hint(&id().url, shop.now);
+        assert_eq!(shop.begin(), 1);
+        shop.repos.hint(&id().url, shop.now);
+        shop.repos.ask(&key("b"), shop.now);
+        assert_eq!(shop.begin(), 0);
+        // Whoever asks hears an answer even where nothing moved.
+        assert_eq!(shop.answer(&found("x")), ["b x"]);
+        assert_eq!(shop.begin(), 1);
+        assert!(shop.answer(&found("x")).is_empty());
+        assert_eq!(shop.begin(), 0);
+    }
+
+    #[test]
+    fn who_follows_during_a_poll_is_answered_by_the_next() {
+        let mut shop = Shop::new();
+        shop.begin();
+        shop.follow("new", "v2");
+        shop.answer(&found("x"));
+        assert_eq!(shop.begin(), 1);
+    }
+
+    #[test]
+    fn failures_are_told_to_all_and_so_is_their_end() {
+        let mut shop = Shop::new();
+        shop.begin();
+        shop.answer(&found("x"));
+        shop.later(34);
+        shop.begin();
+        assert_eq!(shop.answer(&away()), ["a fails", "b fails", "old fails"]);
+        shop.later(34);
+        shop.begin();
+        assert_eq!(shop.answer(&found("x")), ["a x", "b x", "old one"]);
+    }
+
+    #[test]
+    fn waits_grow_while_a_repository_fails_and_differ_by_its_url() {
+        let seconds = |n_failed| wait(INTERVAL, n_failed, "https://git.example/shop").as_secs();
+        assert!((30..=33).contains(&seconds(0)));
+        let first: Vec<u64> = [1, 2, 3, 8, 9, 40].map(seconds).into();
+        let least = [2, 4, 8, 256, 300, 300];
+        assert!(
+            first.iter().zip(least).all(|(wait, least)| (least..=least * 11 / 10).contains(wait)),
+            "{first:?}"
+        );
+        assert_ne!(wait(INTERVAL, 0, "https://a"), wait(INTERVAL, 0, "https://b"));
+    }
+
+    #[test]
+    fn a_repository_that_nobody_follows_is_dropped() {
+        let mut shop = Shop::new();
+        for app in ["a", "b", "old"] {
+            shop.repos.forget(&key(app));
+        }
+        assert_eq!((shop.repos.iter().count(), shop.repos.next_due()), (0, None));
+    }
+}
