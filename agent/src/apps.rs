@@ -56,6 +56,11 @@ pub(crate) enum Probe {
     Asked,
     /// It does not.
     Absent,
+    /// Nobody could tell; asked again, or about to be.
+    Unanswered {
+        /// Whether the question is under way.
+        is_asked: bool,
+    },
 }
 
 /// One write at a time; the newest report wins.

@@ -185,13 +185,19 @@ impl Agent {
         let applies = self.applies(key, app);
         let is_known = self.apps.get(key).is_some_and(|entry| {
             let is_looked_up = entry.inheritance.as_ref().is_some_and(|i| i.is_pending(object));
-            entry.probed.contains_key(object) || is_looked_up
+            let is_probed =
+                entry.probed.get(object).is_some_and(|probe| *probe != Probe::Unanswered { is_asked: false });
+            is_probed || is_looked_up
         });
-        if applies || is_known {
+        if applies || is_known || self.discovery.endpoint(&wanted.object.gvk()).is_none() {
             return;
         }
         if let Some(entry) = self.apps.get_mut(key) {
-            entry.probed.insert(object.clone(), Probe::Asked);
+            let probe = match entry.probed.get(object) {
+                Some(Probe::Unanswered { .. }) => Probe::Unanswered { is_asked: true },
+                Some(Probe::Asked | Probe::Absent) | None => Probe::Asked,
+            };
+            entry.probed.insert(object.clone(), probe);
         }
         self.check(key, app, object, wanted);
     }
@@ -200,6 +206,9 @@ impl Agent {
     pub(crate) fn checked(&mut self, key: &AppKey, object: &ObjectKey, checked: Checked) {
         if let Some(entry) = self.live.get_mut(object) {
             entry.is_checking = false;
+        }
+        if let (Checked::Judged(..), Some(entry)) = (&checked, self.apps.get_mut(key)) {
+            entry.probed.remove(object);
         }
         match checked {
             Checked::Missing => {
@@ -232,8 +241,8 @@ impl Agent {
             // Asked again: the failure was waited out before it came here.
             Checked::Failed(error) => {
                 tracing::debug!(%object, %error, "comparison could not be decided");
-                if let Some(entry) = self.apps.get_mut(key) {
-                    entry.probed.remove(object);
+                if let Some(probe) = self.apps.get_mut(key).and_then(|entry| entry.probed.get_mut(object)) {
+                    *probe = Probe::Unanswered { is_asked: false };
                 }
             }
         }
@@ -303,7 +312,12 @@ impl Agent {
         let is_hidden = |object: &&ObjectKey| !hidden.is_empty() && hidden.contains(&object.group_kind());
         let blind = set.objects.keys().filter(is_hidden);
         let mut unseen = self.unseen(hidden.iter().cloned());
-        let inherited = self.inherited(key, app);
+        let mut inherited = self.inherited(key, app);
+        // What is being looked for is neither there nor missing yet.
+        let asked = desired.iter().filter(|d| entry.probed.get(&d.key) == Some(&Probe::Asked));
+        let hidden_object =
+            |d: &DesiredObject| plan::Inherited { version: d.version.clone(), obstacle: String::new() };
+        inherited.extend(asked.map(|d| (d.key.clone(), hidden_object(d))));
         unseen.extend(crate::takeover::obstacles(&inherited, set));
         let side = Side {
             hash: set.hash(),

@@ -2,7 +2,7 @@
 
 use crate::agent::Agent;
 use crate::apply::{self, Job};
-use crate::apps::AppEntry;
+use crate::apps::{AppEntry, Probe};
 use crate::desired::{self, DesiredSet, Rules};
 use crate::input::{Input, RenderError};
 use crate::{cache, cascade, judge};
@@ -250,6 +250,10 @@ impl Agent {
         if let Err(error) = self.follow(key, app) {
             self.event(key, Event::SourceFailed(crate::take_in::failure(&error)));
             return;
+        }
+        if let Some(entry) = self.apps.get_mut(key) {
+            // Somebody may have made what was not there.
+            entry.probed.retain(|_, probe| *probe != Probe::Absent);
         }
         self.repos.ask(key, std::time::Instant::now());
     }

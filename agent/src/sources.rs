@@ -232,6 +232,7 @@ mod tests {
         RepoId { url: "https://git.example/shop".into(), project: "default".into() }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is what a poll answers")]
     fn found(main: &str) -> Polled {
         let revision = |text: &str| Ok(Revision::new(text));
         Ok(BTreeMap::from([("main".to_owned(), revision(main)), ("v1".to_owned(), revision("one"))]))

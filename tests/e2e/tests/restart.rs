@@ -269,3 +269,28 @@ fn an_object_of_an_app_that_wants_it_no_more_goes_over_after_a_restart() {
     assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "theirs");
     scene.wait_app("mine", |app| is_synced_to(app, &mine.head()));
 }
+
+#[test]
+fn what_was_there_before_us_is_looked_for_and_never_said_to_be_missing() {
+    let scene = Scene::new("looked");
+    scene.kubectl_apply(&config_map("web", "one"));
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one")).commit("first");
+    scene.application("shop").repo(&repo).create();
+    let mut agent = scene.agent();
+    let states = scene.watch_app("shop", |app| app["status"]["sync"]["status"] == "Synced");
+    let is_false_alarm = |app: &&Value| app["status"]["sync"]["status"] == "OutOfSync";
+    assert!(!states.iter().any(|app| is_false_alarm(&app)), "{states:?}");
+    let before = scene.app("shop")["metadata"]["resourceVersion"].clone();
+    agent.terminate();
+    agent.restart();
+    scene.let_pass("marker");
+    assert_eq!(scene.app("shop")["metadata"]["resourceVersion"], before);
+
+    // What was not there when it was looked for is looked for again when somebody asks.
+    repo.write("more.yaml", &config_map("more", "one")).commit("more");
+    scene.wait_app("shop", |app| app["status"]["sync"]["status"] == "OutOfSync");
+    scene.kubectl_apply(&config_map("more", "one"));
+    scene.patch_app("shop", &json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}));
+    scene.wait_app("shop", |app| app["status"]["sync"]["status"] == "Synced");
+}
