@@ -7,6 +7,7 @@ use engine::takeover::Inheritance;
 use engine::{Report, State};
 use model::{App, AppKey, DesiredHash, GroupKind, ObjectKey, Problem, tracking};
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -139,7 +140,13 @@ impl AppEntry {
     pub(crate) fn take_in_told(&mut self) {
         let second = |attempt: &engine::Attempt| attempt.started_at.as_millis() / 1000;
         let Some(told) = crate::status::remembered(&self.stored.value()) else { return };
-        if self.state.last.as_ref().is_none_or(|last| second(&told) > second(last)) {
+        let is_news = self.state.last.as_ref().is_none_or(|last| match second(&told).cmp(&second(last)) {
+            Ordering::Greater => true,
+            // The status counts in seconds: two that began in the same one are told apart by what they are.
+            Ordering::Equal => (told.phase, &told.revision) != (last.phase, &last.revision),
+            Ordering::Less => false,
+        });
+        if is_news {
             self.state.last = Some(told);
             self.state.before = None;
         }
