@@ -62,6 +62,19 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     }
 }
 
+/// Returns whether everything is gone and the finalizers are going.
+pub(crate) fn is_done(state: &State) -> bool {
+    match &state.activity {
+        Activity::Deleting(deleting) => deleting.is_done,
+        Activity::Idle
+        | Activity::Preparing(_)
+        | Activity::Planning(_)
+        | Activity::Applying(_)
+        | Activity::Settling(_)
+        | Activity::Waiting(..) => false,
+    }
+}
+
 /// Takes in that something changed in the cluster.
 pub(crate) fn live_changed(state: &mut State) {
     if let Activity::Deleting(deleting) = &mut state.activity {

@@ -152,7 +152,9 @@ fn refuse(state: &mut State, problems: Vec<Problem>, now: Timestamp, app: &App, 
 }
 
 fn tell(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    // Once the finalizers are to go, a status would only get in their way.
     if state.may_write
+        && !deletion::is_done(state)
         && let Some(report) = report::of(state, app, now)
         && report::differs(state.reported.as_deref(), &report)
     {
