@@ -1,5 +1,6 @@
 //! How is one object brought to what Git wants? Server-side apply, with what has to precede it.
 
+use crate::adopting;
 use crate::desired::{DesiredSet, Rules, Wanted};
 use crate::judge;
 use crate::live::{Baseline, LiveView, images};
@@ -8,8 +9,7 @@ use cluster::{
 };
 use futures::StreamExt;
 use model::{
-    App, CallError, Digest, ErrorClass, LiveDigest, Object, ObjectKey, ObjectOutcome, ObjectResult, names,
-    tracking,
+    App, CallError, ErrorClass, LiveDigest, Object, ObjectKey, ObjectOutcome, ObjectResult, names, tracking,
 };
 use plan::kinds;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +45,8 @@ pub(crate) struct Job {
     pub is_dry_run: bool,
     /// Whether a person asked.
     pub by_person: bool,
+    /// Whether all of what Git wants was deployed before: what is missing now, somebody took away.
+    pub was_deployed: bool,
 }
 
 /// What a stage needs to know of a live object.
@@ -56,6 +58,8 @@ pub(crate) struct Known {
     pub owns_replicas: bool,
     /// Whether other tools hold fields.
     pub has_other_managers: bool,
+    /// Whether it was once as Git wants it now.
+    pub was_in_sync: bool,
 }
 
 /// What an apply showed us of the cluster.
@@ -67,23 +71,28 @@ pub(crate) struct Seen {
     pub baseline: Baseline,
 }
 
-/// Returns what is known of some objects; `question` says what each is judged by now.
+/// Returns what is known of some objects of an app.
 pub(crate) fn known(
     live: &LiveView,
     keys: &[ObjectKey],
-    question: impl Fn(&ObjectKey) -> Option<Digest>,
+    app: &App,
+    set: &DesiredSet,
 ) -> BTreeMap<ObjectKey, Known> {
     let entry = |key: &ObjectKey| {
         let entry = live.get(key)?;
+        let wanted = set.objects.get(key);
+        let question = wanted.map(|wanted| judge::question(app, wanted));
+        let known_good = entry.baseline.as_ref().map(|baseline| baseline.desired);
         Some((
             key.clone(),
             Known {
                 digest: entry.digest.clone(),
                 owns_replicas: entry.owns_replicas,
                 has_other_managers: match entry.takes_over {
-                    Some(takes_over) if entry.judged_by == question(key) => takes_over,
+                    Some(takes_over) if entry.judged_by == question => takes_over,
                     Some(_) | None => entry.has_other_managers,
                 },
+                was_in_sync: known_good.is_some() && known_good == wanted.map(|wanted| wanted.digest),
             },
         ))
     };
@@ -133,7 +142,7 @@ fn is_just_defined(job: &Job, key: &ObjectKey) -> bool {
 
 impl Job {
     /// Returns why nothing of this job may begin any more: a newer sync took over, or we are not the writer now.
-    fn obstacle(&self) -> Option<CallError> {
+    pub(crate) fn obstacle(&self) -> Option<CallError> {
         let is_newest = self.fence.as_ref().is_none_or(|fence| fence.load(Ordering::Acquire) == self.sync);
         let why = match (is_newest, self.gate.load(Ordering::Acquire)) {
             (true, true) => return None,
@@ -184,16 +193,16 @@ async fn converge(
 ) -> Result<(ObjectOutcome, Object), CallError> {
     let known = job.known.get(&wanted.object.key());
     if !job.is_dry_run {
-        prepare(job, wanted, endpoint, known).await?;
+        adopting::prepare(job, wanted, endpoint, known).await?;
     }
-    let mut applied = send(job, wanted, endpoint).await?;
+    let mut applied = match send(job, wanted, endpoint).await {
+        Err(error) => adopting::without_additions(job, wanted, endpoint, error).await?,
+        Ok(applied) => applied,
+    };
     let is_stranger = known.is_none() && !applied.created;
-    if is_stranger && !job.is_dry_run {
-        // It was there before us: what other tools hold outside of what Git wants goes with a second apply.
-        if let Some(patch) = drift::adoption::adopt(&wanted.object, &applied.object) {
-            take_over(job, endpoint, &wanted.object, &patch).await?;
-            applied = send(job, wanted, endpoint).await?;
-        }
+    // It was there before us: what other tools hold outside of what Git wants goes with a second apply.
+    if is_stranger && !job.is_dry_run && adopting::take_over(job, wanted, endpoint, &applied.object).await? {
+        applied = send(job, wanted, endpoint).await?;
     }
     let before = known.map(|known| known.digest.resource_version.as_str());
     let is_unchanged = if job.is_dry_run {
@@ -212,55 +221,12 @@ async fn converge(
     Ok((outcome, applied.object))
 }
 
-/// Hands `spec.replicas` over before we stop saying it, and takes over fields of other tools that have to go.
-async fn prepare(
+/// Sends one apply.
+pub(crate) async fn send(
     job: &Job,
     wanted: &Wanted,
     endpoint: &Endpoint,
-    known: Option<&Known>,
-) -> Result<(), CallError> {
-    let Some(known) = known else { return Ok(()) };
-    let says_replicas = wanted.object.get("spec").is_some_and(|spec| spec.get("replicas").is_some());
-    let hands_over = known.owns_replicas && !says_replicas;
-    if !hands_over && !known.has_other_managers {
-        return Ok(());
-    }
-    let object = &wanted.object;
-    let Some(live) = job.cluster.get(endpoint, object.namespace(), object.name()).await? else {
-        return Ok(());
-    };
-    let Ok(live) = Object::from_value(live) else { return Ok(()) };
-    if let Some(body) = drift::replicas::hand_over(object, &live) {
-        let options = ApplyOptions {
-            manager: names::SCALE_MANAGER.into(),
-            force: true,
-            dry_run: false,
-            priority: Priority::Apply,
-        };
-        job.cluster.apply(endpoint, &body, &options).await?;
-        // The hand-over moved the resourceVersion, so the take-over below would lose its race.
-        return Ok(());
-    }
-    let hand_tools = judge::hand_tools(&job.app);
-    match drift::adoption::adopt_with(object, &live, hand_tools) {
-        Some(patch) => take_over(job, endpoint, object, &patch).await,
-        None => Ok(()),
-    }
-}
-
-async fn take_over(
-    job: &Job,
-    endpoint: &Endpoint,
-    object: &Object,
-    patch: &serde_json::Value,
-) -> Result<(), CallError> {
-    job.cluster
-        .json_patch(endpoint, object.namespace(), object.name(), patch, names::FIELD_MANAGER)
-        .await
-        .map(drop)
-}
-
-async fn send(job: &Job, wanted: &Wanted, endpoint: &Endpoint) -> Result<cluster::Applied, CallError> {
+) -> Result<cluster::Applied, CallError> {
     let priority = if job.by_person { Priority::User } else { Priority::Apply };
     let options =
         ApplyOptions { manager: names::FIELD_MANAGER.into(), force: true, dry_run: job.is_dry_run, priority };

@@ -58,6 +58,7 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
         gate: Arc::clone(&agent.gate),
         is_dry_run: false,
         by_person: true,
+        was_deployed: false,
     };
     let key = key.clone();
     agent.spawn(async move {

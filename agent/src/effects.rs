@@ -5,7 +5,7 @@ use crate::apply::{self, Job};
 use crate::apps::{AppEntry, Probe};
 use crate::desired::{self, DesiredSet, Rules};
 use crate::input::{Input, RenderError};
-use crate::{cache, cascade, judge};
+use crate::{cache, cascade};
 use engine::{Effect, Event, Mode, Trust};
 use model::{App, AppKey, ErrorClass, ObjectOutcome, ObjectResult, Revision, SyncId};
 use plan::prune::Prune;
@@ -149,8 +149,8 @@ impl Agent {
         keys: &[model::ObjectKey],
         mode: Mode,
     ) -> Job {
-        let question = |key: &model::ObjectKey| Some(judge::question(app, set.objects.get(key)?));
-        let known = apply::known(&self.live, keys, question);
+        let known = apply::known(&self.live, keys, app, &set);
+        let was_deployed = entry.state.has_deployed(set.hash());
         Job {
             cluster: self.cluster.clone(),
             app: Arc::clone(app),
@@ -163,6 +163,7 @@ impl Agent {
             gate: Arc::clone(&self.gate),
             is_dry_run: mode == Mode::DryRun,
             by_person: entry.state.run().is_some_and(|run| run.operation().is_some()),
+            was_deployed,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::desired::Wanted;
 use crate::live::{Baseline, LiveEntry, digest_of};
 use crate::workloads::Assessment;
-use drift::{Outcome, Rules};
+use drift::{ByHand, Outcome, Rules};
 use model::{App, Digest, LiveDigest, Match, Object, ObjectKey, names};
 use serde_json::Value;
 
@@ -100,17 +100,19 @@ pub(crate) fn question(app: &App, wanted: &Wanted) -> Digest {
     model::digest(format!("{};{rules:?};{:?}", wanted.digest, app.added_fields).as_bytes())
 }
 
-/// Returns the hand tools whose additions an apply takes away.
-pub(crate) fn hand_tools(app: &App) -> &'static [&'static str] {
+/// Returns what an apply does about what people set by hand beside what Git wants; `was_there` says whether all of that was
+/// there before.
+pub(crate) fn by_hand(app: &App, was_there: bool) -> ByHand {
     match app.added_fields {
-        model::AddedFields::Keep => &[],
-        model::AddedFields::Remove => drift::HAND_TOOLS,
+        model::AddedFields::Remove => ByHand::Goes,
+        model::AddedFields::Keep if was_there => ByHand::GoesInPlaceOfOurs,
+        model::AddedFields::Keep => ByHand::Stays,
     }
 }
 
-/// Returns whether an apply has to take fields over from other tools first.
+/// Returns whether an apply may have to take fields over from other tools first.
 pub(crate) fn takes_over(app: &App, wanted: &Wanted, live: &Object) -> bool {
-    drift::adoption::adopt_with(&wanted.object, live, hand_tools(app)).is_some()
+    drift::adoption::adopt_with(&wanted.object, live, by_hand(app, true)).is_some()
 }
 
 /// Returns the ignore rules for an object.

@@ -5,6 +5,7 @@
 //!                                  └─▶ tools (crd, render, health): no agent, results on stdout
 //! ```
 
+mod adopting;
 mod agent;
 mod applications;
 mod apply;

@@ -5,17 +5,14 @@
 //! `metadata.managedFields`, and only where it changes the outcome. The same was done by client-go's `csaupgrade` for
 //! kubectl alone (kubernetes/enhancements 555).
 
+use crate::by_hand::{ByHand, is_hand_tool};
 use crate::ownership::beyond;
-use crate::rules::is_like;
 use crate::sides::Sides;
 use crate::subject::subject;
 use crate::{Rules, replicas};
-use fields::{FieldSet, ManagerEntry, Operation, Path, Step};
+use fields::{FieldSet, ManagerEntry, Operation, Path};
 use model::{Object, names};
 use serde_json::{Map, Value, json};
-
-/// Field managers of people, as globs: what they add stays theirs unless an app says otherwise.
-pub const HAND_TOOLS: &[&str] = &["kubectl*", "k9s", "before-first-apply"];
 
 /// Managers of tools that deploy, with the operation by which they own.
 const TOOLS: [(&str, Operation); 12] = [
@@ -37,17 +34,16 @@ const TOOLS: [(&str, Operation); 12] = [
 /// `metadata.resourceVersion` with the value read, so that a lost race is a conflict. Before the apply that drops a field of
 /// ours, what hand tools own of that field goes, too.
 pub fn adopt(desired: &Object, live: &Object) -> Option<Value> {
-    adopt_with(desired, live, &[])
+    adopt_with(desired, live, ByHand::Stays)
 }
 
-/// Like [`adopt`], and takes over what people added by hand as well, so that the next apply removes it
-/// (`tautline.dev/added-fields: remove`). `hand_tools` are globs over managers.
-pub fn adopt_with(desired: &Object, live: &Object, hand_tools: &[&str]) -> Option<Value> {
+/// Like [`adopt`], and takes over what of the things that people set by hand is to go with the next apply.
+pub fn adopt_with(desired: &Object, live: &Object, by_hand: ByHand) -> Option<Value> {
     let sides = Sides::of(desired, live, &Rules::default());
     let is_needed = !leftovers(&sides).is_empty();
     let folded = |entry: &ManagerEntry| if is_needed { foldable(&sides, entry) } else { FieldSet::default() };
     let dropped = topmost(&dropped(&sides));
-    let added = additions(&sides, hand_tools);
+    let added = by_hand.going(&sides);
 
     let mut ours = FieldSet::default();
     let mut changed: Vec<(usize, FieldSet)> = Vec::new();
@@ -72,6 +68,33 @@ pub fn adopt_with(desired: &Object, live: &Object, hand_tools: &[&str]) -> Optio
     (!changed.is_empty()).then(|| patch(&sides, &ours, &changed))
 }
 
+/// Returns a JSON patch that gives back what was taken over of `before`: the entries that are still `now` as they were once
+/// it was `taken`. What anybody wrote since stays.
+pub fn give_back(before: &Object, taken: &Object, now: &Object) -> Value {
+    let whose =
+        |entry: &Value| ["manager", "operation", "apiVersion", "subresource"].map(|f| entry[f].clone());
+    let [before, taken, newest] = [before, taken, now].map(raw_entries);
+    let find = |entries: &[Value], wanted: &[Value; 4]| {
+        entries.iter().find(|entry| whose(entry) == *wanted).cloned()
+    };
+    let mut owners: Vec<[Value; 4]> = Vec::new();
+    for owner in newest.iter().chain(&before).map(whose) {
+        if !owners.contains(&owner) {
+            owners.push(owner);
+        }
+    }
+    let entries = owners.iter().filter_map(|owner| {
+        let entry = find(&newest, owner);
+        if entry == find(&taken, owner) { find(&before, owner) } else { entry }
+    });
+    replacing(&entries.collect(), now.resource_version())
+}
+
+fn raw_entries(object: &Object) -> Vec<Value> {
+    let entries = object.metadata().and_then(|metadata| metadata.get("managedFields"));
+    entries.and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
 /// Returns what our next apply drops: fields of ours outside desired that are there. `spec.replicas` is handed over
 /// instead ([`replicas::hand_over`]).
 pub fn drops(desired: &Object, live: &Object) -> FieldSet {
@@ -93,30 +116,9 @@ pub(crate) fn leftovers(sides: &Sides<'_>) -> Vec<(usize, Path)> {
     sides.ownership.entries.iter().flat_map(of_entry).collect()
 }
 
-/// Returns what people added by hand: per entry of a hand tool the topmost paths outside desired that are not deploying
-/// leftovers. An entry that holds a whole object (of whoever created it) also holds every default; of such an entry only
-/// list items and entries of free maps count.
-pub(crate) fn additions(sides: &Sides<'_>, hand_tools: &[&str]) -> Vec<(usize, Path)> {
-    let mut found = Vec::new();
-    for entry in &sides.ownership.entries {
-        let is_hand = hand_tools.iter().any(|glob| is_like(glob, &entry.manager));
-        if !is_hand || !entry.subresource.is_empty() || entry.api_version != sides.desired.api_version() {
-            continue;
-        }
-        let added = entry.fields.difference(&foldable(sides, entry)).within(&sides.had);
-        let is_whole = is_whole_object(entry, sides.live);
-        for path in beyond(&without_replicas(added), &sides.wanted) {
-            if is_removable(&path) && (!is_whole || is_unit(&path)) {
-                found.push((entry.position, path));
-            }
-        }
-    }
-    found
-}
-
 /// Returns what of an entry may become ours: paths in desired, in the last-applied annotation, or in the same tool's own
 /// Apply entry; in the version of our entry only.
-fn foldable(sides: &Sides<'_>, entry: &ManagerEntry) -> FieldSet {
+pub(crate) fn foldable(sides: &Sides<'_>, entry: &ManagerEntry) -> FieldSet {
     let Sides { desired, ownership, .. } = sides;
     let version = ownership.own_entry().map_or(desired.api_version(), |own| own.api_version.as_str());
     if !is_tool(entry) || entry.api_version != version {
@@ -139,17 +141,13 @@ fn is_tool(entry: &ManagerEntry) -> bool {
     entry.subresource.is_empty() && TOOLS.contains(&(entry.manager.as_str(), entry.operation))
 }
 
-fn is_hand_tool(entry: &ManagerEntry) -> bool {
-    entry.subresource.is_empty() && HAND_TOOLS.iter().any(|glob| is_like(glob, &entry.manager))
-}
-
 fn last_applied(live: &Object) -> Option<Object> {
     let text = live.annotation(names::LAST_APPLIED)?;
     Object::from_value(serde_json::from_str(text).ok()?).ok()
 }
 
 /// `spec.replicas` never falls to its default because Git stopped saying it: it stays with whoever has it.
-fn without_replicas(set: FieldSet) -> FieldSet {
+pub(crate) fn without_replicas(set: FieldSet) -> FieldSet {
     if set.owns(&replicas::path()) { set.without(&replicas::path()) } else { set }
 }
 
@@ -171,53 +169,8 @@ fn below(set: &FieldSet, path: &Path) -> FieldSet {
     FieldSet::of(set.members().into_iter().filter(|member| member.starts_with(path)))
 }
 
-/// Whether an entry was written by whoever created the object, or stands for all writes before the first apply.
-fn is_whole_object(entry: &ManagerEntry, live: &Object) -> bool {
-    let created = live.metadata().and_then(|m| m.get("creationTimestamp")).and_then(Value::as_str);
-    let created = created.and_then(|text| text.parse().ok());
-    entry.manager == "before-first-apply"
-        || entry.manager == "kubectl-client-side-apply"
-        || (created.is_some() && entry.time == created)
-}
-
-fn is_unit(path: &Path) -> bool {
-    match path.0.as_slice() {
-        [.., Step::Key(_) | Step::Value(_)] => true,
-        [.., Step::Field(map), Step::Field(_)] => {
-            matches!(map.as_str(), "labels" | "annotations" | "data" | "binaryData" | "matchLabels")
-        }
-        _ => false,
-    }
-}
-
-/// What the API server or a controller depends on is not taken away as a stray edit, and neither is the trace of
-/// `kubectl rollout restart`: taking it away would restart everything once more.
-fn is_removable(path: &Path) -> bool {
-    if path.0.last() == Some(&Step::field("kubectl.kubernetes.io/restartedAt")) {
-        return false;
-    }
-    match path.0.as_slice() {
-        [Step::Field(top)] => top != "metadata" && top != "spec",
-        [Step::Field(top), Step::Field(field), ..] if top == "metadata" => {
-            field == "labels" || field == "annotations"
-        }
-        [Step::Field(top), Step::Field(field), ..] if top == "spec" => !matches!(
-            field.as_str(),
-            "clusterIP"
-                | "clusterIPs"
-                | "ipFamilies"
-                | "ipFamilyPolicy"
-                | "nodeName"
-                | "volumeName"
-                | "finalizers"
-        ),
-        _ => true,
-    }
-}
-
 fn patch(sides: &Sides<'_>, ours: &FieldSet, changed: &[(usize, FieldSet)]) -> Value {
-    let raw = sides.live.metadata().and_then(|m| m.get("managedFields")).and_then(Value::as_array);
-    let mut entries: Vec<Option<Value>> = raw.into_iter().flatten().cloned().map(Some).collect();
+    let mut entries: Vec<Option<Value>> = raw_entries(sides.live).into_iter().map(Some).collect();
     for (position, rest) in changed {
         match entries.get_mut(*position) {
             Some(entry) if rest.is_empty() => *entry = None,
@@ -235,9 +188,13 @@ fn patch(sides: &Sides<'_>, ours: &FieldSet, changed: &[(usize, FieldSet)]) -> V
         Some(_) | None => entries.push(Some(new_entry(sides, ours, changed))),
     }
     let entries: Vec<Value> = entries.into_iter().flatten().collect();
+    replacing(&entries.into(), sides.live.resource_version())
+}
+
+fn replacing(entries: &Value, resource_version: &str) -> Value {
     json!([
         {"op": "replace", "path": "/metadata/managedFields", "value": entries},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": sides.live.resource_version()},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
     ])
 }
 
@@ -342,6 +299,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_over_is_given_back_and_what_was_written_since_stays() {
+        let status = |time: &str| {
+            json!({"manager": "controller", "operation": "Update", "apiVersion": "v1", "subresource": "status", "time": time,
+                "fieldsV1": {}})
+        };
+        let ours = |fields: &[&str]| entry("tautline", "Apply", "v1", fields);
+        let by_hand = |fields: &[&str]| entry("kubectl-edit", "Update", "v1", fields);
+        let before = live(&json!([ours(&["a"]), by_hand(&["b"]), status("1")]));
+        let patch = adopt_with(&desired(), &before, ByHand::Goes).unwrap();
+        let taken = live(&patch[0]["value"]);
+        assert_eq!(patch[0]["value"], json!([ours(&["a", "b"]), status("1")]));
+        let given_back = |now: Value| give_back(&before, &taken, &live(&now))[0]["value"].clone();
+        let all = json!([ours(&["a"]), status("2"), by_hand(&["b"])]);
+        assert_eq!(given_back(json!([ours(&["a", "b"]), status("2")])), all);
+        let edited_since = json!([ours(&["a"]), by_hand(&["c"])]);
+        assert_eq!(given_back(json!([ours(&["a", "b"]), by_hand(&["c"])])), edited_since);
+    }
+
+    #[test]
     fn replicas_stay_with_whoever_has_them() {
         let deployment = |replicas: Option<i64>, managed: Value| {
             Object::from_value(json!({"apiVersion": "apps/v1", "kind": "Deployment",
@@ -351,28 +327,5 @@ mod tests {
         let managed = json!([{"manager": "argocd-controller", "operation": "Apply", "apiVersion": "apps/v1",
             "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
         assert_eq!(adopt(&deployment(None, json!([])), &deployment(Some(5), managed)), None);
-    }
-
-    #[test]
-    fn added_by_hand_is_what_a_person_set_and_nobody_depends_on() {
-        let added = |time: &str, fields: Value| {
-            let entry = json!({"manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1", "time": time,
-                "fieldsV1": fields});
-            let mut live = live(&json!([entry]));
-            live.set_annotation("kubectl.kubernetes.io/restartedAt", "now");
-            live.fields_mut().insert("spec".into(), json!({"x": 1, "clusterIP": "None"}));
-            live.metadata_mut().insert("finalizers".into(), json!(["f"]));
-            let desired = desired();
-            let sides = Sides::of(&desired, &live, &Rules::default());
-            let paths = additions(&sides, HAND_TOOLS);
-            paths.iter().map(|(_, path)| path.to_string()).collect::<Vec<_>>().join(" ")
-        };
-        let (creation, later) = ("2026-01-01T10:00:00Z", "2026-01-01T11:00:00Z");
-        assert_eq!(added(later, json!({"f:data": {"f:b": {}}, "f:spec": {"f:x": {}}})), "data.b spec.x");
-        assert_eq!(added(creation, json!({"f:data": {"f:b": {}}, "f:spec": {"f:x": {}}})), "data.b");
-        assert_eq!(added(later, json!({"f:spec": {"f:clusterIP": {}}})), "");
-        assert_eq!(added(later, json!({"f:metadata": {"f:finalizers": {"v:\"f\"": {}}}})), "");
-        let restarted = json!({"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}}});
-        assert_eq!(added(later, restarted), "");
     }
 }

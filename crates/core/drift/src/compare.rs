@@ -1,6 +1,7 @@
 //! Does live have what Git wants? Levels 2 and 3: by the two objects alone, and by the API server's answer to a dry-run.
 
-use crate::adoption::{additions, leftovers};
+use crate::adoption::leftovers;
+use crate::by_hand::additions;
 use crate::fingerprint::digest;
 use crate::gap::{Difference, Gap, gaps, same};
 use crate::sides::Sides;

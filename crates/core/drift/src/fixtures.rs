@@ -2,7 +2,8 @@
 
 use crate::adoption::{adopt, adopt_with};
 use crate::{
-    HAND_TOOLS, Options, Outcome, Rules, compare, compare_dry_run, fingerprint, replicas, report, unified,
+    ByHand, HAND_TOOLS, Options, Outcome, Rules, compare, compare_dry_run, fingerprint, replicas, report,
+    unified,
 };
 use fields::{FieldSet, Path};
 use model::{AddedFields, Object};
@@ -53,7 +54,11 @@ fn said(folder: &FilePath) -> String {
         writeln!(said, "hand over: {} replicas", body.get("spec").unwrap()["replicas"]).unwrap();
     }
     said.push_str(&adoption("adopt", &live, adopt(&desired, &live)));
-    let removing = adopt_with(&desired, &live, HAND_TOOLS);
+    let replacing = adopt_with(&desired, &live, ByHand::GoesInPlaceOfOurs);
+    if replacing != adopt(&desired, &live) {
+        said.push_str(&adoption("adopt, in place of ours removed", &live, replacing));
+    }
+    let removing = adopt_with(&desired, &live, ByHand::Goes);
     if removing != adopt(&desired, &live) {
         said.push_str(&adoption("adopt, added fields removed", &live, removing));
     }

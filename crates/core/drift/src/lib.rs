@@ -14,6 +14,7 @@
 //! and no schema: where only the API server knows, the answer is [`Outcome::NeedsDryRun`].
 
 pub mod adoption;
+mod by_hand;
 mod compare;
 pub mod controller;
 pub mod fight;
@@ -36,7 +37,7 @@ mod subject;
 pub mod takeover;
 mod text;
 
-pub use adoption::HAND_TOOLS;
+pub use by_hand::{ByHand, HAND_TOOLS};
 pub use compare::{Options, Outcome, compare, compare_dry_run, values_at_desired};
 pub use fight::Heat;
 pub use fingerprint::{Fingerprint, fingerprint};

@@ -1,6 +1,7 @@
 //! Which fields differ, who wrote them, and when? For people and for the API; masked before anything else happens.
 
-use crate::adoption::{HAND_TOOLS, additions, leftovers};
+use crate::adoption::leftovers;
+use crate::by_hand::{HAND_TOOLS, additions};
 use crate::forecast::{forecast, value_at};
 use crate::gap::{Difference, Gap, gaps, same};
 use crate::mask::mask_together;

@@ -218,6 +218,12 @@ impl State {
         self.before.as_deref().or(self.last.as_ref())
     }
 
+    /// Returns whether this content was deployed as a whole.
+    pub fn has_deployed(&self, hash: DesiredHash) -> bool {
+        let succeeded = self.tried().filter(|last| last.phase == OperationPhase::Succeeded);
+        succeeded.is_some_and(|last| last.hash == Some(hash))
+    }
+
     pub(crate) fn tried_mut(&mut self) -> Option<&mut Attempt> {
         self.before.as_deref_mut().or(self.last.as_mut())
     }
