@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::sources::Repositories;
 use crate::workloads::Workloads;
+use crate::writing::Writing;
 use cluster::{Cluster, Discovery, WatchId};
 use engine::claims::Claims;
 use engine::{Effect, Event, State, Writes, step};
@@ -226,9 +227,14 @@ impl Agent {
         self.update_writes();
     }
 
+    /// Returns whether we write, and why not.
+    pub(crate) fn writing(&self) -> Writing {
+        Writing::of(self.holds_lease, self.has_looked_for_other, self.other_controller_runs)
+    }
+
     /// Writes only while we hold the lease and Argo CD's own controller does not run.
     pub(crate) fn update_writes(&mut self) {
-        let may_write = self.holds_lease && self.has_looked_for_other && !self.other_controller_runs;
+        let may_write = self.writing().is_allowed();
         if self.may_write == may_write {
             return;
         }

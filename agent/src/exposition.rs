@@ -20,6 +20,7 @@ pub(crate) fn text(agent: &Agent) -> String {
         ),
         ages(agent),
         unreadable(agent),
+        writer(agent),
     ])
 }
 
@@ -117,6 +118,12 @@ fn ages(agent: &Agent) -> Family {
         Kind::Gauge,
         samples.collect(),
     )
+}
+
+fn writer(agent: &Agent) -> Family {
+    let writing = agent.writing();
+    let value = if writing.is_allowed() { 1.0 } else { 0.0 };
+    metrics::WRITER.family(vec![metrics::WRITER.sample([writing.as_str()], value)])
 }
 
 fn unreadable(agent: &Agent) -> Family {

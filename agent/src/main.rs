@@ -44,6 +44,7 @@ mod unreadable;
 mod watching;
 mod workloads;
 mod writer;
+mod writing;
 
 use std::process::ExitCode;
 

@@ -22,6 +22,13 @@ fn wait_holder(scene: &Scene, agent: &Agent) {
     });
 }
 
+/// Returns the metric that says whether an agent writes.
+fn writer(agent: &Agent) -> String {
+    let metrics = agent.probe("/metrics").body;
+    let lines: Vec<&str> = metrics.lines().filter(|line| line.starts_with("tautline_writer{")).collect();
+    lines.join("\n")
+}
+
 #[test]
 fn of_two_agents_one_writes_and_the_other_takes_over() {
     let scene = Scene::new("two-agents");
@@ -45,6 +52,8 @@ fn of_two_agents_one_writes_and_the_other_takes_over() {
         assert_eq!(standby.metric(counter), 0, "{counter}\n{}", standby.log_text());
     }
     assert_eq!(active.metric("tautline_applies_total"), 2);
+    assert_eq!(writer(&standby), "tautline_writer{reason=\"LeaseNotHeld\"} 0");
+    assert_eq!(writer(&active), "tautline_writer{reason=\"Writing\"} 1");
 
     let killed = Instant::now();
     active.kill();
@@ -54,6 +63,7 @@ fn of_two_agents_one_writes_and_the_other_takes_over() {
     // Renewed every 5 s and good for 15 s: whoever takes over earlier may write beside one that still lives.
     assert!(killed.elapsed() > Duration::from_secs(9), "taken over after {:?}", killed.elapsed());
     wait_holder(&scene, &standby);
+    assert_eq!(writer(&standby), "tautline_writer{reason=\"Writing\"} 1");
     assert_eq!(standby.metric("tautline_applies_total"), 1);
 
     // The one that was killed comes back and finds the lease taken.
@@ -131,10 +141,12 @@ fn while_argo_cd_controls_the_namespace_nothing_is_written() {
     assert_eq!(agent.metric("tautline_status_writes_total"), 0, "{}", agent.log_text());
     assert_eq!(agent.metric("tautline_applies_total"), 0);
     assert_eq!(scene.config_map("web"), None);
+    assert_eq!(writer(&agent), "tautline_writer{reason=\"ArgoCdRuns\"} 0");
     assert_eq!(scene.app("shop")["metadata"]["resourceVersion"], created["metadata"]["resourceVersion"]);
 
     scale(&scene, 0);
     scene.wait_app("shop", |app| is_synced_to(app, &first));
+    assert_eq!(writer(&agent), "tautline_writer{reason=\"Writing\"} 1");
 
     scale(&scene, 1);
     let runs = |agent: &Agent| {

@@ -131,6 +131,13 @@ pub const UNREADABLE_SETTINGS: Metric<2> = Metric {
     kind: Kind::Gauge,
     labels: ["kind", "name"],
 };
+/// 1 while this replica writes, else 0; `reason` is one word that says why not, or `Writing`.
+pub const WRITER: Metric<1> = Metric {
+    name: "tautline_writer",
+    help: "Whether this replica writes: 1 or 0, and why not.",
+    kind: Kind::Gauge,
+    labels: ["reason"],
+};
 /// Always 1.
 pub const BUILD_INFO: Metric<1> = Metric {
     name: "tautline_build_info",
@@ -167,6 +174,7 @@ mod tests {
             shape(&APP_DRIFT),
             shape(&SOURCE_AGE),
             shape(&UNREADABLE_SETTINGS),
+            shape(&WRITER),
             shape(&BUILD_INFO),
         ];
         assert_eq!(
@@ -188,6 +196,7 @@ tautline_api_requests_total Counter verb,kind
 tautline_app_drifted_objects Gauge namespace,name,project
 tautline_source_age_seconds Gauge repo
 tautline_unreadable_settings Gauge kind,name
+tautline_writer Gauge reason
 tautline_build_info Gauge version
 "
         );
