@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Writing {
     /// We are.
-    Writing,
+    Allowed,
     /// Argo CD's own controller has replicas in the namespace.
     ArgoCdRuns,
     /// Another replica holds the lease, or nobody could take it yet.
@@ -21,7 +21,7 @@ impl Writing {
         } else if !holds_lease {
             Self::LeaseNotHeld
         } else if has_looked {
-            Self::Writing
+            Self::Allowed
         } else {
             Self::NotLookedYet
         }
@@ -29,13 +29,13 @@ impl Writing {
 
     /// Returns whether we write.
     pub(crate) fn is_allowed(self) -> bool {
-        self == Self::Writing
+        self == Self::Allowed
     }
 
     /// Returns the word.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Writing => "Writing",
+            Self::Allowed => "Writing",
             Self::ArgoCdRuns => "ArgoCdRuns",
             Self::LeaseNotHeld => "LeaseNotHeld",
             Self::NotLookedYet => "NotLookedYet",
