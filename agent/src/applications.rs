@@ -80,6 +80,7 @@ impl Agent {
             }
         }
         self.read_raw(key, &raw);
+        self.answer_waiters(key, &raw);
     }
 
     /// Reads an Application again, because it or something that it depends on changed.

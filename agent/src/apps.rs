@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use tokio::sync::oneshot;
 
 /// One Application.
 pub(crate) struct AppEntry {
@@ -46,6 +47,8 @@ pub(crate) struct AppEntry {
     pub writer: Writer,
     /// Kinds that its status listed last; none where it never listed anything.
     pub listed: BTreeSet<GroupKind>,
+    /// Who waits for the end of a refresh; each is answered with the Application.
+    pub waiters: Vec<oneshot::Sender<Value>>,
     /// Objects that other apps may hold or that carry no label yet and were looked up one by one.
     pub probed: BTreeMap<ObjectKey, Probe>,
 }
@@ -107,6 +110,7 @@ impl AppEntry {
             syncs: BTreeMap::new(),
             fence: Arc::default(),
             writer: Writer::default(),
+            waiters: Vec::new(),
             probed: BTreeMap::new(),
         }
     }
@@ -191,6 +195,7 @@ pub(crate) fn placeholder(key: &AppKey, raw: &Value) -> App {
         operation: None,
         terminate: false,
         refresh: None,
+        refresh_stamp: String::new(),
         skip_reconcile: false,
         deletion: application::deletion(raw),
         deletion_approved: None,

@@ -7,7 +7,7 @@ use crate::stored::Stored;
 use api::{ApiError, AppRef, Body, DriftFormat, ListQuery, Reply, Request, SyncBody};
 use cluster::Cluster;
 use drift::Rules;
-use model::{AppKey, ErrorClass, Object, ObjectKey, names};
+use model::{AppKey, CallError, ErrorClass, Object, ObjectKey, names};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -54,8 +54,17 @@ impl Agent {
         let Some(refresh) = refresh else {
             return send(reply, Ok(Body::Json(api::dto::application(&raw))));
         };
-        let patch = json!({"metadata": {"annotations": {names::REFRESH: refresh}}});
-        self.patch_app(key, patch, reply);
+        if application::skips_reconcile(&raw) {
+            let message = format!(
+                "the application is left alone as long as its annotation {} says so",
+                names::SKIP_RECONCILE
+            );
+            return send(reply, Err(ApiError::failed_precondition(message)));
+        }
+        if !self.may_write {
+            return send(reply, Err(not_the_writer()));
+        }
+        self.refresh(key, refresh, reply);
     }
 
     fn sync_app(&mut self, app: &AppRef, body: &SyncBody, reply: oneshot::Sender<Reply>) {
@@ -76,10 +85,7 @@ impl Agent {
 
     fn patch_app(&self, key: AppKey, patch: Value, reply: oneshot::Sender<Reply>) {
         if !self.may_write {
-            return send(
-                reply,
-                Err(ApiError::unavailable("this replica does not write now; ask again in a moment")),
-            );
+            return send(reply, Err(not_the_writer()));
         }
         let cluster = self.cluster.clone();
         tokio::spawn(async move {
@@ -88,19 +94,7 @@ impl Agent {
                 cluster.merge_patch(&endpoint, &key.namespace, &key.name, &patch, names::FIELD_MANAGER).await;
             let answer = patched
                 .map(|object| Body::Json(api::dto::application(&object.into_value())))
-                .map_err(|error| match error.class {
-                    ErrorClass::Conflict => {
-                        ApiError::conflict("the application changed meanwhile; ask again")
-                    }
-                    ErrorClass::NotFound => ApiError::not_found("the application is gone"),
-                    ErrorClass::Forbidden
-                    | ErrorClass::Invalid
-                    | ErrorClass::Denied
-                    | ErrorClass::NoSuchKind
-                    | ErrorClass::Gone
-                    | ErrorClass::Throttled
-                    | ErrorClass::Unavailable => ApiError::unavailable(error.message),
-                });
+                .map_err(refusal);
             send(reply, answer);
         });
     }
@@ -208,7 +202,26 @@ impl Lookup {
     }
 }
 
-fn send(reply: oneshot::Sender<Reply>, answer: Reply) {
+fn not_the_writer() -> ApiError {
+    ApiError::unavailable("this replica does not write now; ask again in a moment")
+}
+
+/// Returns what a caller is told whose request the API server refused.
+pub(crate) fn refusal(error: CallError) -> ApiError {
+    match error.class {
+        ErrorClass::Conflict => ApiError::conflict("the application changed meanwhile; ask again"),
+        ErrorClass::NotFound => ApiError::not_found("the application is gone"),
+        ErrorClass::Forbidden
+        | ErrorClass::Invalid
+        | ErrorClass::Denied
+        | ErrorClass::NoSuchKind
+        | ErrorClass::Gone
+        | ErrorClass::Throttled
+        | ErrorClass::Unavailable => ApiError::unavailable(error.message),
+    }
+}
+
+pub(crate) fn send(reply: oneshot::Sender<Reply>, answer: Reply) {
     // A caller that went away wants no answer.
     let _unheard = reply.send(answer);
 }

@@ -8,6 +8,7 @@ use crate::sources::{Polled, RepoId};
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
 use engine::CascadePass;
 use model::{AppKey, CallError, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
+use serde_json::Value;
 use source::SourceError;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -46,6 +47,8 @@ pub(crate) enum Input {
     KindsRecorded(Result<(), CallError>),
     /// It is time to try again to write it.
     KindsDue,
+    /// Somebody asked for a refresh of an Application, which looks so now, and waits for its end.
+    RefreshAsked(AppKey, Box<Object>, oneshot::Sender<Value>),
     /// Somebody calls.
     Api(api::Request),
     /// Somebody asks for the metrics.

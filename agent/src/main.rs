@@ -30,6 +30,7 @@ mod metrics;
 mod moving;
 mod owning;
 mod probes;
+mod refreshing;
 mod run;
 mod settings;
 mod sight;

@@ -35,8 +35,11 @@ pub(crate) struct Repo {
     pub is_asked_again: bool,
     /// Polls that failed in a row.
     pub n_failed: u32,
-    /// Apps that wait for an answer even where nothing moved.
+    /// Apps that wait for an answer even where nothing moved: of the next poll, for one under way may have read the refs
+    /// before they asked.
     pub asking: BTreeSet<AppKey>,
+    /// Those that the poll under way answers.
+    pub answering: BTreeSet<AppKey>,
     /// What each target revision was last resolved to.
     pub resolved: BTreeMap<String, Revision>,
     /// When it was last read well.
@@ -71,6 +74,7 @@ impl Repositories {
         let Some(repo) = self.repos.get_mut(&id) else { return };
         repo.followers.remove(app);
         repo.asking.remove(app);
+        repo.answering.remove(app);
         if repo.followers.is_empty() {
             self.repos.remove(&id);
         }
@@ -96,6 +100,7 @@ impl Repositories {
         let due = self.repos.iter_mut().filter(|(_, repo)| !repo.is_polling && repo.due <= now);
         due.map(|(id, repo)| {
             repo.is_polling = true;
+            repo.answering = std::mem::take(&mut repo.asking);
             let targets: BTreeSet<String> = repo.followers.values().cloned().collect();
             (id.clone(), repo.repository.clone(), targets.into_iter().collect())
         })
@@ -126,9 +131,10 @@ impl Repositories {
             Err(_) => repo.n_failed += 1,
         }
         repo.due = if asked_again { now } else { now + wait(interval, repo.n_failed, &id.url) };
-        let asking = std::mem::take(&mut repo.asking);
+        let answering = std::mem::take(&mut repo.answering);
         let mut news = Vec::new();
-        for (app, target) in &repo.followers {
+        let due_again = repo.asking.clone();
+        for (app, target) in repo.followers.iter().filter(|(app, _)| !due_again.contains(*app)) {
             let answer = match polled {
                 Err(error) => Err(error.clone()),
                 Ok(found) => {
@@ -142,7 +148,7 @@ impl Repositories {
                 }
             };
             let moved = answer.as_ref().is_ok_and(|revision| repo.resolved.get(target) != Some(revision));
-            if moved || answer.is_err() || asking.contains(app) {
+            if moved || answer.is_err() || answering.contains(app) {
                 news.push((app.clone(), answer));
             }
         }
@@ -185,6 +191,7 @@ impl Repo {
             is_asked_again: false,
             n_failed: 0,
             asking: BTreeSet::new(),
+            answering: BTreeSet::new(),
             resolved: BTreeMap::new(),
             last_success: None,
         }
@@ -302,10 +309,18 @@ mod tests {
         shop.repos.hint(&id().url, shop.now);
         shop.repos.ask(&key("b"), shop.now);
         assert_eq!(shop.begin(), 0);
+        // The refs may have been read before it was asked.
+        assert!(shop.answer(&found("x")).is_empty());
+        assert_eq!(shop.begin(), 1);
         // Whoever asks hears an answer even where nothing moved.
         assert_eq!(shop.answer(&found("x")), ["b x"]);
+        // What moved is not told to who asked during the poll, but by the next one.
+        shop.repos.hint(&id().url, shop.now);
         assert_eq!(shop.begin(), 1);
-        assert!(shop.answer(&found("x")).is_empty());
+        shop.repos.ask(&key("b"), shop.now);
+        assert_eq!(shop.answer(&found("y")), ["a y"]);
+        assert_eq!(shop.begin(), 1);
+        assert_eq!(shop.answer(&found("y")), ["b y"]);
         assert_eq!(shop.begin(), 0);
     }
 

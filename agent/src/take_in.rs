@@ -50,6 +50,7 @@ impl Agent {
             Input::Discovered(outcome) => self.discovered(outcome),
             Input::KindsRecorded(outcome) => self.kinds_recorded(outcome),
             Input::KindsDue => self.kinds_due(),
+            Input::RefreshAsked(key, asked, waiter) => self.refresh_asked(&key, *asked, waiter),
             Input::Api(request) => self.answer(request),
             Input::Scrape(reply) => {
                 // Whoever asked may be gone.

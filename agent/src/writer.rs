@@ -93,6 +93,8 @@ impl Agent {
         let (Some(mut report), Some(app)) = (entry.writer.next.take(), entry.app.as_ref()) else { return };
         // A newer operation than the one that was carried out stays.
         report.clear_operation &= app.operation.is_some() && entry.state.handled == app.operation;
+        // And so does a newer request to look again.
+        report.clear_refresh &= entry.state.refresh == engine::RefreshView::Done;
         let raw = entry.stored.value();
         let mut own = status::own_state(&raw);
         for (object, uid) in &entry.created {

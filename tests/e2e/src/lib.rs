@@ -33,6 +33,7 @@
 
 mod agent;
 mod application;
+mod git_server;
 mod hands;
 mod http;
 mod kube;
@@ -43,6 +44,7 @@ mod words;
 
 pub use agent::{Agent, Settings};
 pub use application::Application;
+pub use git_server::GitServer;
 pub use http::Answer;
 pub use kube::DEADLINE;
 pub use program::program;

@@ -80,7 +80,7 @@ impl ApiError {
     }
 
     /// The agent did not answer in time: `DeadlineExceeded`, 504.
-    pub(crate) fn late(message: impl Into<String>) -> Self {
+    pub fn late(message: impl Into<String>) -> Self {
         Self::new(4, 504, message)
     }
 

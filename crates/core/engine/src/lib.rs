@@ -119,15 +119,28 @@ fn app_changed(state: &mut State, now: Timestamp, app: &App, out: &mut Vec<Effec
 
 /// Takes in whether a refresh is asked for; returns whether it is a new one.
 fn asks_for_refresh(state: &mut State, app: &App) -> bool {
+    // Whoever asks once more wants it looked at once more: what is under way may have begun before.
+    let is_another = state.refresh_stamp != app.refresh_stamp;
+    state.refresh_stamp.clone_from(&app.refresh_stamp);
     let (next, is_new) = match (app.refresh, state.refresh) {
         (None, _) => (RefreshView::None, false),
-        (Some(refresh), RefreshView::None) => (RefreshView::Running(refresh), true),
-        (Some(Refresh::Hard), RefreshView::Running(Refresh::Normal)) => {
-            (RefreshView::Running(Refresh::Hard), true)
+        (Some(refresh), RefreshView::None) => (RefreshView::Asked(refresh), true),
+        (Some(Refresh::Hard), RefreshView::Asked(Refresh::Normal) | RefreshView::Looked(Refresh::Normal)) => {
+            (RefreshView::Asked(Refresh::Hard), true)
         }
-        (Some(_), known @ (RefreshView::Running(_) | RefreshView::Done)) => (known, false),
+        (Some(_), RefreshView::Asked(unanswered) | RefreshView::Looked(unanswered)) if is_another => {
+            (RefreshView::Asked(unanswered), true)
+        }
+        (Some(refresh), RefreshView::Done) if is_another => (RefreshView::Asked(refresh), true),
+        (Some(_), known @ (RefreshView::Asked(_) | RefreshView::Looked(_) | RefreshView::Done)) => {
+            (known, false)
+        }
     };
     state.refresh = next;
+    if is_new && let Some(reported) = &mut state.reported {
+        // That the last one was to be taken off says nothing about this one.
+        reported.clear_refresh = false;
+    }
     is_new
 }
 

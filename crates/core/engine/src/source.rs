@@ -12,7 +12,8 @@ pub(crate) fn resolved(state: &mut State, revision: Revision, out: &mut Vec<Effe
     if !state.refused.is_empty() {
         return;
     }
-    let hard = state.refresh == RefreshView::Running(Refresh::Hard);
+    let hard =
+        matches!(state.refresh, RefreshView::Asked(Refresh::Hard) | RefreshView::Looked(Refresh::Hard));
     let is_known = state.desired.as_ref().is_some_and(|desired| desired.revision == revision);
     let is_bad = match &state.source {
         SourceView::Invalid(bad, _) | SourceView::Unsupported(bad, _) => *bad == revision,
@@ -30,7 +31,10 @@ pub(crate) fn resolved(state: &mut State, revision: Revision, out: &mut Vec<Effe
         let trust = if hard { Trust::Nothing } else { Trust::Cache };
         state.rendering = Some(revision.clone());
         out.push(Effect::Render { revision, trust });
-    } else if !is_rendering {
+        looked(state);
+    } else if is_rendering {
+        looked(state);
+    } else {
         // A newer revision that was being rendered is no longer wanted: the ref moved back.
         state.rendering = None;
         refreshed(state);
@@ -82,7 +86,7 @@ pub(crate) fn rendered(
         out.extend(told.map(|sentence| note(Reason::OneWriter, sentence.clone(), Tone::Warning)));
     }
     state.desired = Some(desired);
-    refreshed(state);
+    rendered_at_last(state);
     if !is_same {
         sync::preempt(state, app, now, out);
     }
@@ -95,7 +99,7 @@ pub(crate) fn invalid(state: &mut State, revision: Revision, problems: Vec<Probl
         return;
     }
     state.rendering = None;
-    refreshed(state);
+    rendered_at_last(state);
     let message = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
     out.push(note(
         Reason::SourceInvalid,
@@ -111,7 +115,7 @@ pub(crate) fn unsupported(state: &mut State, revision: Revision, not_yet: Vec<No
         return;
     }
     state.rendering = None;
-    refreshed(state);
+    rendered_at_last(state);
     state.unsupported.clone_from(&not_yet);
     state.source = SourceView::Unsupported(revision, not_yet);
 }
@@ -119,7 +123,23 @@ pub(crate) fn unsupported(state: &mut State, revision: Revision, not_yet: Vec<No
 /// Notes that a refresh got its answer.
 pub(crate) fn refreshed(state: &mut State) {
     match state.refresh {
-        RefreshView::Running(_) => state.refresh = RefreshView::Done,
+        RefreshView::Asked(_) | RefreshView::Looked(_) => state.refresh = RefreshView::Done,
         RefreshView::None | RefreshView::Done => {}
+    }
+}
+
+/// Notes that what a refresh found is being rendered.
+fn looked(state: &mut State) {
+    match state.refresh {
+        RefreshView::Asked(refresh) => state.refresh = RefreshView::Looked(refresh),
+        RefreshView::Looked(_) | RefreshView::None | RefreshView::Done => {}
+    }
+}
+
+/// Notes that what was found is rendered, as far as it can be; one that was asked for since is not answered by it.
+fn rendered_at_last(state: &mut State) {
+    match state.refresh {
+        RefreshView::Looked(_) => state.refresh = RefreshView::Done,
+        RefreshView::Asked(_) | RefreshView::None | RefreshView::Done => {}
     }
 }

@@ -43,6 +43,8 @@ pub struct State {
     pub handled: Option<Operation>,
     /// A refresh that is being carried out, or was and whose removal has not been seen yet.
     pub refresh: RefreshView,
+    /// Which request for a refresh that is.
+    pub refresh_stamp: String,
     /// Source and destination that all of this is about.
     pub spec: Option<(Source, Destination)>,
     /// What was last reported.
@@ -107,8 +109,10 @@ pub enum SourceView {
 pub enum RefreshView {
     /// Nobody asks.
     None,
-    /// Being carried out.
-    Running(Refresh),
+    /// The repository is being asked.
+    Asked(Refresh),
+    /// It answered, and what it answered is being rendered.
+    Looked(Refresh),
     /// Done; the annotation is to go.
     Done,
 }
@@ -179,6 +183,7 @@ impl State {
             newest: SyncId::default(),
             handled: None,
             refresh: RefreshView::None,
+            refresh_stamp: String::new(),
             spec: None,
             reported: None,
             wake: None,

@@ -73,6 +73,8 @@ pub struct App {
     pub terminate: bool,
     /// Somebody asks us to look again.
     pub refresh: Option<Refresh>,
+    /// What tells that request from an earlier one; empty where it does not say.
+    pub refresh_stamp: String,
     /// Leave this Application alone altogether.
     pub skip_reconcile: bool,
     /// Set once the Application is being deleted.

@@ -30,6 +30,11 @@ pub fn refresh(raw: &Value) -> Option<Refresh> {
     annotation(raw, names::REFRESH).map(|value| if value == "hard" { Refresh::Hard } else { Refresh::Normal })
 }
 
+/// Returns what tells one request to look again from another: when it was made.
+pub(super) fn refresh_stamp(raw: &Value) -> String {
+    annotation(raw, names::REFRESH_TIMESTAMP).unwrap_or_default().to_owned()
+}
+
 /// Returns the deletion under way and what it does to the objects, by the finalizers.
 pub fn deletion(raw: &Value) -> Option<Deletion> {
     let requested_at: Timestamp = text(raw, "deletionTimestamp").parse().ok()?;

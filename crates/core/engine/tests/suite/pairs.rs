@@ -146,6 +146,7 @@ const APPS: &[&str] = &[
     "auto prune heal op at=b prune",
     "auto op dry",
     "auto prune heal refresh",
+    "auto prune heal refresh=again",
     "auto hard-refresh",
     "auto prune heal terminate",
     "auto prune heal skip",

@@ -126,6 +126,7 @@ pub(crate) fn app() -> App {
         operation: None,
         terminate: false,
         refresh: None,
+        refresh_stamp: String::new(),
         skip_reconcile: false,
         deletion: None::<Deletion>,
         deletion_approved: None::<Timestamp>,

@@ -34,7 +34,10 @@ fn change(app: &mut App, word: &str) {
             app.retry = Some(Retry { limit, backoff: Backoff::default() });
         }
         "needs" => app.not_yet.push(NotYet { field: value.into() }),
-        "refresh" => app.refresh = Some(Refresh::Normal),
+        "refresh" => {
+            app.refresh = Some(Refresh::Normal);
+            app.refresh_stamp = value.into();
+        }
         "hard-refresh" => app.refresh = Some(Refresh::Hard),
         "terminate" => app.terminate = true,
         "skip" => app.skip_reconcile = true,
@@ -105,6 +108,7 @@ fn plain() -> App {
         operation: None,
         terminate: false,
         refresh: None,
+        refresh_stamp: String::new(),
         skip_reconcile: false,
         deletion: None,
         deletion_approved: None,
