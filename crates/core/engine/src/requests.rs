@@ -65,12 +65,7 @@ fn terminate(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>
     if let Some(run) = state.run().cloned() {
         finish(state, run, verdict, app, now, out);
     } else if let Some(last) = state.last.as_mut().filter(|last| !last.phase.is_completed()) {
-        last.phase = verdict.phase;
-        last.reason = verdict.reason;
-        last.message = verdict.message;
-        last.is_condemned = true;
-        last.is_old = false;
-        last.finished_at = now;
+        verdict::rewrite(last, verdict, now);
     } else {
         // It had ended already; the status says otherwise until it is told again.
         if let Some(last) = &mut state.last {

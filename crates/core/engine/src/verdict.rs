@@ -122,13 +122,18 @@ pub(crate) fn take_back(state: &mut State, app: &App, now: Timestamp, out: &mut 
             Verdict::succeeded("successfully synced (all tasks run), but healthy only after it had failed");
         let story = format!("sync to {} succeeded after all", attempt.revision.short());
         out.push(note(verdict.reason, story, Tone::Plain));
-        attempt.phase = verdict.phase;
-        attempt.reason = verdict.reason;
-        attempt.message = verdict.message;
-        attempt.is_condemned = false;
-        attempt.finished_at = now;
-        attempt.is_old = false;
+        rewrite(attempt, verdict, now);
     }
+}
+
+/// Gives a sync that is not under way another end, which has to be told.
+pub(crate) fn rewrite(attempt: &mut Attempt, verdict: Verdict, now: Timestamp) {
+    attempt.phase = verdict.phase;
+    attempt.reason = verdict.reason;
+    attempt.message = verdict.message;
+    attempt.is_condemned = verdict.is_condemned;
+    attempt.finished_at = now;
+    attempt.is_old = false;
 }
 
 /// Says why a sync ended before its time.
