@@ -29,26 +29,52 @@ impl Roots {
             SourceError::new(Kind::RepositoryNotFound, message)
         };
         let lies_below = self.allowed.iter().any(|root| path.starts_with(root));
+        let open = self.open_folders();
         let candidates = [path.join(".git"), path.to_owned(), with_suffix(path)];
         for candidate in candidates {
             let Ok(resolved) = candidate.canonicalize() else { continue };
-            if !self.permits(&resolved) {
+            if !open.permit(&resolved) {
                 return Err(refused());
             }
             let folder = if resolved.is_file() { linked(&resolved) } else { Some(resolved) };
             let Some(folder) = folder.filter(|folder| folder.join("HEAD").is_file()) else { continue };
-            let parts = [folder.clone(), folder.join("objects"), folder.join("refs"), common(&folder)];
-            let stays = parts.iter().all(|part| part.canonicalize().map_or(true, |part| self.permits(&part)));
-            return if stays && self.alternates_stay(&common(&folder)) { Ok(folder) } else { Err(refused()) };
+            let common = common(&folder);
+            let stays = open.permit_all_of(&folder) && (common == folder || open.permit_all_of(&common));
+            return if stays && open.alternates_stay(&common) { Ok(folder) } else { Err(refused()) };
         }
         // Without links to resolve, `..` is the only way out.
         let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
         Err(if lies_below && !climbs { missing() } else { refused() })
     }
 
-    fn permits(&self, resolved: &Path) -> bool {
-        let mut allowed = self.allowed.iter().filter_map(|root| root.canonicalize().ok());
-        allowed.any(|root| resolved.starts_with(root)) && !resolved.starts_with(&self.cache)
+    fn open_folders(&self) -> OpenFolders<'_> {
+        let allowed = self.allowed.iter().filter_map(|root| root.canonicalize().ok()).collect();
+        OpenFolders { allowed, cache: &self.cache }
+    }
+}
+
+/// What may be read right now.
+struct OpenFolders<'a> {
+    /// Resolved.
+    allowed: Vec<PathBuf>,
+    cache: &'a Path,
+}
+
+impl OpenFolders<'_> {
+    fn permit(&self, resolved: &Path) -> bool {
+        self.allowed.iter().any(|root| resolved.starts_with(root)) && !resolved.starts_with(self.cache)
+    }
+
+    /// Returns whether a Git folder and what lies in it may be read. This is asked for every app at every commit, and resolving
+    /// a path costs a call for each of its folders: what is no link lies where its folder does.
+    fn permit_all_of(&self, git_folder: &Path) -> bool {
+        let Ok(folder) = git_folder.canonicalize() else { return true };
+        let is_inside = |part: &str| {
+            let part = folder.join(part);
+            let is_link = part.symlink_metadata().is_ok_and(|found| found.is_symlink());
+            !is_link || part.canonicalize().map_or(true, |part| self.permit(&part))
+        };
+        self.permit(&folder) && is_inside("objects") && is_inside("refs")
     }
 
     /// A repository may borrow objects of another one; that one has to be allowed as well.
@@ -58,7 +84,7 @@ impl Roots {
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines
             .into_iter()
-            .all(|line| objects.join(line).canonicalize().map_or(true, |path| self.permits(&path)))
+            .all(|line| objects.join(line).canonicalize().map_or(true, |path| self.permit(&path)))
     }
 }
 
