@@ -7,6 +7,7 @@
 //! ```
 
 use crate::apps::AppEntry;
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::desired::Identity;
 use crate::input::Input;
@@ -53,6 +54,8 @@ pub(crate) struct Agent {
     pub inputs: mpsc::UnboundedSender<Input>,
     /// When apps asked to be woken.
     pub wakes: BTreeSet<(Timestamp, AppKey)>,
+    /// What survives a restart.
+    pub cache: Arc<Cache>,
     /// Apps whose comparison may have changed.
     pub dirty: BTreeSet<AppKey>,
     /// Apps whose comparison waits until their neighbours are rendered.
@@ -177,6 +180,9 @@ impl Agent {
             && *at <= now
         {
             let Some((_, key)) = self.wakes.pop_first() else { return };
+            if let Some(entry) = self.apps.get_mut(&key) {
+                entry.wake = None;
+            }
             self.event(&key, Event::Woke);
         }
     }

@@ -4,10 +4,9 @@ use crate::agent::Agent;
 use crate::apps::AppEntry;
 use crate::sources::RepoId;
 use crate::stored::Stored;
-use application::Project;
 use cluster::WatchEvent;
 use engine::{Event, SourceView, State};
-use model::{AppKey, Object, Problem};
+use model::{AppKey, Digest, Object, Problem};
 use serde_json::Value;
 use source::{Repository, SourceError};
 use std::collections::BTreeSet;
@@ -53,21 +52,38 @@ impl Agent {
         }
     }
 
-    /// Takes in an Application, as a watch or a write of ours showed it.
+    /// Takes in an Application as somebody wrote it.
     pub(crate) fn application_seen(&mut self, key: &AppKey, object: Object) {
+        if let Some(raw) = self.keep(key, object)
+            && !self.read_if_changed(key, &raw)
+        {
+            // Somebody else wrote the status: ours is put back.
+            self.rewrite_status(key);
+        }
+    }
+
+    /// Takes in the answer to a write of ours: the status says what we wrote.
+    pub(crate) fn application_written(&mut self, key: &AppKey, object: Object) {
+        if let Some(raw) = self.keep(key, object) {
+            self.read_if_changed(key, &raw);
+        }
+    }
+
+    /// Keeps an Application; returns it unless a newer one is known.
+    fn keep(&mut self, key: &AppKey, object: Object) -> Option<Value> {
         let mut object = object;
         let managed_fields = object.metadata_mut().remove("managedFields").unwrap_or_default();
         if let Some(entry) = self.apps.get(key)
             && !entry.stored.is_older_than(object.resource_version())
         {
-            return;
+            return None;
         }
         let raw = object.into_value();
         if let Some(entry) = self.apps.get_mut(key) {
             entry.stored = Stored::new(&raw);
         } else {
             let state = State::new(crate::status::remembered(&raw), self.may_write);
-            let project = Arc::new(Project::built_in_default());
+            let project = self.settings.built_in_project();
             let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);
             self.by_part_of.insert(entry.part_of.clone(), key.clone());
             self.apps.insert(key.clone(), entry);
@@ -79,22 +95,34 @@ impl Agent {
                 self.dirty.insert(key.clone());
             }
         }
-        self.read_raw(key, &raw);
-        self.answer_waiters(key, &raw);
+        Some(raw)
     }
 
-    /// Reads an Application again, because it or something that it depends on changed.
+    /// Reads an Application that may ask for something else than before; returns whether it may.
+    fn read_if_changed(&mut self, key: &AppKey, raw: &Value) -> bool {
+        let asked = application::asked(raw);
+        let is_known = |entry: &AppEntry| entry.read.as_ref() == Some(&asked) && entry.problems.is_empty();
+        let may_be_news = !self.apps.get(key).is_some_and(is_known);
+        if may_be_news {
+            self.read_raw(key, raw, asked);
+        }
+        self.answer_waiters(key, raw);
+        may_be_news
+    }
+
+    /// Reads an Application again, because something that it depends on changed.
     pub(crate) fn read_app(&mut self, key: &AppKey) {
         let Some(entry) = self.apps.get(key) else { return };
         let raw = entry.stored.value();
-        self.read_raw(key, &raw);
+        self.read_raw(key, &raw, application::asked(&raw));
     }
 
-    fn read_raw(&mut self, key: &AppKey, raw: &Value) {
+    fn read_raw(&mut self, key: &AppKey, raw: &Value, asked: Digest) {
         if !self.settings.is_ready() {
             return;
         }
         let Some(entry) = self.apps.get_mut(key) else { return };
+        entry.read = Some(asked);
         let mut app = match application::read(raw) {
             Ok(app) => app,
             Err(problems) => {
@@ -192,11 +220,13 @@ impl Agent {
         tracing::info!(app = %key, reason = "Deleted", "the Application is gone");
         self.by_part_of.remove(&entry.part_of);
         self.repos.forget(key);
-        self.wakes.retain(|(_, other)| other != key);
+        if let Some(at) = entry.wake {
+            self.wakes.remove(&(at, key.clone()));
+        }
         let affected = self.claims.forget(key);
         self.dirty.extend(affected);
         self.touch_held(&entry.part_of);
         self.release_unwanted();
-        let _absent = std::fs::remove_file(crate::cache::path(&self.config.cache_dir, key));
+        self.cache.remove(key);
     }
 }

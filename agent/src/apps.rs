@@ -5,7 +5,7 @@ use crate::stored::Stored;
 use application::{Project, status};
 use engine::takeover::Inheritance;
 use engine::{Report, State};
-use model::{App, AppKey, DesiredHash, GroupKind, ObjectKey, Problem, tracking};
+use model::{App, AppKey, DesiredHash, Digest, GroupKind, ObjectKey, Problem, Timestamp, tracking};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,8 @@ use tokio::sync::oneshot;
 pub(crate) struct AppEntry {
     /// The object as last read or written.
     pub stored: Stored,
+    /// What it asked for when it was read last; `None` before.
+    pub read: Option<Digest>,
     /// What it says; the last valid reading.
     pub app: Option<Arc<App>>,
     /// What is wrong with it.
@@ -43,6 +45,8 @@ pub(crate) struct AppEntry {
     pub syncs: BTreeMap<(&'static str, bool), u64>,
     /// Number of the sync under way, 0 for none: what earlier syncs still have under way stops at it.
     pub fence: Arc<AtomicU64>,
+    /// When it asked to be woken.
+    pub wake: Option<Timestamp>,
     /// The status writer.
     pub writer: Writer,
     /// Kinds that its status listed last; none where it never listed anything.
@@ -96,6 +100,7 @@ impl AppEntry {
         Self {
             stored,
             listed: BTreeSet::new(),
+            read: None,
             app: None,
             problems: Vec::new(),
             state,
@@ -109,6 +114,7 @@ impl AppEntry {
             created: Vec::new(),
             syncs: BTreeMap::new(),
             fence: Arc::default(),
+            wake: None,
             writer: Writer::default(),
             waiters: Vec::new(),
             probed: BTreeMap::new(),

@@ -7,10 +7,76 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 
-/// Returns where the rendered set of an app is kept.
-pub(crate) fn path(cache_dir: &Path, key: &AppKey) -> PathBuf {
-    cache_dir.join("rendered").join(format!("{}.json", digest(key.to_string().as_bytes()).short(32)))
+/// The folder of rendered sets. One thread writes: a disk that is slow or stands still holds up neither the loop nor a render.
+pub(crate) struct Cache {
+    folder: PathBuf,
+    /// `None` once no more is written.
+    work: Option<mpsc::Sender<Work>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+enum Work {
+    Store(PathBuf, Arc<DesiredSet>),
+    Remove(PathBuf),
+}
+
+impl Cache {
+    /// Starts the thread that writes below `cache_dir`.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn open(cache_dir: &Path) -> std::io::Result<Self> {
+        let (work, queue) = mpsc::channel();
+        let writer = std::thread::Builder::new().name("cache".into()).spawn(move || write(&queue))?;
+        Ok(Self { folder: cache_dir.join("rendered"), work: Some(work), writer: Some(writer) })
+    }
+
+    /// Returns where the rendered set of an app is kept.
+    pub(crate) fn path(&self, key: &AppKey) -> PathBuf {
+        self.folder.join(format!("{}.json", digest(key.to_string().as_bytes()).short(32)))
+    }
+
+    /// Has an app's rendered set kept.
+    pub(crate) fn store(&self, key: &AppKey, set: Arc<DesiredSet>) {
+        self.send(Work::Store(self.path(key), set));
+    }
+
+    /// Has what is kept of an app removed.
+    pub(crate) fn remove(&self, key: &AppKey) {
+        self.send(Work::Remove(self.path(key)));
+    }
+
+    fn send(&self, work: Work) {
+        // Without the thread nothing is kept, and the next start renders.
+        let _unwritten = self.work.as_ref().map(|sender| sender.send(work));
+    }
+}
+
+impl Drop for Cache {
+    /// Waits until everything is written.
+    fn drop(&mut self) {
+        drop(self.work.take());
+        let _panicked = self.writer.take().map(JoinHandle::join);
+    }
+}
+
+fn write(queue: &mpsc::Receiver<Work>) {
+    while let Ok(work) = queue.recv() {
+        match work {
+            Work::Store(path, set) => {
+                if let Err(error) = store(&path, &set) {
+                    tracing::warn!(%error, path = %path.display(), "the rendered manifests could not be cached");
+                }
+            }
+            Work::Remove(path) => {
+                let _absent = std::fs::remove_file(path);
+            }
+        }
+    }
 }
 
 /// Reads a rendered set; `None` where there is none or where anything in it is off.
@@ -22,14 +88,69 @@ pub(crate) fn load(path: &Path) -> Option<DesiredSet> {
     DesiredSet::from_json(&serde_json::from_slice::<Value>(body).ok()?)
 }
 
-/// Writes a rendered set through a temporary file, so that a reader sees all of it or nothing.
-pub(crate) fn store(path: &Path, set: &DesiredSet) -> std::io::Result<()> {
+/// Writes a rendered set over the one before: a file that was cut short is told by its sum, and a new file per commit and
+/// app would be the dearest part of a render.
+fn store(path: &Path, set: &DesiredSet) -> std::io::Result<()> {
     let body = set.to_json().to_string();
-    let folder = path.parent().unwrap_or(Path::new("."));
-    // Rendered Secrets are in there: nobody else on this machine reads them.
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let temporary = path.with_extension("tmp");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(format!("{}\n{body}", digest(body.as_bytes())).as_bytes())?;
-    std::fs::rename(&temporary, path)
+    let text = format!("{}\n{body}", digest(body.as_bytes()));
+    let open = || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let mut file = match open() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(Path::new("."));
+            // Rendered Secrets are in there: nobody else on this machine reads them.
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            open()?
+        }
+        opened => opened?,
+    };
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn app(name: &str) -> AppKey {
+        AppKey::new("argocd", name)
+    }
+
+    fn set(input: &str) -> Arc<DesiredSet> {
+        Arc::new(DesiredSet { inputs: input.into(), ..DesiredSet::empty() })
+    }
+
+    #[test]
+    fn the_newest_set_survives_in_the_place_of_a_longer_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        let path = cache.path(&app("shop"));
+        cache.store(&app("shop"), set("the longer one of the two"));
+        cache.store(&app("shop"), set("new"));
+        cache.store(&app("gone"), set("new"));
+        cache.remove(&app("gone"));
+        let gone = cache.path(&app("gone"));
+        drop(cache);
+        assert_eq!(load(&path).map(|set| set.inputs.clone()).as_deref(), Some("new"));
+        assert!(!gone.exists());
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        let path = cache.path(&app("shop"));
+        cache.store(&app("shop"), set("old"));
+        drop(cache);
+        let whole = fs::read(&path).unwrap();
+        for length in [0, 64, 65, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(load(&path).is_none(), "{length} bytes");
+        }
+        let mut mixed = whole.clone();
+        mixed[70] ^= 1;
+        fs::write(&path, mixed).unwrap();
+        assert!(load(&path).is_none());
+    }
 }

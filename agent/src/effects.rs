@@ -34,7 +34,10 @@ impl Agent {
             Effect::Cascade(policy) => cascade::start(self, key, app, policy),
             Effect::Finalize => cascade::finalize(self, key),
             Effect::WakeAt(at) => {
-                self.wakes.retain(|(_, other)| other != key);
+                let Some(entry) = self.apps.get_mut(key) else { return };
+                if let Some(earlier) = entry.wake.replace(at) {
+                    self.wakes.remove(&(earlier, key.clone()));
+                }
                 self.wakes.insert((at, key.clone()));
             }
             Effect::Report(report) => self.write_status(key, report),
@@ -64,7 +67,7 @@ impl Agent {
                 Trust::Cache => entry.current().cloned(),
                 Trust::Nothing => None,
             },
-            cache: (trust == Trust::Cache).then(|| cache::path(&self.config.cache_dir, key)),
+            cache: (trust == Trust::Cache).then(|| self.cache.path(key)),
             renders: Arc::clone(&self.renders),
             counter: self.metrics.renders.clone(),
         };

@@ -1,6 +1,7 @@
 //! How does the agent start and stop?
 
 use crate::agent::Agent;
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::desired::Identity;
 use crate::input::Input;
@@ -55,6 +56,8 @@ pub(crate) async fn run(
         "tautline starts"
     );
     let (sources, hints) = open_sources(&config)?;
+    // Dropped last, and written out by then: whoever takes the lease over does not wait for this disk.
+    let cache = Arc::new(Cache::open(&config.cache_dir).context("start the thread that writes the cache")?);
     let first = tokio::select! {
         () = shutdown.clone() => return Ok(()),
         first = first_look(&cluster, &config.namespace) => first,
@@ -64,7 +67,7 @@ pub(crate) async fn run(
     let lease = LeaseSpec::new(config.namespace.as_str(), "tautline", holder());
     let (held, lease) = cluster.hold_lease(lease);
     forward(&inputs, hints.1, calls, held);
-    let mut agent = assemble(config, cluster, sources, first, inputs, watch_events);
+    let mut agent = assemble(config, cluster, sources, Arc::clone(&cache), first, inputs, watch_events);
     shared.scrape(Scraped {
         counters: agent.metrics.clone(),
         cluster: agent.cluster.clone(),
@@ -208,6 +211,7 @@ fn assemble(
     config: Config,
     cluster: Cluster,
     sources: Sources,
+    cache: Arc<Cache>,
     first: FirstLook,
     inputs: mpsc::UnboundedSender<Input>,
     watch_events: mpsc::Sender<(cluster::WatchId, cluster::WatchEvent)>,
@@ -232,6 +236,7 @@ fn assemble(
         watch_events,
         inputs,
         wakes: BTreeSet::new(),
+        cache,
         dirty: BTreeSet::new(),
         held_back: BTreeSet::new(),
         may_write: false,

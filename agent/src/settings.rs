@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     secrets: BTreeMap<String, RepositorySecret>,
     /// Projects by name.
     projects: BTreeMap<String, Arc<Project>>,
+    /// The `default` project while there is no `AppProject` of that name.
+    built_in: BuiltIn,
     /// What cannot be read now.
     pub unreadable: Unreadable,
     /// `installationID` of `argocd-cm`.
@@ -33,6 +35,15 @@ pub(crate) struct Settings {
     pub listing_projects: RollCall,
     pub listing_secrets: RollCall,
     pub listing_config: RollCall,
+}
+
+/// Argo CD's built-in `default` project, once for all apps.
+struct BuiltIn(Arc<Project>);
+
+impl Default for BuiltIn {
+    fn default() -> Self {
+        Self(Arc::new(Project::built_in_default()))
+    }
 }
 
 /// Who answered since a list began: whoever did not by its end is gone. Nobody tells of what went while nobody watched.
@@ -173,12 +184,17 @@ impl Settings {
             return Err(problems.clone());
         }
         if name == "default" {
-            return Ok(Arc::new(Project::built_in_default()));
+            return Ok(self.built_in_project());
         }
         Err(vec![
             Problem::new(format!("spec.project: there is no AppProject \"{name}\""))
                 .help("create it, or name another one".to_owned()),
         ])
+    }
+
+    /// Returns the `default` project that there is without an `AppProject` of that name.
+    pub(crate) fn built_in_project(&self) -> Arc<Project> {
+        Arc::clone(&self.built_in.0)
     }
 
     /// Takes `argocd-cm` in; returns sentences about what cannot be read, whose previous value stays. Apps say so from

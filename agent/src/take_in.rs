@@ -3,7 +3,7 @@
 use crate::agent::Agent;
 use crate::desired::{DesiredSet, NotRendered};
 use crate::input::{Input, RenderError};
-use crate::{cache, judge};
+use crate::judge;
 use engine::{Event, SourceFailure};
 use model::{AppKey, ObjectKey, ObjectOutcome, ObjectResult, Revision, SyncId};
 use source::SourceError;
@@ -124,12 +124,7 @@ impl Agent {
         entry.sets.insert(set.hash(), Arc::clone(&set));
         // A guessed scope is not worth remembering.
         if !is_known && !set.has_unknown_kinds {
-            let path = cache::path(&self.config.cache_dir, key);
-            tokio::task::spawn_blocking(move || {
-                if let Err(error) = cache::store(&path, &set) {
-                    tracing::warn!(%error, path = %path.display(), "the rendered manifests could not be cached");
-                }
-            });
+            self.cache.store(key, set);
         }
     }
 

@@ -157,7 +157,8 @@ impl Agent {
                 // What was created since is told by the next write.
                 let told = entry.writer.n_created.min(entry.created.len());
                 entry.created.drain(..told);
-                self.application_seen(key, *object);
+                entry.created.shrink_to_fit();
+                self.application_written(key, *object);
             }
             Ok((object, false)) => {
                 entry.writer.next = entry.writer.next.take().or(report);

@@ -19,6 +19,7 @@ use crate::options::{self, Meaning};
 use crate::{crd, duration, honoured, schema, wire};
 use model::{AddedFields, App, Automated, Backoff, Destination, IgnoreRule, Problem, Retry, names};
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 
 /// URL of the cluster that the agent runs in (Argo CD cluster documentation).
 pub const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
@@ -58,6 +59,24 @@ pub fn requests(raw: &Value, app: App) -> App {
         deletion_approved: deletion_approved(raw),
         ..app
     }
+}
+
+/// Stands for everything that [`read`] looks at: while it stays the same, an Application asks for the same. Our own writes
+/// change the rest of it: the status and what our annotation remembers.
+pub fn asked(raw: &Value) -> model::Digest {
+    let without = |part: &'static str, changing: &'static [&'static str]| {
+        let fields = raw.pointer(part).and_then(Value::as_object).into_iter().flatten();
+        fields.filter(move |(field, _)| !changing.contains(&field.as_str()))
+    };
+    let metadata = without("/metadata", &["annotations", "resourceVersion", "generation", "managedFields"]);
+    let annotations = without("/metadata/annotations", &[names::STATE_ANNOTATION]);
+    let mut text = format!("{};{};{};", raw["spec"], raw["operation"], is_terminating(raw));
+    for (part, (field, value)) in metadata.map(|pair| ('m', pair)).chain(annotations.map(|pair| ('a', pair)))
+    {
+        // Quoted, so that no two things read alike.
+        let _infallible = write!(text, "{part}{field:?}={value};");
+    }
+    model::digest(text.as_bytes())
 }
 
 fn is_terminating(raw: &Value) -> bool {

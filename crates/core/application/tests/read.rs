@@ -235,3 +235,34 @@ fn operations_as_clients_write_them() {
     }
     assert_eq!(app(&json!({"operation": null})).operation, None);
 }
+
+/// What we write ourselves changes nothing that is asked for; everything that is read does.
+#[test]
+fn what_is_asked_for_changes_with_what_is_read() {
+    let asked = |patch: &Value| {
+        let mut raw = plain();
+        merge(&mut raw, patch);
+        application::asked(&raw)
+    };
+    let before = application::asked(&plain());
+    let ours = json!({
+        "metadata": {"resourceVersion": "8", "generation": 2, "annotations": {"tautline.dev/state": "{}"}},
+        "status": {"sync": {"status": "Synced"}, "operationState": {"phase": "Running"}},
+    });
+    assert_eq!(asked(&ours), before);
+    let news = [
+        json!({"spec": {"source": {"path": "other"}}}),
+        json!({"operation": {"sync": {}}}),
+        json!({"status": {"operationState": {"phase": "Terminating"}}}),
+        json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}}}),
+        json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}),
+        json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}}),
+        json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+        json!({"metadata": {"uid": "u-2"}}),
+    ];
+    let mut seen: Vec<_> = news.iter().map(asked).collect();
+    seen.push(before);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), news.len() + 1);
+}
