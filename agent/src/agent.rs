@@ -22,6 +22,7 @@ use cluster::{Cluster, Discovery, WatchId};
 use engine::claims::Claims;
 use engine::{Effect, Event, State, Writes, step};
 use futures::FutureExt;
+use health::Member;
 use model::{App, AppKey, GroupKind, Timestamp};
 use source::Sources;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -109,12 +110,28 @@ pub(crate) enum Watched {
     Definitions,
     /// Argo CD's own controller: while it runs we only look.
     OtherController,
-    /// Pods of a namespace with a workload that is not healthy; empty for the whole cluster.
-    Pods(String),
-    /// `ReplicaSets` of such a namespace.
-    ReplicaSets(String),
+    /// Pods or `ReplicaSets` of a namespace with a workload that is not healthy; empty for the whole cluster.
+    Members(Member, String),
     /// Managed objects of a kind.
     Kind(GroupKind),
+}
+
+impl Watched {
+    /// Returns the kind that is watched, as metrics name it.
+    pub(crate) fn kind(&self) -> String {
+        let kind = match self {
+            Self::Applications => "Application.argoproj.io",
+            Self::Projects => "AppProject.argoproj.io",
+            Self::Secrets => "Secret",
+            Self::Settings => "ConfigMap",
+            Self::Definitions => "CustomResourceDefinition.apiextensions.k8s.io",
+            Self::OtherController => "StatefulSet.apps",
+            Self::Members(Member::Pod, _) => "Pod",
+            Self::Members(Member::ReplicaSet, _) => "ReplicaSet.apps",
+            Self::Kind(kind) => return kind.to_string(),
+        };
+        kind.to_owned()
+    }
 }
 
 /// Returns the time.
@@ -159,6 +176,7 @@ impl Agent {
             }
             self.poll_due();
             self.wake_due();
+            self.explain_workloads();
             self.compare_dirty();
             pulse.beat(&self);
         }

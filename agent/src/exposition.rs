@@ -5,6 +5,7 @@ use crate::metrics::Metrics;
 use crate::stored::Labels;
 use api::metrics::{self, Family, Kind, Number, Sample};
 use cluster::Cluster;
+use std::collections::BTreeMap;
 
 /// Writes what the loop knows.
 pub(crate) fn text(agent: &Agent) -> String {
@@ -18,6 +19,7 @@ pub(crate) fn text(agent: &Agent) -> String {
             Kind::Gauge,
             vec![sample(Vec::new(), agent.live.len() as u64)],
         ),
+        watches(agent),
         ages(agent),
         unreadable(agent),
         writer(agent),
@@ -105,6 +107,15 @@ fn requests(cluster: &Cluster) -> Family {
         .into_iter()
         .map(|(verb, kind, count)| sample(vec![("verb", verb.to_owned()), ("kind", kind)], count));
     family("tautline_api_requests_total", "Requests to the API server.", Kind::Counter, samples.collect())
+}
+
+fn watches(agent: &Agent) -> Family {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for watched in agent.watches.values() {
+        *counts.entry(watched.kind()).or_default() += 1;
+    }
+    let samples = counts.into_iter().map(|(kind, count)| sample(vec![("kind", kind)], count));
+    family("tautline_watches", "Watches that are open.", Kind::Gauge, samples.collect())
 }
 
 fn ages(agent: &Agent) -> Family {

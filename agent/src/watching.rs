@@ -173,7 +173,7 @@ impl Agent {
             Watched::Settings => self.config_event(event),
             Watched::Definitions => self.definition_event(&event),
             Watched::OtherController => self.controller_event(event),
-            Watched::Pods(_) | Watched::ReplicaSets(_) => self.pod_event(&watched, event),
+            Watched::Members(member, namespace) => self.member_event(member, &namespace, &event),
         }
     }
 

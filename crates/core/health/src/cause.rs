@@ -1,7 +1,7 @@
 //! What does a person need to know about an unhealthy workload?
 
 use crate::read::{Condition, condition, whole};
-use crate::{newest, pod_trouble, text};
+use crate::{Members, newest, pod_trouble, text};
 use model::{Evidence, Health, Object};
 use std::cmp::Reverse;
 
@@ -63,14 +63,16 @@ impl Cause {
 
 /// Finds what keeps `workload` from being healthy among the pods of its newest revision; older pods are no evidence.
 ///
-/// `replica_sets` and `pods` are those of the workload's namespace; whose they are is decided by owner uid here. For a
-/// Pod it is the pod itself. `None`: nothing stands out, or the newest revision has not been seen yet.
-pub fn cause(workload: &Object, replica_sets: &[Object], pods: &[Object]) -> Option<Cause> {
-    let newest_set = newest::replica_set(workload, replica_sets);
-    let mut causes: Vec<Cause> =
-        newest::pods(workload, newest_set, pods).into_iter().filter_map(pod_trouble::find).collect();
-    causes.extend(newest_set.into_iter().chain([workload]).find_map(replica_failure));
-    causes.into_iter().min_by_key(|cause| (Reverse(cause.weight()), cause.pod.clone()))
+/// `members` are those of the workload's namespace; whose they are is decided by owner uid. For a Pod it is the pod itself.
+/// `None`: nothing stands out, or the newest revision has not been seen yet.
+pub fn cause(workload: &Object, members: &Members) -> Option<Cause> {
+    if workload.key().is_kind("", "Pod") {
+        return pod_trouble::find(workload);
+    }
+    let newest_set = newest::replica_set(workload, members);
+    let failure = newest_set.and_then(|set| set.failure.clone()).or_else(|| replica_failure(workload));
+    let pods = newest::pods(workload, newest_set, members).into_iter().filter_map(|pod| pod.trouble.clone());
+    pods.chain(failure).min_by_key(|cause| (Reverse(cause.weight()), cause.pod.clone()))
 }
 
 /// Adds what a person needs to the message of an unhealthy workload.
@@ -84,7 +86,7 @@ pub fn explain(health: &Health, cause: &Cause) -> Health {
 }
 
 /// The controller could not even create pods (quota, admission, an invalid template).
-fn replica_failure(object: &Object) -> Option<Cause> {
+pub(crate) fn replica_failure(object: &Object) -> Option<Cause> {
     let seen = object.fields().get("status")?.get("observedGeneration").and_then(whole);
     let failure: Condition<'_> = condition(object, "ReplicaFailure").filter(Condition::is_true)?;
     let is_newest = object.generation().unwrap_or_default() <= seen.unwrap_or_default();

@@ -11,7 +11,7 @@
 //! | a pod template that the API server finds invalid or a webhook denies | quota, rights, anything else |
 
 use crate::read::condition;
-use crate::{Cause, cause};
+use crate::{Cause, pod_trouble};
 use model::{Evidence, Health, HealthStatus, Object};
 
 /// Weighs the state of an object at the end of its time: a pod that runs and is not ready yet is proof only once the
@@ -32,7 +32,7 @@ pub fn evidence(object: &Object, health: &Health, cause: Option<&Cause>) -> Evid
     }
     let key = object.key();
     if key.is_kind("", "Pod") {
-        return cause::cause(object, &[], &[]).map_or(Evidence::Holds, |cause| cause.evidence);
+        return pod_trouble::find(object).map_or(Evidence::Holds, |cause| cause.evidence);
     }
     if key.is_kind("batch", "Job") && condition(object, "Failed").is_some_and(|c| is_by_pods(c.reason)) {
         return Evidence::Condemns;

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot be built fails the test")]
 
-use health::{assess, cause, evidence, explain};
+use health::{Member, Members, assess, cause, evidence, explain};
 use model::{Evidence, Health, HealthStatus, Object};
 use serde_json::{Value, json};
 
@@ -60,8 +60,18 @@ fn pod(word: &str) -> Object {
     object(pod)
 }
 
+fn members<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Members {
+    let mut members = Members::default();
+    objects.into_iter().for_each(|object| members.put(object));
+    members
+}
+
+fn told(workload: &Object, members: &Members) -> String {
+    cause(workload, members).map_or_else(|| "-".into(), |cause| cause.sentence())
+}
+
 fn sentence(workload: &Object, sets: &[Object], words: &str) -> String {
-    cause(workload, sets, &pods(words)).map_or_else(|| "-".into(), |cause| cause.sentence())
+    told(workload, &members(sets.iter().chain(&pods(words))))
 }
 
 #[test]
@@ -113,7 +123,7 @@ fn tasks_running_again_after_a_failure_tell_of_it() {
     });
     let job =
         object(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "uid": "job"}}));
-    let found = cause(&job, &[], &[object(job_pod)]).unwrap();
+    let found = cause(&job, &members([&object(job_pod)])).unwrap();
     assert_eq!(
         found.sentence(),
         "pod t, container task: NotReady: runs again and is not ready yet; it had ended: no such table; \
@@ -133,22 +143,24 @@ fn a_daemon_set_without_template_generation_is_read_by_its_last_pod() {
         let mut value = pod(word).into_value();
         value["metadata"]["labels"] = json!({"controller-revision-hash": hash});
         value["metadata"]["creationTimestamp"] = json!(made);
+        value["metadata"]["ownerReferences"][0]["kind"] = json!("DaemonSet");
         object(value)
     };
     let pods = [
         dated("a@ds=CrashLoopBackOff", "1", "2026-01-01T00:00:00Z"),
         dated("b@ds=CreateContainerError", "2", "2026-01-01T00:00:05Z"),
     ];
-    assert_eq!(
-        cause(&daemon_set, &[], &pods).unwrap().sentence(),
-        "pod b, container app: CreateContainerError"
-    );
+    assert_eq!(told(&daemon_set, &members(&pods)), "pod b, container app: CreateContainerError");
+    // One that is well shows the newest template, too.
+    let well = dated("c@ds=Ready", "3", "2026-01-01T00:00:09Z");
+    assert_eq!(told(&daemon_set, &members(pods.iter().chain([&well]))), "-");
 }
 
 #[test]
 fn the_cause_completes_the_message_of_the_workload() {
     let sets = [replica_set("new", "2")];
-    let cause = cause(&deployment(2, 2), &sets, &pods("b@new=CrashLoopBackOff")).unwrap();
+    let cause =
+        cause(&deployment(2, 2), &members(sets.iter().chain(&pods("b@new=CrashLoopBackOff")))).unwrap();
     let text = |message: &str| explain(&Health::new(HealthStatus::Progressing, message), &cause).message;
     assert_eq!(
         text("Waiting for rollout to finish: 1 of 2 replicas are updated..."),
@@ -163,7 +175,8 @@ fn a_healthy_workload_is_no_evidence_whatever_its_pods_did() {
     well["status"] =
         json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
     let well = object(well);
-    let cause = cause(&well, &[replica_set("new", "2")], &pods("b@new=CrashLoopBackOff"));
+    let all = [replica_set("new", "2"), pod("b@new=CrashLoopBackOff")];
+    let cause = cause(&well, &members(&all));
     assert_eq!(evidence(&well, &assess(&well).unwrap(), cause.as_ref()), Evidence::None);
 }
 
@@ -176,7 +189,48 @@ fn environment_variables_are_never_told() {
     value["status"]["containerStatuses"][0]["lastState"] =
         json!({"terminated": {"exitCode": 1, "reason": "Error", "message": "x".repeat(4000)}});
     let pod = object(value);
-    let told = cause(&pod, &[], &[]).unwrap().sentence();
+    let told = cause(&pod, &Members::default()).unwrap().sentence();
     assert!(!told.contains("hunter2") && told.chars().count() < 400, "{told}");
     assert!(told.ends_with("exit code 1"), "{told}");
+}
+
+#[test]
+fn what_a_list_does_not_tell_is_gone_and_so_is_its_word() {
+    let deployment = deployment(2, 2);
+    let sets = [replica_set("old", "1"), replica_set("new", "2")];
+    let mut seen = members(sets.iter().chain(&pods("a@new=CrashLoopBackOff b@new=CreateContainerError")));
+    assert!(told(&deployment, &seen).starts_with("pod a"));
+    // While nobody watched, `a` was deleted, and `b` was changed so that it cannot be read any more.
+    seen.begin(Member::Pod);
+    seen.see(Member::Pod, "b");
+    assert!(told(&deployment, &seen).starts_with("pod a"), "the list is not complete");
+    seen.end(Member::Pod);
+    assert!(told(&deployment, &seen).starts_with("pod b"));
+    // An end without a beginning tells nothing.
+    seen.end(Member::Pod);
+    assert!(told(&deployment, &seen).starts_with("pod b"));
+    seen.begin(Member::ReplicaSet);
+    seen.put(&sets[0]);
+    seen.end(Member::ReplicaSet);
+    assert_eq!(told(&deployment, &seen), "-", "its ReplicaSet is gone");
+    seen.remove(Member::Pod, "b");
+    seen.remove(Member::ReplicaSet, "old");
+    assert!(seen.is_empty());
+}
+
+#[test]
+fn pods_that_are_well_or_nobodys_cost_nothing() {
+    let mut orphan = pod("c@new=CrashLoopBackOff").into_value();
+    orphan["metadata"]["ownerReferences"] = json!([]);
+    let mut empty = replica_set("old", "1").into_value();
+    empty["spec"] = json!({"replicas": 0});
+    let mut seen = members(&pods("a@new=Ready b@new=Leaving"));
+    seen.put(&object(orphan));
+    seen.put(&object(empty));
+    assert!(seen.is_empty());
+    // One that was in trouble and is well again is forgotten.
+    seen.put(&pod("a@new=CrashLoopBackOff"));
+    assert_eq!(seen.len(), 1);
+    seen.put(&pod("a@new=Ready"));
+    assert!(seen.is_empty());
 }

@@ -7,7 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
 
-use health::{Cause, aggregate, assess, cause, evidence};
+use health::{Cause, Members, aggregate, assess, cause, evidence};
 use model::{Evidence, Object};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -139,8 +139,9 @@ fn failures_weigh_and_read_as_expected() {
         let fixture = Fixture::read(&file);
         let objects = fixture.objects();
         let (workload, others) = objects.split_first().expect("the workload is the first item");
-        let of_kind = |kind: &str| others.iter().filter(|o| o.kind() == kind).cloned().collect::<Vec<_>>();
-        let cause = cause(workload, &of_kind("ReplicaSet"), &of_kind("Pod"));
+        let mut members = Members::default();
+        others.iter().for_each(|other| members.put(other));
+        let cause = cause(workload, &members);
         let weight = weight(workload, cause.as_ref()).as_str().to_lowercase();
         let sentence = cause.map(|c| c.sentence()).unwrap_or_default();
         if weight != fixture.expected || fixture.header("sentence") != Some(&sentence) {
@@ -166,7 +167,9 @@ fn mangled_objects_are_judged_too() {
                 let Ok(object) = Object::from_value(content) else { continue };
                 let health = assess(&object);
                 assert!(health.is_none_or(|h| h.message.chars().count() <= 400), "{}", fixture.name);
-                let cause = cause(&object, &[], std::slice::from_ref(&object));
+                let mut members = Members::default();
+                members.put(&object);
+                let cause = cause(&object, &members);
                 let _weight = weight(&object, cause.as_ref());
             }
         }
