@@ -19,6 +19,8 @@ const SCRAPE: Duration = Duration::from_secs(5);
 pub(crate) struct Pulse {
     readiness: watch::Sender<Readiness>,
     shared: Arc<Shared>,
+    /// Whether everything was listed once, as far as it can be. What goes blind later concerns some apps, and is told there.
+    is_warm: bool,
 }
 
 /// What probes read.
@@ -75,13 +77,14 @@ impl Pulse {
             scraping: tokio::sync::Mutex::default(),
             sources: OnceLock::new(),
         });
-        (Self { readiness, shared: Arc::clone(&shared) }, receiver, shared)
+        (Self { readiness, shared: Arc::clone(&shared), is_warm: false }, receiver, shared)
     }
 
     /// Publishes how the agent is.
     pub(crate) fn beat(&mut self, agent: &Agent) {
         *self.shared.turned.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        let reasons = obstacles(agent);
+        let reasons = if self.is_warm { Vec::new() } else { obstacles(agent) };
+        self.is_warm = reasons.is_empty();
         let new = Readiness { ready: reasons.is_empty(), alive: true, reasons };
         self.readiness.send_if_modified(|old| {
             let differs = *old != new;
@@ -91,6 +94,7 @@ impl Pulse {
     }
 }
 
+/// Says what has yet to be read. A kind that cannot be listed does not hold up the others.
 fn obstacles(agent: &Agent) -> Vec<String> {
     let mut reasons = Vec::new();
     if !agent.settings.is_ready() {
@@ -99,6 +103,7 @@ fn obstacles(agent: &Agent) -> Vec<String> {
     if !agent.has_listed_apps {
         reasons.push("Applications have not been listed yet".into());
     }
-    reasons.extend(agent.unseen(agent.live.kinds.keys().cloned()));
+    let listing = agent.live.kinds.keys().filter(|kind| agent.live.is_listing(kind)).cloned();
+    reasons.extend(agent.unseen(listing));
     reasons
 }

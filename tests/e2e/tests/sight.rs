@@ -83,6 +83,7 @@ fn a_kind_that_cannot_be_seen_concerns_the_apps_that_have_it_and_no_others() {
     scene.let_pass("newcomer");
     assert_eq!(condition(&scene.app("newcomer"), "ComparisonError"), "");
     assert_eq!(sync_status(&scene.app("boxes")), "Unknown");
+    assert_eq!(agent.probe("/readyz").status, 200, "one kind is not all");
 
     // Of an app whose status was wiped while nobody looked, nobody knows what it had, until it was written again.
     agent.terminate();
@@ -95,6 +96,8 @@ fn a_kind_that_cannot_be_seen_concerns_the_apps_that_have_it_and_no_others() {
     assert_eq!(agent.wait_log(unknown)["sync"], "Unknown");
     let app = scene.wait_app("shop", |app| is_synced_to(app, &revision));
     assert_eq!(condition(&app, "ComparisonError"), "");
+    // As ready as it can be, from the beginning and later.
+    agent.wait_ready();
 
     boxes.show();
     let app = scene.wait_app("boxes", |app| is_synced_to(app, &with_boxes.head()));
