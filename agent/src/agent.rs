@@ -7,6 +7,7 @@
 //! ```
 
 use crate::apps::AppEntry;
+use crate::argo_cd::{ArgoCd, Runner};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::desired::Identity;
@@ -79,11 +80,8 @@ pub(crate) struct Agent {
     pub seen_apps: Option<BTreeSet<AppKey>>,
     pub has_listed_apps: bool,
     pub holds_lease: bool,
-    pub has_looked_for_other: bool,
-    /// Whether the list under way showed Argo CD's own controller.
-    pub saw_other_in_list: bool,
-    /// Whether Argo CD's own controller has replicas here.
-    pub other_controller_runs: bool,
+    /// What is seen of Argo CD's own controller.
+    pub argo_cd: ArgoCd,
     /// Effects that were decided and are to be carried out.
     pub effects: VecDeque<(AppKey, Arc<App>, Effect)>,
     pub is_draining: bool,
@@ -108,8 +106,8 @@ pub(crate) enum Watched {
     Settings,
     /// Kinds that come and go.
     Definitions,
-    /// Argo CD's own controller: while it runs we only look.
-    OtherController,
+    /// What runs Argo CD's own controller: while it does we only look.
+    ArgoCd(Runner),
     /// Pods or `ReplicaSets` of a namespace with a workload that is not healthy; empty for the whole cluster.
     Members(Member, String),
     /// Managed objects of a kind.
@@ -125,7 +123,8 @@ impl Watched {
             Self::Secrets => "Secret",
             Self::Settings => "ConfigMap",
             Self::Definitions => "CustomResourceDefinition.apiextensions.k8s.io",
-            Self::OtherController => "StatefulSet.apps",
+            Self::ArgoCd(Runner::StatefulSet) => "StatefulSet.apps",
+            Self::ArgoCd(Runner::Deployment) => "Deployment.apps",
             Self::Members(Member::Pod, _) => "Pod",
             Self::Members(Member::ReplicaSet, _) => "ReplicaSet.apps",
             Self::Kind(kind) => return kind.to_string(),
@@ -253,7 +252,7 @@ impl Agent {
 
     /// Returns whether we write, and why not.
     pub(crate) fn writing(&self) -> Writing {
-        Writing::of(self.holds_lease, self.has_looked_for_other, self.other_controller_runs)
+        Writing::of(self.holds_lease, self.argo_cd.presence())
     }
 
     /// Writes only while we hold the lease and Argo CD's own controller does not run.

@@ -143,7 +143,7 @@ impl Agent {
             }
         };
         app.not_yet.extend(application::project_not_yet(&project));
-        app.ignore_differences.push(drift::controller::rule(&self.config.namespace));
+        app.ignore_differences.extend(drift::controller::rules(&self.config.namespace));
         let refused = project.check_app(&app, &self.config.namespace);
         let is_first = entry.app.is_none();
         let project_changed = *entry.project != *project;

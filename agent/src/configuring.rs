@@ -1,10 +1,9 @@
-//! What follows when projects, repository Secrets, settings, or Argo CD's own controller change?
+//! What follows when projects, repository Secrets or settings change?
 
 use crate::agent::{Agent, now};
 use cluster::WatchEvent;
 use engine::Event;
-use model::{AppKey, ErrorClass, Object, Problem, Seconds};
-use serde_json::Value;
+use model::{AppKey, Object, Problem, Seconds};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -187,49 +186,5 @@ impl Agent {
                 self.repos.ask(&key, Instant::now());
             }
         }
-    }
-
-    pub(crate) fn controller_event(&mut self, event: WatchEvent) {
-        let replicas = match event {
-            WatchEvent::Object(object, _) => {
-                self.saw_other_in_list = true;
-                object.get("spec").and_then(|spec| spec.get("replicas")).and_then(Value::as_i64).unwrap_or(1)
-            }
-            WatchEvent::Deleted(..) => 0,
-            WatchEvent::Listed => {
-                self.has_looked_for_other = true;
-                if std::mem::take(&mut self.saw_other_in_list) {
-                    self.update_writes();
-                    return;
-                }
-                0
-            }
-            WatchEvent::Blind { why, .. } => {
-                // Without the right to look there is no telling; the lease still keeps us apart from our own kind.
-                tracing::warn!(error = %why, "whether Argo CD's controller runs here is not known");
-                if why.class == ErrorClass::Forbidden {
-                    self.has_looked_for_other = true;
-                    self.update_writes();
-                }
-                return;
-            }
-            WatchEvent::Began => {
-                self.saw_other_in_list = false;
-                return;
-            }
-            WatchEvent::Undecodable { .. } | WatchEvent::Seeing => return,
-        };
-        let runs = replicas > 0;
-        if runs != self.other_controller_runs {
-            self.other_controller_runs = runs;
-            if runs {
-                tracing::warn!(
-                    "argocd-application-controller runs in this namespace: only looking until it is scaled to zero"
-                );
-            } else {
-                tracing::info!("argocd-application-controller is gone: writing from now on");
-            }
-        }
-        self.update_writes();
     }
 }

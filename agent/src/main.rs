@@ -10,6 +10,7 @@ mod agent;
 mod applications;
 mod apply;
 mod apps;
+mod argo_cd;
 mod cache;
 mod cascade;
 mod cli;

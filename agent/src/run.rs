@@ -1,6 +1,7 @@
 //! How does the agent start and stop?
 
 use crate::agent::Agent;
+use crate::argo_cd::ArgoCd;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::desired::Identity;
@@ -252,9 +253,7 @@ fn assemble(
         seen_apps: None,
         has_listed_apps: false,
         holds_lease: false,
-        has_looked_for_other: false,
-        saw_other_in_list: false,
-        other_controller_runs: false,
+        argo_cd: ArgoCd::default(),
         effects: VecDeque::new(),
         is_draining: false,
         event_room: Arc::new(Semaphore::new(1024)),

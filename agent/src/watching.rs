@@ -1,6 +1,7 @@
 //! What do the watches tell, and what follows from it?
 
 use crate::agent::{Agent, Watched, now};
+use crate::argo_cd::Runner;
 use crate::input::Input;
 use crate::judge;
 use crate::live::{KindWatch, Sight};
@@ -43,7 +44,6 @@ impl Agent {
             "customresourcedefinitions",
             false,
         );
-        let controller = Endpoint::new("apps/v1", "StatefulSet", "statefulsets", true);
         let secrets = "argocd.argoproj.io/secret-type in (repository,repo-creds)";
         self.open(Watched::Projects, own(project));
         self.open(
@@ -55,8 +55,9 @@ impl Agent {
             Watched::Settings,
             WatchSpec { field_selector: config, ..own(core("ConfigMap", "configmaps")) },
         );
-        let name = format!("metadata.name={}", names::ARGO_CD_CONTROLLER);
-        self.open(Watched::OtherController, WatchSpec { field_selector: name, ..own(controller) });
+        for runner in [Runner::StatefulSet, Runner::Deployment] {
+            self.open(Watched::ArgoCd(runner), own(runner.endpoint()));
+        }
         self.open(Watched::Definitions, spec(crd));
         self.open(Watched::Applications, own(applications()));
         self.discover_later();
@@ -172,7 +173,7 @@ impl Agent {
             Watched::Secrets => self.secret_event(event),
             Watched::Settings => self.config_event(event),
             Watched::Definitions => self.definition_event(&event),
-            Watched::OtherController => self.controller_event(event),
+            Watched::ArgoCd(runner) => self.argo_cd_event(runner, &event),
             Watched::Members(member, namespace) => self.member_event(member, &namespace, &event),
         }
     }

@@ -205,7 +205,7 @@ impl Agent {
                 | Watched::Secrets
                 | Watched::Settings
                 | Watched::Definitions
-                | Watched::OtherController
+                | Watched::ArgoCd(_)
                 | Watched::Kind(_) => true,
             });
         }

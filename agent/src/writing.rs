@@ -1,5 +1,7 @@
 //! Do we write, and why not?
 
+use crate::argo_cd::Presence;
+
 /// Whether we are the one writer, in the word that the metric uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Writing {
@@ -7,6 +9,8 @@ pub(crate) enum Writing {
     Allowed,
     /// Argo CD's own controller has replicas in the namespace.
     ArgoCdRuns,
+    /// Whether it does may not be seen.
+    ArgoCdMayRun,
     /// Another replica holds the lease, or nobody could take it yet.
     LeaseNotHeld,
     /// Whether Argo CD's controller runs here has not been seen yet.
@@ -15,15 +19,13 @@ pub(crate) enum Writing {
 
 impl Writing {
     /// Decides by the lease and by what was seen of Argo CD's controller: what a person has to change comes before what passes.
-    pub(crate) fn of(holds_lease: bool, has_looked: bool, argo_cd_runs: bool) -> Self {
-        if argo_cd_runs {
-            Self::ArgoCdRuns
-        } else if !holds_lease {
-            Self::LeaseNotHeld
-        } else if has_looked {
-            Self::Allowed
-        } else {
-            Self::NotLookedYet
+    pub(crate) fn of(holds_lease: bool, argo_cd: Presence) -> Self {
+        match (argo_cd, holds_lease) {
+            (Presence::Runs, _) => Self::ArgoCdRuns,
+            (Presence::Forbidden, _) => Self::ArgoCdMayRun,
+            (Presence::Absent | Presence::NotLookedYet, false) => Self::LeaseNotHeld,
+            (Presence::Absent, true) => Self::Allowed,
+            (Presence::NotLookedYet, true) => Self::NotLookedYet,
         }
     }
 
@@ -37,6 +39,7 @@ impl Writing {
         match self {
             Self::Allowed => "Writing",
             Self::ArgoCdRuns => "ArgoCdRuns",
+            Self::ArgoCdMayRun => "ArgoCdMayRun",
             Self::LeaseNotHeld => "LeaseNotHeld",
             Self::NotLookedYet => "NotLookedYet",
         }
@@ -49,15 +52,17 @@ mod tests {
 
     #[test]
     fn one_word_says_why_nothing_is_written() {
-        for (holds_lease, has_looked, argo_cd_runs, word) in [
-            (true, true, false, "Writing"),
-            (true, true, true, "ArgoCdRuns"),
-            (false, true, true, "ArgoCdRuns"),
-            (false, true, false, "LeaseNotHeld"),
-            (false, false, false, "LeaseNotHeld"),
-            (true, false, false, "NotLookedYet"),
+        for (holds_lease, argo_cd, word) in [
+            (true, Presence::Absent, "Writing"),
+            (true, Presence::Runs, "ArgoCdRuns"),
+            (false, Presence::Runs, "ArgoCdRuns"),
+            (true, Presence::Forbidden, "ArgoCdMayRun"),
+            (false, Presence::Forbidden, "ArgoCdMayRun"),
+            (false, Presence::Absent, "LeaseNotHeld"),
+            (false, Presence::NotLookedYet, "LeaseNotHeld"),
+            (true, Presence::NotLookedYet, "NotLookedYet"),
         ] {
-            let writing = Writing::of(holds_lease, has_looked, argo_cd_runs);
+            let writing = Writing::of(holds_lease, argo_cd);
             assert_eq!((writing.as_str(), writing.is_allowed()), (word, word == "Writing"));
         }
     }

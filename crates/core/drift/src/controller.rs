@@ -4,14 +4,27 @@ use crate::replicas;
 use model::{IgnoreRule, Object, names};
 use serde_json::Value;
 
+/// What runs it.
+const KINDS: [&str; 2] = ["StatefulSet", "Deployment"];
+
+/// Returns whether an object runs Argo CD's application controller in the control namespace: by its name, or by the labels
+/// that Argo CD's manifests, its chart and its operator give it. It is a `StatefulSet`, or a Deployment where clusters are
+/// distributed dynamically.
+pub fn is_argo_cd(object: &Object, control_namespace: &str) -> bool {
+    let key = object.key();
+    let label = |name: &str| object.label(&format!("app.kubernetes.io/{name}"));
+    let is_labelled = label("name") == Some(names::ARGO_CD_CONTROLLER)
+        || (label("component"), label("part-of")) == (Some("application-controller"), Some("argocd"));
+    KINDS.iter().any(|kind| key.is_kind("apps", kind))
+        && key.namespace == control_namespace
+        && (is_labelled || key.name == names::ARGO_CD_CONTROLLER)
+}
+
 /// Takes the replicas of Argo CD's application controller in the control namespace out of what Git wants, where Git has
 /// any; returns a sentence about it. Nothing is written while the controller has replicas, so whatever is applied meets it
 /// scaled to zero, or makes it so.
 pub fn keep_down(desired: &mut Object, control_namespace: &str) -> Option<String> {
-    let is_controller = desired.key().is_kind("apps", "StatefulSet")
-        && desired.namespace() == control_namespace
-        && desired.name() == names::ARGO_CD_CONTROLLER;
-    if !is_controller || replicas::of(desired).and_then(Value::as_i64) == Some(0) {
+    if !is_argo_cd(desired, control_namespace) || replicas::of(desired).and_then(Value::as_i64) == Some(0) {
         return None;
     }
     let spec = desired.fields_mut().get_mut("spec").and_then(Value::as_object_mut)?;
@@ -23,15 +36,15 @@ pub fn keep_down(desired: &mut Object, control_namespace: &str) -> Option<String
     ))
 }
 
-/// Returns the rule by which a controller that somebody scales up is no drift.
-pub fn rule(control_namespace: &str) -> IgnoreRule {
-    IgnoreRule {
+/// Returns the rules by which a controller that somebody scales up is no drift.
+pub fn rules(control_namespace: &str) -> impl Iterator<Item = IgnoreRule> {
+    KINDS.iter().map(|kind| IgnoreRule {
         group: "apps".into(),
-        kind: "StatefulSet".into(),
+        kind: (*kind).into(),
         namespace: control_namespace.into(),
         name: names::ARGO_CD_CONTROLLER.into(),
         json_pointers: vec!["/spec/replicas".into()],
-    }
+    })
 }
 
 #[cfg(test)]
@@ -40,28 +53,50 @@ mod tests {
     use crate::rules_for;
     use serde_json::json;
 
-    fn stateful_set(namespace: &str, name: &str, spec: &Value) -> Object {
-        Object::from_value(json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+    fn workload(kind: &str, namespace: &str, name: &str, spec: &Value) -> Object {
+        Object::from_value(json!({"apiVersion": "apps/v1", "kind": kind,
             "metadata": {"name": name, "namespace": namespace}, "spec": spec}))
         .unwrap()
     }
 
+    fn labelled(labels: &Value) -> Object {
+        let mut object = workload("StatefulSet", "argocd", "other", &json!({"replicas": 1}));
+        object.metadata_mut().insert("labels".into(), labels.clone());
+        object
+    }
+
     #[test]
     fn the_controller_is_applied_without_replicas_whatever_git_says() {
-        for spec in [json!({"replicas": 2, "paused": true}), json!({"paused": true})] {
-            let mut object = stateful_set("argocd", "argocd-application-controller", &spec);
-            assert!(keep_down(&mut object, "argocd").unwrap().contains("0 replicas"));
-            assert_eq!(object.get("spec"), Some(&json!({"replicas": 0, "paused": true})));
-            assert_eq!(keep_down(&mut object, "argocd"), None, "Git says so already");
+        let name = "argocd-application-controller";
+        for kind in KINDS {
+            for spec in [json!({"replicas": 2, "paused": true}), json!({"paused": true})] {
+                let mut object = workload(kind, "argocd", name, &spec);
+                assert!(keep_down(&mut object, "argocd").unwrap().contains("0 replicas"));
+                assert_eq!(object.get("spec"), Some(&json!({"replicas": 0, "paused": true})));
+                assert_eq!(keep_down(&mut object, "argocd"), None, "Git says so already");
+            }
+            let all: Vec<IgnoreRule> = rules("argocd").collect();
+            let key = workload(kind, "argocd", name, &json!({})).key();
+            assert_eq!(rules_for(&all, &key).pointers, ["/spec/replicas"]);
         }
-        assert_eq!(
-            rules_for(
-                &[rule("argocd")],
-                &stateful_set("argocd", "argocd-application-controller", &json!({})).key()
-            )
-            .pointers,
-            ["/spec/replicas"]
-        );
+    }
+
+    #[test]
+    fn a_controller_of_another_name_is_known_by_its_labels() {
+        for labels in [
+            json!({"app.kubernetes.io/name": "argocd-application-controller"}),
+            json!({"app.kubernetes.io/component": "application-controller", "app.kubernetes.io/part-of": "argocd"}),
+        ] {
+            assert!(is_argo_cd(&labelled(&labels), "argocd"), "{labels}");
+            assert!(!is_argo_cd(&labelled(&labels), "elsewhere"), "{labels}");
+        }
+        for labels in [
+            json!({"app.kubernetes.io/name": "argocd-applicationset-controller"}),
+            json!({"app.kubernetes.io/component": "application-controller", "app.kubernetes.io/part-of": "other"}),
+            json!({"app.kubernetes.io/component": "server", "app.kubernetes.io/part-of": "argocd"}),
+        ] {
+            assert!(!is_argo_cd(&labelled(&labels), "argocd"), "{labels}");
+        }
     }
 
     #[test]
@@ -69,10 +104,12 @@ mod tests {
         let spec = json!({"replicas": 2});
         for (namespace, name) in [("elsewhere", "argocd-application-controller"), ("argocd", "argocd-redis")]
         {
-            let mut object = stateful_set(namespace, name, &spec);
+            let mut object = workload("StatefulSet", namespace, name, &spec);
             assert_eq!(keep_down(&mut object, "argocd"), None);
             assert_eq!(object.get("spec"), Some(&spec));
-            assert!(rules_for(&[rule("argocd")], &object.key()).pointers.is_empty());
+            let all: Vec<IgnoreRule> = rules("argocd").collect();
+            assert!(rules_for(&all, &object.key()).pointers.is_empty());
         }
+        assert!(!is_argo_cd(&workload("DaemonSet", "argocd", names::ARGO_CD_CONTROLLER, &spec), "argocd"));
     }
 }

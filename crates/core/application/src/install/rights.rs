@@ -24,6 +24,7 @@ pub const AGENT_ROLE_RULES: &[Rule] = &[
     Rule { group: "", resource: "configmaps", verbs: &["get", "list", "watch", "create", "patch"] },
     Rule { group: "", resource: "events", verbs: &["get", "create", "patch"] },
     Rule { group: "apps", resource: "statefulsets", verbs: &["list", "watch"] },
+    Rule { group: "apps", resource: "deployments", verbs: &["list", "watch"] },
     Rule { group: "coordination.k8s.io", resource: "leases", verbs: &["get", "create", "patch"] },
 ];
 
