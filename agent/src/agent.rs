@@ -250,6 +250,15 @@ impl Agent {
         self.update_writes();
     }
 
+    /// Notices by the clock that the lease ran out. A process that was stopped for a while has other things to take in before
+    /// it is told, and what its writes came to is not to be read as an answer of the cluster's.
+    pub(crate) fn notice_lapse(&mut self) {
+        if self.holds_lease && !self.cluster.may_write() {
+            self.holds_lease = false;
+            self.update_writes();
+        }
+    }
+
     /// Returns whether we write, and why not.
     pub(crate) fn writing(&self) -> Writing {
         Writing::of(self.holds_lease, self.argo_cd.presence())
@@ -257,9 +266,18 @@ impl Agent {
 
     /// Writes only while we hold the lease and Argo CD's own controller does not run.
     pub(crate) fn update_writes(&mut self) {
-        let may_write = self.writing().is_allowed();
+        let writing = self.writing();
+        let may_write = writing.is_allowed();
         if self.may_write == may_write {
             return;
+        }
+        if may_write {
+            tracing::info!("this replica writes from now on");
+        } else {
+            tracing::warn!(
+                writer = writing.as_str(),
+                "this replica writes nothing from now on, and looks on"
+            );
         }
         self.may_write = may_write;
         self.gate.store(may_write, Ordering::Release);

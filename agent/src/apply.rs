@@ -144,12 +144,12 @@ impl Job {
     /// Returns why nothing of this job may begin any more: a newer sync took over, or we are not the writer now.
     pub(crate) fn obstacle(&self) -> Option<CallError> {
         let is_newest = self.fence.as_ref().is_none_or(|fence| fence.load(Ordering::Acquire) == self.sync);
-        let why = match (is_newest, self.gate.load(Ordering::Acquire)) {
+        let (class, why) = match (is_newest, self.gate.load(Ordering::Acquire)) {
             (true, true) => return None,
-            (false, _) => "a newer sync took over",
-            (true, false) => "this replica does not write any more",
+            (false, _) => (ErrorClass::Unavailable, "a newer sync took over"),
+            (true, false) => (ErrorClass::Withheld, "this replica does not write any more"),
         };
-        Some(CallError::new(ErrorClass::Unavailable, why))
+        Some(CallError::new(class, why))
     }
 }
 
@@ -317,7 +317,8 @@ fn refusal(error: CallError, key: &ObjectKey) -> ObjectOutcome {
         | ErrorClass::Conflict
         | ErrorClass::Gone
         | ErrorClass::Throttled
-        | ErrorClass::Unavailable => String::new(),
+        | ErrorClass::Unavailable
+        | ErrorClass::Withheld => String::new(),
     };
     failed(error.class, error.message + &next)
 }

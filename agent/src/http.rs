@@ -211,6 +211,7 @@ pub(crate) fn refusal(error: CallError) -> ApiError {
     match error.class {
         ErrorClass::Conflict => ApiError::conflict("the application changed meanwhile; ask again"),
         ErrorClass::NotFound => ApiError::not_found("the application is gone"),
+        ErrorClass::Withheld => not_the_writer(),
         ErrorClass::Forbidden
         | ErrorClass::Invalid
         | ErrorClass::Denied

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 impl Agent {
     /// Takes in one input.
     pub(crate) fn take_in(&mut self, input: Input) {
+        self.notice_lapse();
         match input {
             Input::Watch(id, event) => self.watch_event(id, event),
             Input::Polled(id, polled) => {

@@ -315,7 +315,8 @@ fn sentence(object: &ObjectKey, error: &CallError) -> String {
         | ErrorClass::NoSuchKind
         | ErrorClass::Gone
         | ErrorClass::Throttled
-        | ErrorClass::Unavailable => String::new(),
+        | ErrorClass::Unavailable
+        | ErrorClass::Withheld => String::new(),
     };
     not_taken_over(object, &format!("{error}{next}"))
 }

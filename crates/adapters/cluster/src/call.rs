@@ -1,7 +1,7 @@
 //! How does one request reach the API server and come back, in time and sorted?
 //!
 //! ```text
-//! gate ──▶ deadline ──▶ kube::Client::send ──▶ body, bounded ──▶ success | CallError
+//! gate ──▶ permit ──▶ deadline ──▶ kube::Client::send ──▶ body, bounded ──▶ success | CallError
 //! ```
 //!
 //! `Client::request` is not used: where decoding fails it logs whole bodies, Secrets included. Nothing is repeated here;
@@ -49,6 +49,14 @@ impl Verb {
             Self::Discover => "discover",
         }
     }
+
+    /// Returns whether it changes something.
+    fn writes(self) -> bool {
+        match self {
+            Self::Apply | Self::Patch | Self::Create | Self::Delete => true,
+            Self::Get | Self::List | Self::Watch | Self::DryRun | Self::Discover => false,
+        }
+    }
 }
 
 /// One request before it is sent.
@@ -62,6 +70,8 @@ pub(crate) struct Call {
     pub(crate) body: Vec<u8>,
     /// `None` passes the gate: watches, which last, and leases, which cannot wait.
     pub(crate) priority: Option<Priority>,
+    /// Whether it is sent only while writes are permitted: all that changes something, but for what decides about that.
+    pub(crate) needs_permit: bool,
     /// Longest time from sending to the end of the answer; `None` for the configured one.
     pub(crate) timeout: Option<Duration>,
     /// Longest answer, in bytes.
@@ -80,6 +90,7 @@ impl Call {
             accept: "application/json",
             body: Vec::new(),
             priority: Some(Priority::Background),
+            needs_permit: verb.writes(),
             timeout: None,
             longest: LONGEST_ANSWER,
         }
@@ -168,9 +179,14 @@ impl Cluster {
     }
 
     async fn send(&self, call: Call) -> Result<Response<Body>, CallError> {
+        let needs_permit = call.needs_permit;
+        if needs_permit {
+            // After the wait for a turn: the lease may have run out meanwhile.
+            self.0.permit.check()?;
+        }
         self.0.count(call.verb, &call.kind);
-        let request = call.into_request()?;
-        let sent = self.0.client.send(request).await;
+        let sending = self.0.client.send(call.into_request()?);
+        let sent = if needs_permit { self.0.permit.within(sending).await? } else { sending.await };
         sent.map_err(|error| unavailable(format!("failed to reach {}: {}", self.0.url, root_cause(&error))))
     }
 

@@ -134,7 +134,7 @@ fn is_harmless(class: ErrorClass, status: &Status, is_status: bool) -> bool {
         | ErrorClass::NotFound
         | ErrorClass::Gone
         | ErrorClass::Throttled => is_status,
-        ErrorClass::NoSuchKind => true,
+        ErrorClass::NoSuchKind | ErrorClass::Withheld => true,
         ErrorClass::Unavailable => {
             is_status
                 && (status.has_cause("NamespaceTerminating")

@@ -2,6 +2,7 @@
 
 use crate::call::Verb;
 use crate::gate::Gate;
+use crate::permit::WritePermit;
 use anyhow::Context as _;
 use http::{HeaderValue, header};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) url: String,
     pub(crate) call_timeout: Duration,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) permit: WritePermit,
     counts: Mutex<BTreeMap<(Verb, GroupKind), u64>>,
     pub(crate) events: crate::event::Memory,
 }
@@ -77,6 +79,7 @@ impl Cluster {
             url: url.trim_end_matches('/').into(),
             call_timeout: access.call_timeout,
             gate: Gate::new(access.in_flight),
+            permit: WritePermit::unlimited(),
             counts: Mutex::default(),
             events: crate::event::Memory::default(),
         }))
@@ -92,6 +95,12 @@ impl Cluster {
     pub fn requests(&self) -> Vec<(&'static str, String, u64)> {
         let counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.iter().map(|((verb, kind), count)| (verb.as_str(), kind.to_string(), *count)).collect()
+    }
+
+    /// Returns whether a write may begin now: always until somebody keeps a lease ([`Cluster::hold_lease`]), then while it is
+    /// held.
+    pub fn may_write(&self) -> bool {
+        self.0.permit.is_valid()
     }
 
     /// Returns how many requests may be in flight now; less than configured after the server throttled us.

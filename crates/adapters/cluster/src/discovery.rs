@@ -150,7 +150,8 @@ impl Cluster {
             | ErrorClass::Denied
             | ErrorClass::Gone
             | ErrorClass::Throttled
-            | ErrorClass::Unavailable => error,
+            | ErrorClass::Unavailable
+            | ErrorClass::Withheld => error,
         })
     }
 }

@@ -67,8 +67,8 @@ impl LeaseSpec {
 pub enum Holding {
     /// We do.
     Held {
-        /// No write may begin after this; it moves on with each renewal. Compare it with the clock before each write:
-        /// a process that was stopped for a while finds it in the past.
+        /// No write begins after this; it moves on with each renewal. A process that was stopped for a while finds it in
+        /// the past.
         until: Instant,
     },
     /// We do not.
@@ -119,8 +119,10 @@ impl Drop for LeaseHandle {
 }
 
 impl Cluster {
-    /// Tries for a lease until it is held, and renews it until the handle is released or dropped.
+    /// Tries for a lease until it is held, and renews it until the handle is released or dropped. From now on this cluster
+    /// sends no other write than the lease's own while it is not held: such a write fails as [`ErrorClass::Withheld`].
     pub fn hold_lease(&self, spec: LeaseSpec) -> (watch::Receiver<Holding>, LeaseHandle) {
+        self.0.permit.withdraw();
         let (sender, receiver) = watch::channel(Holding::NotHeld { holder: String::new() });
         let (release, released) = oneshot::channel();
         let holder = Holder { cluster: self.clone(), spec, sender, seen: None, until: None };
@@ -275,11 +277,13 @@ impl Holder {
         self.seen = Some(Seen::read(lease, Instant::now(), self.spec.duration));
         let until = sent + self.spec.usable();
         self.until = Some(until);
+        self.cluster.0.permit.extend(until);
         self.sender.send_replace(Holding::Held { until });
     }
 
     fn lose(&mut self, holder: String) {
         self.until = None;
+        self.cluster.0.permit.withdraw();
         let now = Holding::NotHeld { holder };
         self.sender.send_if_modified(|held| {
             let is_news = *held != now;
@@ -339,6 +343,7 @@ impl Holder {
 
     async fn send(&self, call: Call) -> Result<Value, CallError> {
         let mut call = call.with_priority(None);
+        call.needs_permit = false;
         call.timeout = Some(self.timeout());
         self.cluster.call(call).await?.json()
     }

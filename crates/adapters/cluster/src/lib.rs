@@ -7,7 +7,7 @@
 //!           ├─ hold_lease ─▶ Holding …                     (lease)
 //!           └─ event                                       (event)
 //!                 │
-//!  all of them ─▶ call ─▶ gate, deadline, kube::Client::send ─▶ classify ─▶ CallError
+//!  all of them ─▶ call ─▶ gate, permit, deadline, kube::Client::send ─▶ classify ─▶ CallError
 //! ```
 //!
 //! Nothing is decided here but what HTTP and the watch protocol need: every failure comes back as a
@@ -26,6 +26,7 @@ mod gate;
 mod lease;
 mod list;
 mod objects;
+mod permit;
 mod pieces;
 mod stream;
 mod watch;

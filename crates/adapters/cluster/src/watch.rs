@@ -303,7 +303,8 @@ fn is_known(error: &CallError) -> bool {
         | ErrorClass::Invalid
         | ErrorClass::Denied
         | ErrorClass::NotFound
-        | ErrorClass::NoSuchKind => false,
+        | ErrorClass::NoSuchKind
+        | ErrorClass::Withheld => false,
     }
 }
 

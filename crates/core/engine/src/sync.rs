@@ -8,7 +8,7 @@ use crate::run::{Cause, Run, Step};
 use crate::settle::Standing;
 use crate::state::{Activity, State};
 use crate::trigger::{self, Wish};
-use crate::verdict::{Verdict, finish, supersede, take_back};
+use crate::verdict::{self, Verdict, finish, supersede, take_back};
 use crate::{note, retry};
 use model::{
     App, ErrorClass, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, OperationPhase,
@@ -235,6 +235,13 @@ pub(crate) fn stage_done(
 ) {
     let Activity::Applying(run) = &state.activity else { return };
     if run.id != sync {
+        return;
+    }
+    let is_withheld =
+        |result: &ObjectResult| matches!(result.outcome, ObjectOutcome::Failed(ErrorClass::Withheld, _));
+    if results.iter().any(is_withheld) {
+        // Nothing was sent, which says nothing of the content: whoever may write goes on.
+        verdict::interrupt(state, now);
         return;
     }
     let mut run = run.clone();

@@ -24,6 +24,8 @@ pub enum ErrorClass {
     Throttled,
     /// Everything else: timeouts, 5xx, broken connections, terminating namespaces, webhooks that are down.
     Unavailable,
+    /// Not sent: this replica may not write now. It says nothing about what was to be written.
+    Withheld,
 }
 
 impl ErrorClass {
@@ -37,7 +39,8 @@ impl ErrorClass {
             | Self::NoSuchKind
             | Self::Gone
             | Self::Throttled
-            | Self::Unavailable => false,
+            | Self::Unavailable
+            | Self::Withheld => false,
         }
     }
 }

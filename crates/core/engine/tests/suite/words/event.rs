@@ -197,6 +197,7 @@ fn result(text: &str) -> ObjectResult {
         "unchanged" => ObjectOutcome::Unchanged,
         "pruned" => ObjectOutcome::Pruned,
         "unavailable" => failed(ErrorClass::Unavailable),
+        "withheld" => failed(ErrorClass::Withheld),
         "nokind" => failed(ErrorClass::NoSuchKind),
         "invalid" => failed(ErrorClass::Invalid),
         other => panic!("no such outcome: {other}"),

@@ -1,0 +1,137 @@
+//! What does an agent write that stood still past the end of its lease? Nothing, until it holds it again.
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
+
+use std::collections::BTreeMap;
+use std::net::{TcpListener, TcpStream};
+
+use e2e::{Repo, Scene, config_map, is_synced_to};
+use serde_json::{Value, json};
+
+/// As many at a time as one app applies; three apps have more than the agent sends at once.
+const OBJECTS: usize = 16;
+const APPS: [&str; 3] = ["one", "two", "three"];
+/// How many requests the agent has in flight at most.
+const IN_FLIGHT: usize = 32;
+
+/// A webhook that holds up every `ConfigMap` of the scene for 8 seconds: it takes connections and says nothing.
+struct Held<'a> {
+    scene: &'a Scene,
+    name: String,
+    listener: TcpListener,
+    /// What it took, so that it stays open.
+    taken: Vec<TcpStream>,
+}
+
+impl<'a> Held<'a> {
+    fn new(scene: &'a Scene) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let name = scene.unique("held");
+        let webhook = json!({
+            "name": "held.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "clientConfig": {"url": url}, "timeoutSeconds": 8, "failurePolicy": "Ignore",
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}},
+            "rules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"],
+                "operations": ["CREATE", "UPDATE"],
+            }],
+        });
+        let kind = "ValidatingWebhookConfiguration";
+        let object = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name},
+            "webhooks": [webhook],
+        });
+        scene.create(&object).unwrap();
+        // The API server needs a moment to learn of it.
+        let probe = ["create", "configmap", "probe", "--dry-run=server", "--request-timeout=1s"];
+        while scene.lab.kubectl(&[&["-n", scene.namespace.as_str()], &probe[..]].concat()).is_ok() {}
+        let (probed, _) = listener.accept().unwrap();
+        Self { scene, name, listener, taken: vec![probed] }
+    }
+
+    /// Waits until the API server asks about so many objects.
+    fn wait(&mut self, n_objects: usize) {
+        for _ in 0..n_objects {
+            let (asked, _) = self.listener.accept().unwrap();
+            self.taken.push(asked);
+        }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let kind = "ValidatingWebhookConfiguration";
+        self.scene.delete("admissionregistration.k8s.io/v1", kind, "", &self.name);
+    }
+}
+
+fn write_all(repo: &Repo, value: &str) -> String {
+    for app in APPS {
+        for n in 0..OBJECTS {
+            let name = format!("{app}-{n}");
+            repo.write(&format!("{app}/{name}.yaml"), &config_map(&name, value));
+        }
+    }
+    repo.commit(value)
+}
+
+/// Returns the resourceVersion of every object of the apps, and of the apps.
+fn versions(scene: &Scene) -> BTreeMap<String, Value> {
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let apps = APPS.iter().map(|app| (format!("application {app}"), version(&scene.app(app))));
+    let names = APPS.iter().flat_map(|app| (0..OBJECTS).map(move |n| format!("{app}-{n}")));
+    let maps = names.map(|name| {
+        let map = scene.config_map(&name).unwrap();
+        assert_eq!(map["data"]["key"], "second", "{name}");
+        (name, version(&map))
+    });
+    apps.chain(maps).collect()
+}
+
+#[test]
+fn who_stood_still_past_the_end_of_its_lease_writes_nothing_that_was_waiting() {
+    let scene = Scene::new("frozen");
+    let repo = scene.repo("shop");
+    for app in APPS {
+        repo.write(&format!("{app}/.keep"), "");
+    }
+    repo.commit("nothing yet");
+    for app in APPS {
+        scene.application(app).repo(&repo).path(app).automated().create();
+    }
+    let first = scene.agent();
+    let writing = "tautline_writer{reason=\"Writing\"} 1";
+    first.wait_probe("/metrics", |answer| answer.body.contains(writing));
+    let mut settings = scene.settings();
+    settings.cache = scene.folder().join("cache-of-the-standby");
+    let mut second = scene.start(settings);
+    second.wait_ready();
+
+    // Some applies are under way, and the rest wait for their turn.
+    let mut held = Held::new(&scene);
+    write_all(&repo, "first");
+    held.wait(IN_FLIGHT);
+    first.freeze();
+    drop(held);
+    let revision = write_all(&repo, "second");
+    for app in APPS {
+        scene.wait_app(app, |app| is_synced_to(app, &revision));
+    }
+    let before = versions(&scene);
+
+    first.thaw();
+    let looks_on = "tautline_writer{reason=\"LeaseNotHeld\"} 0";
+    first.wait_probe("/metrics", |answer| answer.body.contains(looks_on));
+    first.wait_log(|line| line["writer"] == "LeaseNotHeld");
+    scene.let_pass("marker");
+    assert_eq!(versions(&scene), before, "{}", first.log_text());
+    assert_eq!(first.requests()["apply ConfigMap"], IN_FLIGHT as u64, "{:?}", first.requests());
+
+    // Once it holds the lease again it goes on, from what Git wants by then.
+    second.terminate();
+    let third = write_all(&repo, "third");
+    for app in APPS {
+        scene.wait_app(app, |app| is_synced_to(app, &third));
+    }
+    assert!(first.requests()["apply ConfigMap"] >= (IN_FLIGHT + APPS.len() * OBJECTS) as u64);
+}
