@@ -1,6 +1,7 @@
 //! What does the agent hold of each Application?
 
 use crate::desired::DesiredSet;
+use crate::stages::Stage;
 use crate::stored::Stored;
 use application::{Project, status};
 use engine::takeover::Inheritance;
@@ -47,6 +48,8 @@ pub(crate) struct AppEntry {
     pub fence: Arc<AtomicU64>,
     /// When it asked to be woken.
     pub wake: Option<Timestamp>,
+    /// The stage under way.
+    pub stage: Option<Stage>,
     /// The status writer.
     pub writer: Writer,
     /// Kinds that its status listed last; none where it never listed anything.
@@ -115,6 +118,7 @@ impl AppEntry {
             syncs: BTreeMap::new(),
             fence: Arc::default(),
             wake: None,
+            stage: None,
             writer: Writer::default(),
             waiters: Vec::new(),
             probed: BTreeMap::new(),

@@ -7,7 +7,8 @@ use crate::desired::{self, DesiredSet, Rules};
 use crate::input::{Input, RenderError};
 use crate::{cache, cascade};
 use engine::{Effect, Event, Mode, Trust};
-use model::{App, AppKey, ErrorClass, ObjectOutcome, ObjectResult, Revision, SyncId};
+use futures::FutureExt as _;
+use model::{App, AppKey, Revision, SyncId};
 use plan::prune::Prune;
 use plan::{InSync, Selection};
 use source::{Folder, Repository, Sources};
@@ -26,6 +27,7 @@ impl Agent {
             }
             Effect::Prepare { sync, target_revision } => self.prepare(key, app, sync, target_revision),
             Effect::Plan { sync, hash, selection, prune } => {
+                self.end_stage(key);
                 let plan = self.plan(key, app, hash, &selection, prune);
                 self.event(key, Event::Planned { sync, plan });
             }
@@ -181,6 +183,7 @@ impl Agent {
     ) {
         // An apply that waited for something may have been overtaken meanwhile.
         if self.apps.get(key).and_then(|entry| entry.state.run()).is_none_or(|run| run.id != sync) {
+            self.answer_held(key, sync, keys, "a newer sync took over");
             return;
         }
         let set = self.apps.get(key).and_then(|entry| entry.sets.get(&hash)).cloned();
@@ -194,12 +197,7 @@ impl Agent {
         }
         let job = self.job(entry, app, set, &keys, mode);
         self.metrics.applies.add(keys.len());
-        self.turns.n_stages += 1;
-        let key = key.clone();
-        self.spawn(async move {
-            let (results, seen) = apply::stage(job, keys).await;
-            Input::StageDone(key, sync, results, seen)
-        });
+        self.begin_stage(key, sync, keys.clone(), apply::stage(job, keys));
     }
 
     /// Writes which kinds we create before the first object of a new kind: after any crash the watches of those kinds
@@ -231,23 +229,8 @@ impl Agent {
             return;
         };
         let job = self.job(entry, app, set, &keys, mode);
-        self.turns.n_stages += 1;
-        let key = key.clone();
-        self.spawn(async move {
-            let results = apply::prune(job, keys).await;
-            Input::StageDone(key, sync, results, Vec::new())
-        });
-    }
-
-    /// Answers a stage that could not even begin.
-    pub(crate) fn answer_held(&mut self, key: &AppKey, sync: SyncId, keys: Vec<model::ObjectKey>, why: &str) {
-        let result = |key| ObjectResult {
-            key,
-            version: String::new(),
-            outcome: ObjectOutcome::Failed(ErrorClass::Unavailable, why.into()),
-            images: Vec::new(),
-        };
-        self.event(key, Event::StageDone { sync, results: keys.into_iter().map(result).collect() });
+        let deleted = apply::prune(job, keys.clone()).map(|results| (results, Vec::new()));
+        self.begin_stage(key, sync, keys, deleted);
     }
 
     fn resolve(&mut self, key: &AppKey, app: &Arc<App>) {

@@ -36,6 +36,7 @@ mod run;
 mod settings;
 mod sight;
 mod sources;
+mod stages;
 mod status;
 mod stored;
 mod take_in;

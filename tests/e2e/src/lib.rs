@@ -5,6 +5,7 @@
 //!        ├─ application("shop") ─▶ …       an Application, made in words                  (application)
 //!        ├─ agent() ─▶ Agent               the real program, its log, its two listeners   (agent, http, program)
 //!        ├─ edit_as, apply_as ─▶ …         other people and tools, by their field managers      (hands)
+//!        ├─ HeldUp                          objects that the API server takes long over              (held_up)
 //!        └─ wait_app, wait_object, get …   the cluster as an administrator sees it        (scene, kube)
 //! ```
 //!
@@ -35,6 +36,7 @@ mod agent;
 mod application;
 mod git_server;
 mod hands;
+mod held_up;
 mod http;
 mod kube;
 mod program;
@@ -45,6 +47,7 @@ mod words;
 pub use agent::{Agent, Settings};
 pub use application::Application;
 pub use git_server::GitServer;
+pub use held_up::HeldUp;
 pub use http::Answer;
 pub use kube::DEADLINE;
 pub use program::program;

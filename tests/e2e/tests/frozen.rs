@@ -2,68 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use std::collections::BTreeMap;
-use std::net::{TcpListener, TcpStream};
 
-use e2e::{Repo, Scene, config_map, is_synced_to};
-use serde_json::{Value, json};
+use e2e::{HeldUp, Repo, Scene, config_map, is_synced_to};
+use serde_json::Value;
 
 /// As many at a time as one app applies; three apps have more than the agent sends at once.
 const OBJECTS: usize = 16;
 const APPS: [&str; 3] = ["one", "two", "three"];
 /// How many requests the agent has in flight at most.
 const IN_FLIGHT: usize = 32;
-
-/// A webhook that holds up every `ConfigMap` of the scene for 8 seconds: it takes connections and says nothing.
-struct Held<'a> {
-    scene: &'a Scene,
-    name: String,
-    listener: TcpListener,
-    /// What it took, so that it stays open.
-    taken: Vec<TcpStream>,
-}
-
-impl<'a> Held<'a> {
-    fn new(scene: &'a Scene) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("https://{}/", listener.local_addr().unwrap());
-        let name = scene.unique("held");
-        let webhook = json!({
-            "name": "held.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
-            "clientConfig": {"url": url}, "timeoutSeconds": 8, "failurePolicy": "Ignore",
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}},
-            "rules": [{
-                "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"],
-                "operations": ["CREATE", "UPDATE"],
-            }],
-        });
-        let kind = "ValidatingWebhookConfiguration";
-        let object = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name},
-            "webhooks": [webhook],
-        });
-        scene.create(&object).unwrap();
-        // The API server needs a moment to learn of it.
-        let probe = ["create", "configmap", "probe", "--dry-run=server", "--request-timeout=1s"];
-        while scene.lab.kubectl(&[&["-n", scene.namespace.as_str()], &probe[..]].concat()).is_ok() {}
-        let (probed, _) = listener.accept().unwrap();
-        Self { scene, name, listener, taken: vec![probed] }
-    }
-
-    /// Waits until the API server asks about so many objects.
-    fn wait(&mut self, n_objects: usize) {
-        for _ in 0..n_objects {
-            let (asked, _) = self.listener.accept().unwrap();
-            self.taken.push(asked);
-        }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        let kind = "ValidatingWebhookConfiguration";
-        self.scene.delete("admissionregistration.k8s.io/v1", kind, "", &self.name);
-    }
-}
 
 fn write_all(repo: &Repo, value: &str) -> String {
     for app in APPS {
@@ -108,7 +55,7 @@ fn who_stood_still_past_the_end_of_its_lease_writes_nothing_that_was_waiting() {
     second.wait_ready();
 
     // Some applies are under way, and the rest wait for their turn.
-    let mut held = Held::new(&scene);
+    let mut held = HeldUp::new(&scene);
     write_all(&repo, "first");
     held.wait(IN_FLIGHT);
     first.freeze();

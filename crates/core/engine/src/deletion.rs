@@ -30,8 +30,9 @@ fn wanted(state: &State, app: &App) -> Option<Cascade> {
         Cascade::Orphan => return None,
         cascade @ (Cascade::Foreground | Cascade::Background) => cascade,
     };
-    // A rendering in flight may yet turn out to need something that makes the app read-only.
+    // What a sync has sent may yet be made, and go unnoticed. A rendering in flight may yet turn out to need something that makes the app read-only.
     let permitted = state.may_write
+        && state.unanswered.is_none()
         && !app.skip_reconcile
         && state.source != SourceView::Unknown
         && state.rendering.is_none()

@@ -10,8 +10,9 @@
 //!   any ──▶ Deleting (the Application goes)
 //! ```
 //!
-//! The newest request wins: other desired content, a new operation or a deletion ends what is under way, and answers
-//! with an older sync's number are dropped. Every effect may be repeated; a restart begins with [`State::new`].
+//! The newest request wins: other desired content, a new operation or a deletion ends what is under way. An answer with an
+//! older sync's number counts for nothing but that it came: what follows is compared, planned and sent only then
+//! ([`Unanswered`]). Every effect may be repeated; a restart begins with [`State::new`].
 
 pub mod claims;
 mod conditions;
@@ -36,7 +37,7 @@ pub use effect::{Effect, Mode, Note, Tone, Trust};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
 pub use report::{Condition, ConditionKind, OperationReport, Report};
 pub use run::{Cause, Run, Step};
-pub use state::{Activity, Attempt, Deleting, RefreshView, SourceView, State};
+pub use state::{Activity, Attempt, Deleting, RefreshView, SourceView, State, Unanswered};
 pub use trigger::read_only;
 pub use unreadable::{Told, Unreadable};
 
@@ -45,6 +46,7 @@ use model::{App, Problem, Reason, Refresh, Timestamp};
 /// Takes in an event and returns what to do. Pure: equal arguments give equal results.
 pub fn step(mut state: State, event: Event, now: Timestamp, app: &App) -> (State, Vec<Effect>) {
     let mut out = Vec::new();
+    state.unanswered = state.unanswered.filter(|unanswered| now < unanswered.until);
     requests::withdraw(&mut state, app, now, &mut out);
     take_in(&mut state, event, now, app, &mut out);
     requests::withdraw(&mut state, app, now, &mut out);
@@ -174,7 +176,9 @@ fn tell(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
         state.reported = Some(Box::new(report.clone()));
         out.push(Effect::Report(Box::new(report)));
     }
-    let wakes = [report::next_change(state, now), deletion::wake(state), sync::wake(state, app, now)];
+    let patience = state.unanswered.as_ref().map(|unanswered| unanswered.until);
+    let wakes =
+        [report::next_change(state, now), deletion::wake(state), sync::wake(state, app, now), patience];
     let wake = wakes.into_iter().flatten().filter(|at| *at > now).min();
     if wake != state.wake {
         state.wake = wake;

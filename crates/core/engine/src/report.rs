@@ -111,7 +111,9 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
         | Activity::Waiting(..)
         | Activity::Deleting(_) => false,
     };
-    if app.skip_reconcile || is_young || is_repeating {
+    // What follows it is worth a write, in a moment.
+    let is_between = state.unanswered.is_some();
+    if app.skip_reconcile || is_young || is_repeating || is_between {
         return None;
     }
     let conditions = conditions::of(state, app, now);

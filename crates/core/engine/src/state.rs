@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub struct State {
     /// What is under way.
     pub activity: Activity,
+    /// What a sync that ended has sent and was not answered.
+    pub unanswered: Option<Unanswered>,
     /// What was last heard of the repository.
     pub source: SourceView,
     /// The revision being rendered.
@@ -70,6 +72,16 @@ pub enum Activity {
     Waiting(Run, Timestamp),
     /// The objects of a deleted Application are going. Next: nothing, the Application goes.
     Deleting(Deleting),
+}
+
+/// A stage of a sync that ended while it was carried out: what it has sent may yet be done, also after what comes next was
+/// compared. Nothing begins until it is answered, which takes milliseconds; what hangs is waited for until a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Of which sync.
+    pub sync: SyncId,
+    /// How long to wait.
+    pub until: Timestamp,
 }
 
 /// How far the deletion of an Application's objects has come.
@@ -169,6 +181,7 @@ impl State {
     pub fn new(last: Option<Attempt>, may_write: bool) -> Self {
         Self {
             activity: Activity::Idle,
+            unanswered: None,
             source: SourceView::Unknown,
             rendering: None,
             desired: None,
@@ -245,7 +258,7 @@ impl State {
         }
     }
 
-    fn run_mut(&mut self) -> Option<&mut Run> {
+    pub(crate) fn run_mut(&mut self) -> Option<&mut Run> {
         match &mut self.activity {
             Activity::Idle | Activity::Deleting(_) => None,
             Activity::Preparing(run)

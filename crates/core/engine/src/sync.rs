@@ -23,7 +23,9 @@ const ALL_RUN: &str = "successfully synced (all tasks run)";
 
 /// Starts what is wanted if nothing is under way, repeats what is due, and judges what is settling.
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
-    if let Some(mut run) = due(state, app, now) {
+    if state.unanswered.is_none()
+        && let Some(mut run) = due(state, app, now)
+    {
         if matches!(state.activity, Activity::Waiting(..)) {
             run.tried_at = now;
         }
@@ -32,6 +34,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     judge(state, app, now, out);
     take_back(state, app, now, out);
     if state.activity == Activity::Idle
+        && state.unanswered.is_none()
         && let Wish::Sync(cause) = trigger::wish(state, app, now)
     {
         begin(state, cause, app, now, out);
@@ -233,6 +236,10 @@ pub(crate) fn stage_done(
     app: &App,
     out: &mut Vec<Effect>,
 ) {
+    if state.unanswered.as_ref().is_some_and(|unanswered| unanswered.sync == sync) {
+        answered_late(state, out);
+        return;
+    }
     let Activity::Applying(run) = &state.activity else { return };
     if run.id != sync {
         return;
@@ -242,6 +249,7 @@ pub(crate) fn stage_done(
     if results.iter().any(is_withheld) {
         // Nothing was sent, which says nothing of the content: whoever may write goes on.
         verdict::interrupt(state, now);
+        state.unanswered = None;
         return;
     }
     let mut run = run.clone();
@@ -252,6 +260,17 @@ pub(crate) fn stage_done(
         run.steps.retain(|step| matches!(step, Step::Apply(_)));
     }
     go_on(state, run, now, app, out);
+}
+
+/// Takes in that a sync that ended has nothing under way any more.
+fn answered_late(state: &mut State, out: &mut Vec<Effect>) {
+    state.unanswered = None;
+    // What was compared before says nothing of what it did.
+    state.comparison = None;
+    if let Some(run) = state.run_mut() {
+        run.comparison = None;
+    }
+    out.push(Effect::Compare);
 }
 
 /// Carries out the next step, or ends the sync.
@@ -371,7 +390,7 @@ pub(crate) fn preempt(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
         // The operation asked for whatever the branch holds: the newer commit is an answer to it as well.
         if let Some(operation) = state.run().and_then(Run::operation).cloned() {
             state.newest = state.newest.next();
-            state.activity = Activity::Idle;
+            verdict::leave(state, now);
             begin(state, Cause::Operation(operation), app, now, out);
         } else {
             supersede(state, Reason::NewRevision, now, out);

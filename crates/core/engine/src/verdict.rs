@@ -3,9 +3,12 @@
 use crate::effect::{Effect, Mode, Tone};
 use crate::operation::{heals, selective};
 use crate::run::Run;
-use crate::state::{Activity, Attempt, State};
+use crate::state::{Activity, Attempt, State, Unanswered};
 use crate::{note, trigger};
-use model::{App, HealthStatus, OperationPhase, Reason, Revision, SyncStatus, Timestamp};
+use model::{App, HealthStatus, OperationPhase, Reason, Revision, Seconds, SyncStatus, Timestamp};
+
+/// How long what a sync has sent is waited for once it ended.
+const UNANSWERED: Seconds = Seconds::new(2);
 
 /// How a sync ended.
 pub(crate) struct Verdict {
@@ -75,6 +78,16 @@ pub(crate) fn supersede(state: &mut State, reason: Reason, now: Timestamp, out: 
         remember(state, attempt(run, verdict, None, now));
     }
     state.newest = state.newest.next();
+    leave(state, now);
+}
+
+/// Leaves what is under way; what it has sent has yet to be answered.
+pub(crate) fn leave(state: &mut State, now: Timestamp) {
+    if let Activity::Applying(run) = &state.activity
+        && run.mode() == Mode::Real
+    {
+        state.unanswered = Some(Unanswered { sync: run.id, until: now + UNANSWERED });
+    }
     state.activity = Activity::Idle;
 }
 
@@ -99,7 +112,7 @@ pub(crate) fn interrupt(state: &mut State, now: Timestamp) {
         attempt.is_old = true;
         remember(state, attempt);
     }
-    state.activity = Activity::Idle;
+    leave(state, now);
 }
 
 /// Takes a verdict about health back once everything is in sync and healthy: it was only late.

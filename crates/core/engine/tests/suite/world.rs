@@ -38,6 +38,10 @@ struct World {
     said: Option<Box<Report>>,
     todo: VecDeque<Effect>,
     wake: Option<Timestamp>,
+    /// Applies that were sent and are done later.
+    flying: VecDeque<Effect>,
+    /// How many applies are done later.
+    n_slow: u8,
     n_failing: u8,
     /// What ails `web`, and until when.
     sick: Option<(Evidence, Timestamp)>,
@@ -45,10 +49,10 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(words: &str) -> Self {
         let mut world = Self {
             state: State::new(None, true),
-            app: app("auto prune heal"),
+            app: app(words),
             now: Timestamp::from_millis(0),
             head: "a",
             live: Objects::new(),
@@ -56,6 +60,8 @@ impl World {
             said: None,
             todo: VecDeque::new(),
             wake: None,
+            flying: VecDeque::new(),
+            n_slow: 0,
             n_failing: 0,
             sick: None,
             wrong: Vec::new(),
@@ -74,6 +80,7 @@ impl World {
     /// Dies between two effects and starts again with what the status says.
     fn restart(&mut self) {
         self.todo.clear();
+        self.flying.clear();
         self.wake = None;
         self.state = State::new(self.status.as_ref().map(remembered), true);
         self.tell(Event::AppChanged);
@@ -82,6 +89,9 @@ impl World {
     /// Carries out one effect, or lets time go by to the next wake-up; returns whether there was anything to do.
     fn go_on(&mut self) -> bool {
         let Some(effect) = self.todo.pop_front() else {
+            if self.land() {
+                return true;
+            }
             if let Some((_, until)) = self.sick
                 && self.wake.is_none_or(|at| until <= at)
             {
@@ -108,6 +118,10 @@ impl World {
             Effect::Plan { sync, hash, selection, prune } => {
                 let plan = self.plan(hash, &selection, prune);
                 self.tell(Event::Planned { sync, plan });
+            }
+            effect @ Effect::Apply { .. } if self.n_slow > 0 => {
+                self.n_slow -= 1;
+                self.flying.push_back(effect);
             }
             Effect::Apply { sync, hash, keys, .. } => {
                 let wanted = commit(name_of(hash));
@@ -140,6 +154,15 @@ impl World {
             Effect::Note(_) => {}
             other @ (Effect::Cascade(_) | Effect::Finalize) => self.wrong.push(self::effect(&other)),
         }
+        true
+    }
+
+    /// Carries out an apply that was sent a while ago; returns whether there was one.
+    fn land(&mut self) -> bool {
+        let Some(Effect::Apply { sync, hash, keys, .. }) = self.flying.pop_front() else { return false };
+        let wanted = commit(name_of(hash));
+        let results = keys.into_iter().map(|key| self.apply(&wanted, key)).collect();
+        self.tell(Event::StageDone { sync, results });
         true
     }
 
@@ -280,6 +303,10 @@ enum Trouble {
     Push(&'static str),
     Edit(&'static str),
     Fail(u8),
+    /// So many applies are done only later.
+    Slow(u8),
+    /// One of them is done.
+    Land,
     Ask(&'static str),
     Wait(i64),
     /// `web` is not healthy for a time.
@@ -298,6 +325,8 @@ fn any_trouble() -> impl Strategy<Value = (usize, Trouble)> {
         3 => prop::sample::select(vec!["a", "b", "c"]).prop_map(Trouble::Push),
         2 => prop::sample::select(vec!["web", "api", "old", "new"]).prop_map(Trouble::Edit),
         1 => (1..4_u8).prop_map(Trouble::Fail),
+        2 => (1..4_u8).prop_map(Trouble::Slow),
+        1 => Just(Trouble::Land),
         1 => prop::sample::select(vec!["op prune", "op", "op only=web", "op dry", "op at=a", "op at=b prune"]).prop_map(Trouble::Ask),
         1 => (1..20_i64).prop_map(Trouble::Wait),
         1 => (prop::sample::select(vec![Evidence::Holds, Evidence::Condemns]), 1..1500_i64)
@@ -305,6 +334,17 @@ fn any_trouble() -> impl Strategy<Value = (usize, Trouble)> {
         1 => prop::sample::select(vec![Trouble::Lease, Trouble::Pause, Trouble::Blink]),
     ];
     (0..25_usize, trouble)
+}
+
+/// Commits that come while applies are under way.
+fn any_push() -> impl Strategy<Value = (usize, Trouble)> {
+    let trouble = prop_oneof![
+        3 => prop::sample::select(vec!["a", "b", "c"]).prop_map(Trouble::Push),
+        3 => (1..4_u8).prop_map(Trouble::Slow),
+        2 => Just(Trouble::Land),
+        1 => Just(Trouble::Ask("op prune")),
+    ];
+    (0..8_usize, trouble)
 }
 
 impl World {
@@ -322,6 +362,8 @@ impl World {
                 }
             }
             Trouble::Fail(n) => self.n_failing = *n,
+            Trouble::Slow(n) => self.n_slow = *n,
+            Trouble::Land => drop(self.land()),
             Trouble::Ask(words) => {
                 if self.app.operation.is_none() {
                     self.app.operation = app(words).operation;
@@ -362,7 +404,7 @@ proptest! {
 
     #[test]
     fn the_cluster_ends_as_git_wants_it(troubles in prop::collection::vec(any_trouble(), 0..12)) {
-        let mut world = World::new();
+        let mut world = World::new("auto prune heal");
         for (n_effects, trouble) in &troubles {
             for _ in 0..*n_effects {
                 world.go_on();
@@ -387,5 +429,22 @@ proptest! {
         let phase = told.map(|told| told.phase);
         prop_assert!(phase.is_none_or(OperationPhase::is_completed), "the status says {phase:?} for ever");
         prop_assert!(world.app.operation.is_none(), "the operation is never answered");
+    }
+
+    /// Nothing that an older sync has sent may undo what a newer one did: without self-heal nobody would correct it.
+    #[test]
+    fn what_is_done_late_undoes_nothing(troubles in prop::collection::vec(any_push(), 1..12)) {
+        let mut world = World::new("auto prune");
+        for (n_effects, trouble) in &troubles {
+            for _ in 0..*n_effects {
+                world.go_on();
+            }
+            world.suffer(trouble);
+        }
+        world.tell(Event::Resolved(revision(world.head)));
+        let n_steps = (0..2000).take_while(|_| world.go_on()).count();
+        prop_assert!(n_steps < 2000, "never quiet: {:?}", world.state.activity);
+        prop_assert!(world.wrong.is_empty(), "{:#?}", world.wrong);
+        prop_assert!(world.live == commit(world.head), "{:?}: {:#?}", world.live, world.state.last);
     }
 }

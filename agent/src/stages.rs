@@ -1,0 +1,62 @@
+//! How is a stage of a sync carried out, and how does it end before its time?
+
+use crate::agent::Agent;
+use crate::apply::Seen;
+use crate::input::Input;
+use engine::Event;
+use model::{AppKey, ErrorClass, ObjectKey, ObjectOutcome, ObjectResult, SyncId};
+use std::convert::Infallible;
+use tokio::sync::oneshot;
+
+/// A stage under way; it ends when this is dropped.
+pub(crate) struct Stage {
+    _keep: oneshot::Sender<Infallible>,
+}
+
+impl Agent {
+    /// Carries a stage out; its answer comes in any case.
+    pub(crate) fn begin_stage(
+        &mut self,
+        key: &AppKey,
+        sync: SyncId,
+        keys: Vec<ObjectKey>,
+        work: impl Future<Output = (Vec<ObjectResult>, Vec<Seen>)> + Send + 'static,
+    ) {
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        let (keep, ended) = oneshot::channel();
+        entry.stage = Some(Stage { _keep: keep });
+        self.turns.n_stages += 1;
+        let key = key.clone();
+        self.spawn(async move {
+            let (results, seen) = tokio::select! {
+                biased;
+                outcome = work => outcome,
+                _ = ended => (unanswered(keys, "a newer sync took over"), Vec::new()),
+            };
+            Input::StageDone(key, sync, results, seen)
+        });
+    }
+
+    /// Ends what an older sync may still have under way: the engine has waited long enough for it, and what is planned now must
+    /// not be undone by it.
+    pub(crate) fn end_stage(&mut self, key: &AppKey) {
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.stage = None;
+        }
+    }
+
+    /// Answers a stage that could not even begin.
+    pub(crate) fn answer_held(&mut self, key: &AppKey, sync: SyncId, keys: Vec<ObjectKey>, why: &str) {
+        self.event(key, Event::StageDone { sync, results: unanswered(keys, why) });
+    }
+}
+
+fn unanswered(keys: Vec<ObjectKey>, why: &str) -> Vec<ObjectResult> {
+    let result = |key| ObjectResult {
+        key,
+        version: String::new(),
+        outcome: ObjectOutcome::Failed(ErrorClass::Unavailable, why.into()),
+        images: Vec::new(),
+    };
+    keys.into_iter().map(result).collect()
+}

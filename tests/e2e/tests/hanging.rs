@@ -1,0 +1,28 @@
+//! What if the API server does not answer for a while? Whatever does not depend on it goes on.
+
+use std::time::{Duration, Instant};
+
+use e2e::{HeldUp, Scene, config_map, is_synced_to};
+
+#[test]
+fn a_newer_commit_does_not_wait_for_a_request_that_hangs() {
+    let scene = Scene::new("hanging");
+    let repo = scene.repo("shop");
+    repo.write("app/.keep", "").commit("nothing yet");
+    scene.application("shop").repo(&repo).path("app").automated().create();
+    let agent = scene.agent();
+    scene.wait_app("shop", |app| is_synced_to(app, &repo.head()));
+    let mut held = HeldUp::new(&scene);
+    repo.write("app/slow.yaml", &config_map("slow", "one")).commit("held up");
+    held.wait(1);
+    let quick = "apiVersion: v1\nkind: Secret\nmetadata: {name: quick}\nstringData: {key: one}\n";
+    repo.remove("app/slow.yaml").write("app/quick.yaml", quick);
+    let revision = repo.commit("another way");
+    let pushed = Instant::now();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    assert!(pushed.elapsed() < Duration::from_secs(6), "{:?}\n{}", pushed.elapsed(), agent.log_text());
+    drop(held);
+    // What was given up is not made behind anybody's back.
+    scene.let_pass("marker");
+    assert!(scene.config_map("slow").is_none());
+}
