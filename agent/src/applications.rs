@@ -17,7 +17,12 @@ impl Agent {
     /// Takes in what the watch of Applications saw.
     pub(crate) fn application_event(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Began => self.seen_apps = Some(BTreeSet::new()),
+            WatchEvent::Began => {
+                self.seen_apps = Some(BTreeSet::new());
+                for entry in self.apps.values_mut() {
+                    entry.is_listed_anew = true;
+                }
+            }
             WatchEvent::Object(object, _) => {
                 let key = AppKey::new(object.namespace(), object.name());
                 if let Some(seen) = &mut self.seen_apps {
@@ -73,10 +78,16 @@ impl Agent {
     fn keep(&mut self, key: &AppKey, object: Object) -> Option<Value> {
         let mut object = object;
         let managed_fields = object.metadata_mut().remove("managedFields").unwrap_or_default();
-        if let Some(entry) = self.apps.get(key)
-            && !entry.stored.is_older_than(object.resource_version())
-        {
-            return None;
+        if let Some(entry) = self.apps.get_mut(key) {
+            let is_listed_anew = std::mem::take(&mut entry.is_listed_anew);
+            let is_news = if is_listed_anew {
+                *entry.stored.resource_version != *object.resource_version()
+            } else {
+                entry.stored.is_older_than(object.resource_version())
+            };
+            if !is_news {
+                return None;
+            }
         }
         let raw = object.into_value();
         if let Some(entry) = self.apps.get_mut(key) {

@@ -20,6 +20,8 @@ pub(crate) struct AppEntry {
     pub stored: Stored,
     /// What it asked for when it was read last; `None` before.
     pub read: Option<Digest>,
+    /// Whether what is read next counts whatever its resourceVersion: a list began, or the version that we know was refused.
+    pub is_listed_anew: bool,
     /// What it says; the last valid reading.
     pub app: Option<Arc<App>>,
     /// What is wrong with it.
@@ -87,6 +89,13 @@ pub(crate) struct Writer {
     pub n_created: usize,
     /// Writes that failed in a row.
     pub n_failed: u32,
+    /// Writes in a row that somebody else's had come before.
+    pub n_conflicts: u32,
+    /// Whether the next write waits, and whether it has waited.
+    pub is_resting: bool,
+    pub has_rested: bool,
+    /// The resourceVersion that the write under way starts from.
+    pub sent_version: Box<str>,
     /// Whether the API server found the last report too large: what is written instead says so.
     pub is_too_large: bool,
 }
@@ -102,6 +111,7 @@ impl AppEntry {
     ) -> Self {
         Self {
             stored,
+            is_listed_anew: false,
             listed: BTreeSet::new(),
             read: None,
             app: None,

@@ -5,7 +5,7 @@ use crate::apps::{AppEntry, Probe};
 use crate::desired::{DesiredSet, Wanted};
 use crate::input::{Checked, Input};
 use crate::judge::{self, Judgement};
-use crate::watching::is_newer;
+use crate::live::is_newer;
 use cluster::{ApplyOptions, Priority};
 use engine::{Event, Note, Tone};
 use model::{App, AppKey, Comparison, LiveDigest, Match, Object, ObjectKey, Reason, names};
@@ -266,8 +266,9 @@ impl Agent {
     }
 
     fn has_newer(&self, object: &ObjectKey, resource_version: &str) -> bool {
-        let known = self.live.get(object).map(|entry| entry.digest.resource_version.as_str());
-        known.is_some_and(|known| is_newer(known, resource_version))
+        self.live.get(object).is_some_and(|entry| {
+            !entry.is_listed_anew && is_newer(&entry.digest.resource_version, resource_version)
+        })
     }
 
     /// Compares an app with the cluster as Git wants it.

@@ -37,6 +37,8 @@ pub(crate) enum Input {
     Confirmed(ObjectKey, Result<Option<Box<Object>>, CallError>),
     /// A status was written, or the Application was read anew because somebody else wrote it.
     StatusWritten(AppKey, Result<(Box<Object>, bool), CallError>),
+    /// It is time to try again to write a status.
+    StatusDue(AppKey),
     /// A pass of a cascade deletion is done.
     Cascaded(AppKey, CascadePass),
     /// The finalizers are off, or not.

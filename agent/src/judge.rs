@@ -165,5 +165,6 @@ pub(crate) fn entry(
         judged_by: None,
         takes_over: None,
         is_checking,
+        is_listed_anew: false,
     }
 }

@@ -71,6 +71,8 @@ pub(crate) struct LiveEntry {
     pub heat: Heat,
     /// Whether a check with the API server is under way.
     pub is_checking: bool,
+    /// Whether what the list under way shows counts whatever its resourceVersion: it was known before that began.
+    pub is_listed_anew: bool,
 }
 
 /// What an object looked like when it was known to be in sync with a desired object.
@@ -106,6 +108,23 @@ impl LiveView {
         self.objects.insert(key, entry);
     }
 
+    /// A list of a kind begins: it is believed over what was known before. The numbers of a cluster that was restored from a
+    /// backup are lower than those that we know.
+    pub(crate) fn list_begins(&mut self, kind: &GroupKind) {
+        let known = self.objects.iter_mut().filter(|(key, _)| key.group_kind() == *kind);
+        known.for_each(|(_, entry)| entry.is_listed_anew = true);
+        if let Some(watch) = self.kinds.get_mut(kind) {
+            watch.seen = Some(BTreeSet::new());
+        }
+    }
+
+    /// A list of a kind is complete: what is known of it now is as new as what comes.
+    pub(crate) fn list_ends(&mut self, kind: &GroupKind) -> BTreeSet<ObjectKey> {
+        let known = self.objects.iter_mut().filter(|(key, _)| key.group_kind() == *kind);
+        known.for_each(|(_, entry)| entry.is_listed_anew = false);
+        self.kinds.get_mut(kind).and_then(|watch| watch.seen.take()).unwrap_or_default()
+    }
+
     /// Takes an object out.
     pub(crate) fn remove(&mut self, key: &ObjectKey) -> Option<LiveEntry> {
         let entry = self.objects.remove(key)?;
@@ -120,6 +139,14 @@ impl LiveView {
             *count -= 1;
         }
         Some(entry)
+    }
+
+    /// Returns whether an object that was read shows nothing newer than what is known.
+    pub(crate) fn is_old(&self, key: &ObjectKey, resource_version: &str) -> bool {
+        self.objects.get(key).is_some_and(|entry| {
+            let known = entry.digest.resource_version.as_str();
+            known == resource_version || !(entry.is_listed_anew || is_newer(resource_version, known))
+        })
     }
 
     /// Returns the keys of objects that carry an app's part-of label.
@@ -161,6 +188,15 @@ impl LiveView {
     /// Returns whether a kind's first list is still under way.
     pub(crate) fn is_listing(&self, kind: &GroupKind) -> bool {
         self.kinds.get(kind).is_none_or(|watch| watch.sight == Sight::Listing)
+    }
+}
+
+/// Returns whether one resourceVersion is newer than another. They are numbers in every API server in use, and comparing
+/// them is documented since Kubernetes 1.35; where one is no number, whatever comes later counts as newer.
+pub(crate) fn is_newer(new: &str, old: &str) -> bool {
+    match (new.parse::<u64>(), old.parse::<u64>()) {
+        (Ok(new), Ok(old)) => new > old,
+        (Ok(_) | Err(_), _) => new != old,
     }
 }
 

@@ -62,7 +62,7 @@ impl Stored {
 
     /// Returns whether another version of the Application is newer.
     pub(crate) fn is_older_than(&self, resource_version: &str) -> bool {
-        crate::watching::is_newer(resource_version, &self.resource_version)
+        crate::live::is_newer(resource_version, &self.resource_version)
     }
 }
 

@@ -46,6 +46,7 @@ impl Agent {
             Input::Rested(key) => self.rested(&key),
             Input::Confirmed(key, found) => self.confirmed(&key, found),
             Input::StatusWritten(key, outcome) => self.status_written(&key, outcome),
+            Input::StatusDue(key) => self.status_due(&key),
             Input::Cascaded(key, pass) => self.event(&key, Event::Cascaded(pass)),
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),
@@ -155,7 +156,8 @@ impl Agent {
             return;
         }
         let is_old = self.live.get(&key).is_some_and(|entry| {
-            crate::watching::is_newer(&entry.digest.resource_version, seen.object.resource_version())
+            let known = entry.digest.resource_version.as_str();
+            !entry.is_listed_anew && crate::live::is_newer(known, seen.object.resource_version())
         });
         if is_old {
             // A watch event overtook the answer; what it showed is judged against the new baseline.

@@ -5,9 +5,8 @@ use crate::argo_cd::Runner;
 use crate::input::Input;
 use crate::judge;
 use crate::live::{KindWatch, Sight};
-use cluster::{Endpoint, WatchEvent, WatchId, WatchSpec};
+use cluster::{Endpoint, Origin, WatchEvent, WatchId, WatchSpec};
 use model::{CallError, GroupVersionKind, Object, ObjectKey, names};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How many objects that are gone are remembered.
@@ -180,13 +179,13 @@ impl Agent {
 
     fn kind_event(&mut self, kind: &model::GroupKind, event: WatchEvent) {
         match event {
-            WatchEvent::Began => {
-                if let Some(watch) = self.live.kinds.get_mut(kind) {
-                    watch.seen = Some(BTreeSet::new());
-                }
-            }
-            WatchEvent::Object(object, _) => {
+            WatchEvent::Began => self.live.list_begins(kind),
+            WatchEvent::Object(object, origin) => {
                 let key = object.key();
+                if origin == Origin::Listed && self.is_gone(&key, object.uid()) {
+                    // It is back, as it was in a backup.
+                    self.live.gone.remove(&key);
+                }
                 if !self.is_ours(&object, &key) && self.live.get(&key).is_none() {
                     return;
                 }
@@ -197,8 +196,7 @@ impl Agent {
             }
             WatchEvent::Deleted(key, _) => self.confirm(key, Duration::ZERO),
             WatchEvent::Listed => {
-                let seen =
-                    self.live.kinds.get_mut(kind).and_then(|watch| watch.seen.take()).unwrap_or_default();
+                let seen = self.live.list_ends(kind);
                 let gone: Vec<ObjectKey> =
                     self.live.keys_of(kind).into_iter().filter(|key| !seen.contains(key)).collect();
                 for key in gone {
@@ -239,11 +237,7 @@ impl Agent {
         if !is_labelled && !self.offer(&object) {
             self.widen(&key.group_kind());
         }
-        let is_old = self
-            .live
-            .get(&key)
-            .is_some_and(|entry| !is_newer(object.resource_version(), &entry.digest.resource_version));
-        if is_old {
+        if self.live.is_old(&key, object.resource_version()) {
             return;
         }
         let assessment = self.assess(&object);
@@ -308,13 +302,4 @@ enum Filter {
     Ours,
     /// All.
     None,
-}
-
-/// Returns whether one resourceVersion is newer than another. They are numbers in every API server in use, and comparing
-/// them is documented since Kubernetes 1.35; where one is no number, whatever comes later counts as newer.
-pub(crate) fn is_newer(new: &str, old: &str) -> bool {
-    match (new.parse::<u64>(), old.parse::<u64>()) {
-        (Ok(new), Ok(old)) => new > old,
-        (Ok(_) | Err(_), _) => new != old,
-    }
 }

@@ -1,6 +1,7 @@
 //! When is a status written? One write at a time per app, the newest report wins, and an equal status costs nothing.
 
 use crate::agent::{Agent, now};
+use crate::apps::Writer;
 use crate::input::Input;
 use crate::status;
 use cluster::Priority;
@@ -73,7 +74,7 @@ impl Agent {
     fn next_write(&mut self, key: &AppKey) {
         let may_write = self.may_write;
         let Some(entry) = self.apps.get_mut(key) else { return };
-        if entry.writer.is_writing || !may_write {
+        if entry.writer.is_writing || entry.writer.is_resting || !may_write {
             return;
         }
         let is_progress =
@@ -86,6 +87,10 @@ impl Agent {
             }
             Some(_) if !self.turns.has_room() => {
                 self.turns.due.push_back(key.clone());
+                return;
+            }
+            Some(_) if !entry.writer.has_rested && !entry.writer.rest().is_zero() => {
+                self.wait_to_write(key);
                 return;
             }
             Some(_) => {}
@@ -114,13 +119,11 @@ impl Agent {
         entry.writer.is_writing = true;
         entry.writer.current = Some(report);
         entry.writer.n_created = entry.created.len();
-        let wait = backoff(entry.writer.n_failed);
+        entry.writer.has_rested = false;
+        entry.writer.sent_version = entry.stored.resource_version.clone();
         self.metrics.status_writes.add(1);
         let (cluster, key) = (self.cluster.clone(), key.clone());
         self.spawn(async move {
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
             let endpoint = crate::watching::applications();
             let outcome = cluster
                 .merge_patch_at(
@@ -140,6 +143,25 @@ impl Agent {
         });
     }
 
+    /// Waits before the next write of an app's status; what it says is made afterwards, from what is known by then.
+    fn wait_to_write(&mut self, key: &AppKey) {
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        entry.writer.is_resting = true;
+        let (wait, key) = (entry.writer.rest(), key.clone());
+        self.spawn(async move {
+            tokio::time::sleep(wait).await;
+            Input::StatusDue(key)
+        });
+    }
+
+    /// Goes on after a rest.
+    pub(crate) fn status_due(&mut self, key: &AppKey) {
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        entry.writer.is_resting = false;
+        entry.writer.has_rested = true;
+        self.next_write(key);
+    }
+
     /// Takes in whether a status was written.
     pub(crate) fn status_written(&mut self, key: &AppKey, outcome: Result<(Box<Object>, bool), CallError>) {
         self.turns.n_writes = self.turns.n_writes.saturating_sub(1);
@@ -154,6 +176,7 @@ impl Agent {
         match outcome {
             Ok((object, true)) => {
                 entry.writer.n_failed = 0;
+                entry.writer.n_conflicts = 0;
                 // What was created since is told by the next write.
                 let told = entry.writer.n_created.min(entry.created.len());
                 entry.created.drain(..told);
@@ -162,7 +185,16 @@ impl Agent {
             }
             Ok((object, false)) => {
                 entry.writer.next = entry.writer.next.take().or(report);
+                entry.writer.n_conflicts += 1;
+                // It was read after the version that we knew was refused, so it counts, whatever the numbers say: those of a
+                // cluster that was restored from a backup are lower.
+                if entry.stored.resource_version == entry.writer.sent_version {
+                    entry.is_listed_anew = true;
+                }
                 self.application_seen(key, *object);
+            }
+            Err(error) if error.class == ErrorClass::Withheld => {
+                entry.writer.next = entry.writer.next.take().or(report);
             }
             Err(error) if error.class == ErrorClass::NotFound => {}
             Err(error) if is_too_large(&error) && !entry.writer.is_too_large => {
@@ -209,11 +241,25 @@ async fn reread(
     object.map(|object| (object, false)).ok_or(CallError { class: ErrorClass::NotFound, ..error })
 }
 
-/// Returns the wait before a write is repeated.
-fn backoff(n_failed: u32) -> Duration {
-    if n_failed == 0 {
-        Duration::ZERO
-    } else {
-        Duration::from_millis(250).saturating_mul(1 << n_failed.min(7))
+impl Writer {
+    /// Returns the wait before the next write. The first conflict costs none: somebody wrote in between, as happens.
+    fn rest(&self) -> Duration {
+        match self.n_failed + self.n_conflicts.saturating_sub(1) {
+            0 => Duration::ZERO,
+            n => Duration::from_millis(250).saturating_mul(1 << n.min(7)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_conflict_is_answered_at_once_and_later_ones_are_waited_out() {
+        let rest =
+            |n_failed, n_conflicts| Writer { n_failed, n_conflicts, ..Writer::default() }.rest().as_millis();
+        assert_eq!([0, 1, 2, 3, 9].map(|n| rest(0, n)), [0, 0, 500, 1_000, 32_000]);
+        assert_eq!([0, 1, 2, 9].map(|n| rest(n, 0)), [0, 500, 1_000, 32_000]);
     }
 }
