@@ -6,6 +6,7 @@
 //!        ├─ agent() ─▶ Agent               the real program, its log, its two listeners   (agent, http, program)
 //!        ├─ edit_as, apply_as ─▶ …         other people and tools, by their field managers      (hands)
 //!        ├─ HeldUp                          objects that the API server takes long over              (held_up)
+//!        ├─ GitServer, Webhook ─▶ …        servers on 127.0.0.1, plain or by TLS      (git_server, webhook, server)
 //!        └─ wait_app, wait_object, get …   the cluster as an administrator sees it        (scene, kube)
 //! ```
 //!
@@ -42,6 +43,8 @@ mod kube;
 mod program;
 mod repo;
 mod scene;
+mod server;
+mod webhook;
 mod words;
 
 pub use agent::{Agent, Settings};
@@ -53,4 +56,8 @@ pub use kube::DEADLINE;
 pub use program::program;
 pub use repo::Repo;
 pub use scene::Scene;
-pub use words::{condition, config_map, is_synced_to, operation_phase, result_of, settled, sync_status};
+pub use webhook::Webhook;
+pub use words::{
+    condition, config_map, is_condemned, is_synced_to, operation_message, operation_phase, result_of,
+    retries, settled, sync_status,
+};

@@ -21,6 +21,22 @@ pub fn operation_phase(app: &Value) -> &str {
     text(app, "/status/operationState/phase")
 }
 
+/// Returns what the sync under way or the last one says; empty where there was none.
+pub fn operation_message(app: &Value) -> &str {
+    text(app, "/status/operationState/message")
+}
+
+/// Returns how often the sync was repeated so far.
+pub fn retries(app: &Value) -> u64 {
+    app["status"]["operationState"]["retryCount"].as_u64().unwrap_or(0)
+}
+
+/// Returns whether auto-sync waits for other content.
+pub fn is_condemned(app: &Value) -> bool {
+    let own = app["metadata"]["annotations"]["tautline.dev/state"].as_str().unwrap_or("{}");
+    serde_json::from_str::<Value>(own).is_ok_and(|own| own["condemned"] == true)
+}
+
 /// Returns whether the Application is Synced at a revision and no sync is under way.
 pub fn is_synced_to(app: &Value, revision: &str) -> bool {
     sync_status(app) == "Synced" && text(app, "/status/sync/revision") == revision && settled(app)

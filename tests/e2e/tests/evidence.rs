@@ -1,7 +1,9 @@
 //! Which failures condemn a commit, and which only hold it up?
 
-use e2e::{Repo, Scene, is_synced_to, operation_phase, sync_status};
-use serde_json::{Value, json};
+use e2e::{
+    Repo, Scene, is_condemned, is_synced_to, operation_message, operation_phase, retries, sync_status,
+};
+use serde_json::json;
 
 const DEADLINE: &str = "tautline.dev/sync-deadline";
 
@@ -28,20 +30,6 @@ fn app(scene: &Scene, name: &str, deadline: &str, manifest: &str) -> (Repo, Stri
         .set("/spec/syncPolicy/retry", backoff)
         .create();
     (repo, revision)
-}
-
-fn operation_message(app: &Value) -> &str {
-    app["status"]["operationState"]["message"].as_str().unwrap_or_default()
-}
-
-fn retries(app: &Value) -> u64 {
-    app["status"]["operationState"]["retryCount"].as_u64().unwrap_or(0)
-}
-
-/// Returns whether auto-sync waits for other content.
-fn is_condemned(app: &Value) -> bool {
-    let own = app["metadata"]["annotations"]["tautline.dev/state"].as_str().unwrap_or("{}");
-    serde_json::from_str::<Value>(own).is_ok_and(|own| own["condemned"] == true)
 }
 
 #[test]

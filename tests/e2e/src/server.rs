@@ -1,0 +1,110 @@
+//! How does a test answer HTTP, plain or by TLS? One request per connection.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Result, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// What was asked.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    /// By names in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Serves on a free port of 127.0.0.1 until the process ends. `answer` returns head and body as they are sent; a failure
+/// of its breaks the connection.
+///
+/// # Panics
+/// When no port is free.
+pub(crate) fn serve(
+    tls: Option<Arc<ServerConfig>>,
+    answer: impl Fn(&Request) -> Result<Vec<u8>> + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it listens");
+    let answer = Arc::new(answer);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let (tls, answer) = (tls.clone(), Arc::clone(&answer));
+            // A connection that breaks is the other side's to notice.
+            std::thread::spawn(move || drop(converse(stream, tls, &*answer)));
+        }
+    });
+    address
+}
+
+/// Returns what a server with this certificate and key (PEM) needs.
+///
+/// # Panics
+/// When they cannot be read.
+pub(crate) fn tls(certificate: &Path, key: &Path) -> Arc<ServerConfig> {
+    // Whoever is second finds it installed.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let certificates = CertificateDer::pem_file_iter(certificate).expect("the certificate is there");
+    let certificates = certificates.collect::<std::result::Result<_, _>>().expect("it is PEM");
+    let key = PrivateKeyDer::from_pem_file(key).expect("the key is there");
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key);
+    Arc::new(config.expect("they belong together"))
+}
+
+/// Returns an answer of a media type.
+pub(crate) fn with_body(status: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn converse(
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    answer: &impl Fn(&Request) -> Result<Vec<u8>>,
+) -> Result<()> {
+    match tls {
+        None => exchange(stream, answer),
+        Some(config) => {
+            let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+            exchange(StreamOwned::new(connection, stream), answer)
+        }
+    }
+}
+
+fn exchange(mut stream: impl Read + Write, answer: &impl Fn(&Request) -> Result<Vec<u8>>) -> Result<()> {
+    let Some(request) = read(&mut BufReader::new(&mut stream))? else { return Ok(()) };
+    stream.write_all(&answer(&request)?)?;
+    stream.flush()
+}
+
+fn read(reader: &mut impl BufRead) -> Result<Option<Request>> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 || line.trim_end().is_empty() {
+            break;
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    let Some((first, headers)) = lines.split_first() else { return Ok(None) };
+    let mut words = first.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let headers: BTreeMap<String, String> = headers
+        .iter()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Some(Request { method: method.into(), path: path.into(), query: query.into(), headers, body }))
+}
