@@ -67,6 +67,7 @@ pub(crate) struct Agent {
     pub gate: Arc<AtomicBool>,
     pub is_discovering: bool,
     pub discovers_again: bool,
+    pub discovers_later: bool,
     pub metrics: Metrics,
     /// Limits what renders at the same time.
     pub renders: Arc<Semaphore>,

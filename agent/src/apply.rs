@@ -4,6 +4,7 @@ use crate::adopting;
 use crate::desired::{DesiredSet, Rules, Wanted};
 use crate::judge;
 use crate::live::{Baseline, LiveView, images};
+use crate::refusal;
 use cluster::{
     ApplyOptions, Cluster, DeleteOptions, Endpoint, Priority, Propagation, WatchEvent, WatchId, WatchSpec,
 };
@@ -162,8 +163,7 @@ async fn apply(job: &Job, key: &ObjectKey) -> (ObjectOutcome, Option<Seen>) {
     };
     let gvk = wanted.object.gvk();
     let Some(endpoint) = job.rules.discovery.endpoint(&gvk) else {
-        let message = format!("no such kind: {gvk}; is its CRD installed?");
-        return (failed(ErrorClass::NoSuchKind, message), None);
+        return (refusal::unknown_kind(&job.rules.discovery, &gvk), None);
     };
     if let Err(rule) =
         job.rules.project.permits(&gvk.group_kind(), endpoint.namespaced, &key.name, &key.namespace)
@@ -179,9 +179,9 @@ async fn apply(job: &Job, key: &ObjectKey) -> (ObjectOutcome, Option<Seen>) {
             let established = established(job, &endpoint, &stored).await;
             let baseline = judge::after_apply(&job.app, wanted, &stored);
             let seen = Some(Seen { object: stored, baseline });
-            (established.map_or_else(|error| refusal(error, key), |()| outcome), seen)
+            (established.map_or_else(|error| refusal::outcome(error, key), |()| outcome), seen)
         }
-        Err(error) => (refusal(error, key), None),
+        Err(error) => (refusal::outcome(error, key), None),
     }
 }
 
@@ -303,26 +303,6 @@ fn is_established(crd: &Object) -> bool {
     conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
 }
 
-fn refusal(error: CallError, key: &ObjectKey) -> ObjectOutcome {
-    let next = match error.class {
-        ErrorClass::Forbidden => {
-            format!("; grant the agent's service account what is missing on {}", key.group_kind())
-        }
-        ErrorClass::Invalid | ErrorClass::Denied => "; correct the manifest".into(),
-        ErrorClass::NotFound if !key.namespace.is_empty() => {
-            "; add the Namespace to the manifests, or set the sync option CreateNamespace=true".into()
-        }
-        ErrorClass::NoSuchKind => "; is its CRD installed?".into(),
-        ErrorClass::NotFound
-        | ErrorClass::Conflict
-        | ErrorClass::Gone
-        | ErrorClass::Throttled
-        | ErrorClass::Unavailable
-        | ErrorClass::Withheld => String::new(),
-    };
-    failed(error.class, error.message + &next)
-}
-
 fn failed(class: ErrorClass, message: String) -> ObjectOutcome {
     ObjectOutcome::Failed(class, message)
 }
@@ -343,7 +323,7 @@ pub(crate) async fn prune(job: Job, keys: Vec<ObjectKey>) -> Vec<ObjectResult> {
                 Some(_) if job.is_dry_run => ObjectOutcome::Pruned,
                 Some(known) => match delete(&job, &known.digest, Propagation::Foreground).await {
                     Ok(()) => ObjectOutcome::Pruned,
-                    Err(error) => refusal(error, &key),
+                    Err(error) => refusal::outcome(error, &key),
                 },
             };
             let version = job.known.get(&key).map(|known| known.digest.version.clone()).unwrap_or_default();

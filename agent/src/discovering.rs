@@ -5,7 +5,7 @@ use crate::input::Input;
 use crate::live::Sight;
 use cluster::{Origin, WatchEvent};
 use engine::Event;
-use model::{AppKey, CallError, GroupVersionKind, Object};
+use model::{AppKey, CallError, ErrorClass, GroupVersionKind, Object, ObjectOutcome, ObjectResult};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,17 @@ impl Agent {
         self.discover_kind(None);
     }
 
+    /// Asks anew if something could not be applied for want of its kind: one that comes with an aggregated API is told by no
+    /// definition that is watched.
+    pub(crate) fn discover_missed(&mut self, results: &[ObjectResult]) {
+        let is_missed = |result: &ObjectResult| {
+            matches!(&result.outcome, ObjectOutcome::Failed(ErrorClass::NoSuchKind, _))
+        };
+        if results.iter().any(is_missed) {
+            self.discover();
+        }
+    }
+
     /// Asks which kinds there are, for a while until one of them is: a CRD is established before discovery tells of it.
     fn discover_kind(&mut self, kind: Option<model::GroupKind>) {
         if self.is_discovering {
@@ -64,18 +75,29 @@ impl Agent {
         });
     }
 
-    /// Asks again in a while if some API group did not answer: nothing tells when it does.
-    pub(crate) fn discover_later(&mut self) {
+    /// Says which API groups do not answer, and asks again in a while: nothing tells when they do.
+    pub(crate) fn tell_failed_groups(&mut self) {
         let failed = self.discovery.failed_groups();
-        if failed.is_empty() || std::mem::replace(&mut self.is_discovering, true) {
-            return;
+        if !failed.is_empty() {
+            tracing::warn!(groups = failed.join(", "), "API groups do not answer; their kinds wait");
+            self.discover_later();
         }
-        tracing::warn!(groups = failed.join(", "), "API groups do not answer; their kinds wait");
-        let cluster = self.cluster.clone();
-        self.spawn(async move {
-            tokio::time::sleep(DISCOVERY_WAIT).await;
-            Input::Discovered(cluster.discover().await.map(Box::new))
-        });
+    }
+
+    /// Asks again in a while; whoever wants to know before does not wait for that.
+    fn discover_later(&mut self) {
+        if !std::mem::replace(&mut self.discovers_later, true) {
+            self.spawn(async {
+                tokio::time::sleep(DISCOVERY_WAIT).await;
+                Input::DiscoveryDue
+            });
+        }
+    }
+
+    /// It is time to ask again.
+    pub(crate) fn discovery_due(&mut self) {
+        self.discovers_later = false;
+        self.discover();
     }
 
     /// Takes in which kinds there are.
@@ -89,11 +111,15 @@ impl Agent {
                 tracing::warn!(%error, "the API server's kinds could not be read; those known stay");
                 self.discover_later();
             }
-            Ok(discovery) if *discovery == *self.discovery => self.discover_later(),
+            Ok(discovery) if *discovery == *self.discovery => {
+                if !discovery.failed_groups().is_empty() {
+                    self.discover_later();
+                }
+            }
             Ok(discovery) => {
                 self.discovery = Arc::new(*discovery);
                 self.kinds_changed();
-                self.discover_later();
+                self.tell_failed_groups();
             }
         }
     }

@@ -45,6 +45,8 @@ pub(crate) enum Input {
     Finalized(AppKey, Result<(), CallError>),
     /// Discovery answered.
     Discovered(Result<Box<Discovery>, CallError>),
+    /// It is time to ask again what did not answer in full.
+    DiscoveryDue,
     /// The record of kinds was written, or not.
     KindsRecorded(Result<(), CallError>),
     /// It is time to try again to write it.

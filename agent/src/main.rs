@@ -32,6 +32,7 @@ mod moving;
 mod owning;
 mod probes;
 mod refreshing;
+mod refusal;
 mod run;
 mod settings;
 mod sight;

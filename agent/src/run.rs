@@ -244,6 +244,7 @@ fn assemble(
         gate: Arc::default(),
         is_discovering: false,
         discovers_again: false,
+        discovers_later: false,
         metrics: Metrics::default(),
         renders: Arc::new(Semaphore::new(4)),
         checks: Arc::new(Semaphore::new(4)),

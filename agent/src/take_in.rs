@@ -38,6 +38,7 @@ impl Agent {
                 for seen in seen {
                     self.applied(&key, seen);
                 }
+                self.discover_missed(&results);
                 self.event(&key, Event::StageDone { sync, results });
                 self.take_turns();
             }
@@ -50,6 +51,7 @@ impl Agent {
             Input::Cascaded(key, pass) => self.event(&key, Event::Cascaded(pass)),
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),
+            Input::DiscoveryDue => self.discovery_due(),
             Input::KindsRecorded(outcome) => self.kinds_recorded(outcome),
             Input::KindsDue => self.kinds_due(),
             Input::RefreshAsked(key, asked, waiter) => self.refresh_asked(&key, *asked, waiter),

@@ -59,7 +59,7 @@ impl Agent {
         }
         self.open(Watched::Definitions, spec(crd));
         self.open(Watched::Applications, own(applications()));
-        self.discover_later();
+        self.tell_failed_groups();
     }
 
     fn open(&mut self, watched: Watched, spec: WatchSpec) {

@@ -1,0 +1,154 @@
+//! What is told of an object that the API server refused: its own sentence, and what a person can do.
+
+use model::{CallError, ErrorClass, ObjectKey, ObjectOutcome};
+
+/// Returns what became of an object whose call failed.
+pub(crate) fn outcome(error: CallError, key: &ObjectKey) -> ObjectOutcome {
+    let next = next_step(&error, key);
+    let separator = if next.is_empty() { "" } else { "; " };
+    ObjectOutcome::Failed(error.class, error.message + separator + &next)
+}
+
+/// Returns why an object of a kind that discovery does not name cannot be applied: its group may not answer just now.
+pub(crate) fn unknown_kind(discovery: &cluster::Discovery, gvk: &model::GroupVersionKind) -> ObjectOutcome {
+    let (class, message) = if discovery.is_absent(&gvk.group_kind()) {
+        (ErrorClass::NoSuchKind, format!("no such kind: {gvk}; is its CRD installed?"))
+    } else {
+        let (group, version) = (&gvk.group, &gvk.version);
+        let message = format!("API group {group} does not answer; see to APIService {version}.{group}");
+        (ErrorClass::Unavailable, message)
+    };
+    ObjectOutcome::Failed(class, message)
+}
+
+fn next_step(error: &CallError, key: &ObjectKey) -> String {
+    let says = |text: &str| error.message.contains(text);
+    let namespace = &key.namespace;
+    match error.class {
+        ErrorClass::Invalid | ErrorClass::Denied => "correct the manifest".into(),
+        ErrorClass::Forbidden => forbidden(&error.message, key),
+        ErrorClass::NotFound if !namespace.is_empty() => {
+            "add the Namespace to the manifests, or set the sync option CreateNamespace=true".into()
+        }
+        ErrorClass::NoSuchKind => "is its CRD installed?".into(),
+        ErrorClass::Unavailable if says("exceeded quota") => {
+            format!("ask for less, or raise the ResourceQuota of namespace {namespace}")
+        }
+        ErrorClass::Unavailable if says("because it is being terminated") => {
+            format!("namespace {namespace} has to be gone, and made anew")
+        }
+        ErrorClass::Unavailable if says("failed calling webhook") => {
+            "see to the webhook, or to its failurePolicy".into()
+        }
+        ErrorClass::NotFound
+        | ErrorClass::Conflict
+        | ErrorClass::Gone
+        | ErrorClass::Throttled
+        | ErrorClass::Unavailable
+        | ErrorClass::Withheld => String::new(),
+    }
+}
+
+/// A 403 is a lack of rights, or an admission plugin of the API server that forbids what the object asks for.
+fn forbidden(message: &str, key: &ObjectKey) -> String {
+    let says = |text: &str| message.contains(text);
+    let namespace = &key.namespace;
+    let is_bound = (says("maximum ") || says("minimum ")) && says(" usage per ");
+    if says("violates PodSecurity") {
+        format!(
+            "correct the manifest, or the label pod-security.kubernetes.io/enforce of namespace {namespace}"
+        )
+    } else if says("failed quota") {
+        format!("correct the manifest, or the ResourceQuota of namespace {namespace}")
+    } else if is_bound || says(" limit to request ratio per ") {
+        format!("correct the manifest, or the LimitRange of namespace {namespace}")
+    } else if says(" is forbidden: ") && !says(" cannot ") && !says("attempting to grant") {
+        "correct the manifest, or the admission rule that forbids it".into()
+    } else {
+        format!("grant the agent's service account what is missing on {}", key.group_kind())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(class: ErrorClass, message: &str) -> String {
+        let key = ObjectKey::new("", "Pod", "shop", "web");
+        match outcome(CallError::new(class, message), &key) {
+            ObjectOutcome::Failed(_, message) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The sentences are those of a Kubernetes 1.36.3 server.
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        use ErrorClass::{Conflict, Denied, Forbidden, Invalid, NotFound, Unavailable};
+        let grant = "grant the agent's service account what is missing on Pod";
+        for (class, message, next) in [
+            (
+                Forbidden,
+                "pods \"web\" is forbidden: User \"system:serviceaccount:argocd:agent\" cannot patch resource \"pods\" in API \
+                 group \"\" in the namespace \"shop\"",
+                grant,
+            ),
+            (
+                Forbidden,
+                "roles.rbac.authorization.k8s.io \"web\" is forbidden: user \"agent\" (groups=[]) is attempting to grant RBAC \
+                 permissions not currently held: {APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"get\"]}",
+                grant,
+            ),
+            (Forbidden, "Unauthorized", grant),
+            (
+                Forbidden,
+                "pods \"web\" is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true",
+                "correct the manifest, or the label pod-security.kubernetes.io/enforce of namespace shop",
+            ),
+            (
+                Forbidden,
+                "pods \"web\" is forbidden: failed quota: bounds: must specify limits.cpu for: web",
+                "correct the manifest, or the ResourceQuota of namespace shop",
+            ),
+            (
+                Forbidden,
+                "pods \"web\" is forbidden: maximum cpu usage per Container is 100m, but limit is 1",
+                "correct the manifest, or the LimitRange of namespace shop",
+            ),
+            (
+                Forbidden,
+                "pods \"web\" is forbidden: memory max limit to request ratio per Container is 2, but provided ratio is 4",
+                "correct the manifest, or the LimitRange of namespace shop",
+            ),
+            (
+                Forbidden,
+                "pods \"web\" is forbidden: error looking up service account shop/web: serviceaccount \"web\" not found",
+                "correct the manifest, or the admission rule that forbids it",
+            ),
+            (
+                Unavailable,
+                "pods \"web\" is forbidden: exceeded quota: bounds, requested: pods=1, used: pods=0, limited: pods=0",
+                "ask for less, or raise the ResourceQuota of namespace shop",
+            ),
+            (
+                Unavailable,
+                "pods \"web\" is forbidden: unable to create new content in namespace shop because it is being terminated",
+                "namespace shop has to be gone, and made anew",
+            ),
+            (
+                Unavailable,
+                "Internal error occurred: failed calling webhook \"a.b\": failed to call webhook: EOF",
+                "see to the webhook, or to its failurePolicy",
+            ),
+            (NotFound, "namespaces \"shop\" not found", NAMESPACE),
+            (Denied, "admission webhook \"a.b\" denied the request: no", "correct the manifest"),
+            (Invalid, "Pod \"web\" is invalid: spec.containers: Required value", "correct the manifest"),
+        ] {
+            assert_eq!(told(class, message), format!("{message}; {next}"));
+        }
+        assert_eq!(told(Unavailable, "etcdserver: leader changed"), "etcdserver: leader changed");
+        assert_eq!(told(Conflict, "the object has been modified"), "the object has been modified");
+    }
+
+    const NAMESPACE: &str = "add the Namespace to the manifests, or set the sync option CreateNamespace=true";
+}
