@@ -3,10 +3,14 @@
 use model::{NotYet, Problem};
 use std::collections::BTreeSet;
 
+/// Most problems that are told of one object: a person corrects these first, and a status has to hold them.
+const MOST: usize = 20;
+
 /// Problems and not-yets of one object, collected while reading goes on.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     problems: Vec<(String, Problem)>,
+    n_more: usize,
     not_yet: BTreeSet<NotYet>,
 }
 
@@ -23,7 +27,9 @@ impl Findings {
         sentence: impl std::fmt::Display,
         help: impl Into<String>,
     ) {
-        if !self.problems.iter().any(|(known, _)| is_within(known, path)) {
+        if self.problems.len() == MOST {
+            self.n_more += 1;
+        } else if !self.problems.iter().any(|(known, _)| is_within(known, path)) {
             self.problems.push((path.into(), Problem::new(format!("{path}: {sentence}")).help(help)));
         }
     }
@@ -35,7 +41,11 @@ impl Findings {
 
     /// Returns everything, in the order of reading and of the alphabet.
     pub(crate) fn into_parts(self) -> (Vec<Problem>, Vec<NotYet>) {
-        (self.problems.into_iter().map(|(_, problem)| problem).collect(), self.not_yet.into_iter().collect())
+        let mut problems: Vec<Problem> = self.problems.into_iter().map(|(_, problem)| problem).collect();
+        if self.n_more > 0 {
+            problems.push(Problem::new(format!("and {} more problems", self.n_more)));
+        }
+        (problems, self.not_yet.into_iter().collect())
     }
 }
 

@@ -206,7 +206,17 @@ fn read_destination(wire: Option<&wire::Destination>, findings: &mut Findings) -
         ("", _) | (_, "") => {}
         (_, _) => findings.problem_with_help(path, "both server and name are set", "keep one of them"),
     }
+    if !destination.namespace.is_empty() && !is_namespace(&destination.namespace) {
+        let help = "write up to 63 of a-z, 0-9 and -, with - neither first nor last";
+        findings.problem_with_help("spec.destination.namespace", "is not the name of a namespace", help);
+    }
     destination
+}
+
+/// The API server takes no other name (RFC 1123 label).
+fn is_namespace(name: &str) -> bool {
+    let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    name.len() <= 63 && name.chars().all(is_label) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 fn ignore_rules(parsed: &wire::ApplicationSpec, findings: &mut Findings) -> Vec<IgnoreRule> {

@@ -27,7 +27,8 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
         SourceView::Failing(..) | SourceView::Unknown | SourceView::At(_) | SourceView::Unsupported(..) => {}
     }
     let fields = trigger::read_only(state, app);
-    if !fields.is_empty() {
+    // What is invalid is told; that nothing is done about it meanwhile says nothing more.
+    if !fields.is_empty() && state.refused.is_empty() {
         add(ConditionKind::SyncError, read_only_sentence(&fields));
     }
     if let Some(message) = auto_sync_obstacle(state, app) {

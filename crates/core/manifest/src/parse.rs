@@ -244,17 +244,21 @@ impl<'a> Reader<'a> {
         } else {
             self.check_text(metadata, "name", "metadata.name", "name the object");
         }
-        if let Some(Entry { node, .. }) = metadata.field("namespace")
-            && node.text().is_none()
-            && !node.is_null()
-        {
-            let sentence = format!("metadata.namespace is {}, not text", node.noun());
-            self.report(node, sentence, "quote it");
+        match metadata.field("namespace").map(|entry| &entry.node) {
+            Some(node) if node.text().is_some_and(is_unprintable) => {
+                self.report_control(node, "metadata.namespace");
+            }
+            Some(node) if node.text().is_none() && !node.is_null() => {
+                let sentence = format!("metadata.namespace is {}, not text", node.noun());
+                self.report(node, sentence, "quote it");
+            }
+            Some(_) | None => {}
         }
     }
 
     fn check_text(&mut self, node: &Node, field: &str, path: &str, help: &str) {
         match node.field(field).map(|entry| &entry.node) {
+            Some(value) if value.text().is_some_and(is_unprintable) => self.report_control(value, path),
             Some(value) if value.text().is_some_and(|text| !text.is_empty()) => {}
             Some(value) if !value.is_null() && value.text().is_none() => {
                 self.report(value, format!("{path} is {}, not text", value.noun()), "quote it");
@@ -263,9 +267,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What identifies an object stands in logs and on terminals, which would act on it.
+    fn report_control(&mut self, node: &Node, path: &str) {
+        self.report(node, format!("{path} holds a control character"), "remove it");
+    }
+
     fn report(&mut self, node: &Node, sentence: String, help: &str) {
         self.problems.push(Problem::new(sentence).at(self.file, node.line, node.column).help(help));
     }
+}
+
+fn is_unprintable(text: &str) -> bool {
+    text.chars().any(char::is_control)
 }
 
 /// What charts write for a list without entries: `items:` with nothing in it, on something that is no object of its own.

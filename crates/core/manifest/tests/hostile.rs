@@ -149,3 +149,16 @@ fn messages_quote_no_values() {
         assert!(problems.iter().all(|problem| !problem.to_string().contains("hunter2")), "{problems:?}");
     }
 }
+
+#[test]
+fn names_that_a_terminal_would_act_on() {
+    for (text, path) in [
+        (HEAD.replace("name: c", "name: \"c\\e[2J\""), "metadata.name"),
+        (HEAD.replace("name: c", "name: c, namespace: \"\\a\""), "metadata.namespace"),
+        (HEAD.replace("kind: ConfigMap", "kind: \"C\\b\""), "kind"),
+        (HEAD.replace("apiVersion: v1", "apiVersion: \"v1\\n\""), "apiVersion"),
+    ] {
+        let told = first_problem(&text);
+        assert!(told.ends_with(&format!("{path} holds a control character (remove it)")), "{told}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What did a user get wrong, and where?
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Where in a repository something stands.
@@ -16,7 +17,7 @@ pub struct Place {
 impl fmt::Display for Place {
     /// Writes `file:line:column`, leaving out what is unknown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        f.write_str(&printable(&self.file))?;
         if self.line > 0 {
             write!(f, ":{}", self.line)?;
             if self.column > 0 {
@@ -64,10 +65,32 @@ impl fmt::Display for Problem {
         if !self.place.file.is_empty() {
             write!(f, "{}: ", self.place)?;
         }
-        f.write_str(&self.message)?;
+        f.write_str(&printable(&self.message))?;
         if !self.help.is_empty() {
-            write!(f, " ({})", self.help)?;
+            write!(f, " ({})", printable(&self.help))?;
         }
         Ok(())
+    }
+}
+
+/// Writes what a terminal would act on, or what turns text around, as escapes.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_active =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.chars().any(is_active) {
+        return Cow::Borrowed(text);
+    }
+    let written = |c: char| if is_active(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(written).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_acts_on_is_written() {
+        let problem = Problem::new("key \u{1b}[2J\u{7} in \u{202e}é").at("a\r.yaml", 3, 0).help("\n");
+        assert_eq!(problem.to_string(), r"a\r.yaml:3: key \u{1b}[2J\u{7} in \u{202e}é (\n)");
     }
 }
