@@ -46,6 +46,8 @@ pub(crate) struct Agent {
     pub settings: Settings,
     pub repos: Repositories,
     pub apps: BTreeMap<AppKey, AppEntry>,
+    /// Applications that cannot be read, and why.
+    pub unread: BTreeMap<AppKey, String>,
     pub by_part_of: BTreeMap<String, AppKey>,
     pub live: LiveView,
     pub workloads: Workloads,
@@ -297,6 +299,7 @@ impl Agent {
         let writes = if may_write { Writes::Allowed } else { Writes::Forbidden };
         self.event_for_all(&Event::Writes(writes));
         self.start_writes();
+        self.tell_all_unread();
     }
 
     /// Sends an answer that is known already.

@@ -28,12 +28,18 @@ impl Agent {
                 if let Some(seen) = &mut self.seen_apps {
                     seen.insert(key.clone());
                 }
+                self.unread.remove(&key);
                 self.application_seen(&key, object);
             }
-            WatchEvent::Deleted(key, _) => self.forget_app(&AppKey::new(key.namespace, key.name)),
+            WatchEvent::Deleted(key, _) => {
+                let key = AppKey::new(key.namespace, key.name);
+                self.unread.remove(&key);
+                self.forget_app(&key);
+            }
             WatchEvent::Listed => {
                 self.has_listed_apps = true;
                 let seen = self.seen_apps.take().unwrap_or_default();
+                self.unread.retain(|key, _| seen.contains(key));
                 let gone: Vec<AppKey> =
                     self.apps.keys().filter(|key| !seen.contains(*key)).cloned().collect();
                 for key in gone {
@@ -41,16 +47,12 @@ impl Agent {
                 }
             }
             WatchEvent::Undecodable { namespace, name, sentence } => {
-                tracing::warn!(
-                    namespace,
-                    name,
-                    sentence,
-                    "Application cannot be read; what is known of it stays"
-                );
+                let key = AppKey::new(namespace, name);
                 // It exists, so it is not gone.
                 if let Some(seen) = &mut self.seen_apps {
-                    seen.insert(AppKey::new(namespace, name));
+                    seen.insert(key.clone());
                 }
+                self.application_unread(&key, sentence.to_string());
             }
             WatchEvent::Blind { why, .. } => tracing::warn!(error = %why, "Applications are not seen"),
             WatchEvent::Seeing => {}

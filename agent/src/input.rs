@@ -39,6 +39,8 @@ pub(crate) enum Input {
     StatusWritten(AppKey, Result<(Box<Object>, bool), CallError>),
     /// It is time to try again to write a status.
     StatusDue(AppKey),
+    /// An Application that cannot be read was told so, if that was possible.
+    UnreadTold,
     /// A pass of a cascade deletion is done.
     Cascaded(AppKey, CascadePass),
     /// The finalizers are off, or not.

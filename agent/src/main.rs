@@ -44,6 +44,7 @@ mod take_in;
 mod takeover;
 mod tell;
 mod tools;
+mod unread;
 mod unreadable;
 mod watching;
 mod workloads;

@@ -228,6 +228,7 @@ fn assemble(
         settings: Settings::default(),
         repos: Repositories::default(),
         apps: BTreeMap::new(),
+        unread: BTreeMap::new(),
         by_part_of: BTreeMap::new(),
         live: LiveView::default(),
         workloads: Workloads::default(),

@@ -48,6 +48,7 @@ impl Agent {
             Input::Confirmed(key, found) => self.confirmed(&key, found),
             Input::StatusWritten(key, outcome) => self.status_written(&key, outcome),
             Input::StatusDue(key) => self.status_due(&key),
+            Input::UnreadTold => {}
             Input::Cascaded(key, pass) => self.event(&key, Event::Cascaded(pass)),
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),
