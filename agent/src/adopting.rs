@@ -3,8 +3,8 @@
 //! Each step reads, decides and writes what it read: a lost race is a conflict, and it is decided anew at once.
 
 use crate::apply::{Job, Known, send};
-use crate::desired::Wanted;
 use crate::judge;
+use crate::wanted::Wanted;
 use cluster::{Applied, ApplyOptions, Endpoint, Priority};
 use drift::{ByHand, adoption};
 use model::{CallError, ErrorClass, Object, names};

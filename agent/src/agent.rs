@@ -45,7 +45,7 @@ pub(crate) struct Agent {
     pub discovery: Arc<Discovery>,
     pub settings: Settings,
     pub repos: Repositories,
-    pub apps: BTreeMap<AppKey, AppEntry>,
+    pub apps: BTreeMap<AppKey, Box<AppEntry>>,
     /// Applications that cannot be read, and why.
     pub unread: BTreeMap<AppKey, String>,
     pub by_part_of: BTreeMap<String, AppKey>,

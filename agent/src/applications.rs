@@ -99,7 +99,7 @@ impl Agent {
             let project = self.settings.built_in_project();
             let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);
             self.by_part_of.insert(entry.part_of.clone(), key.clone());
-            self.apps.insert(key.clone(), entry);
+            self.apps.insert(key.clone(), Box::new(entry));
         }
         if let Some(entry) = self.apps.get_mut(key) {
             entry.is_listed_by_argo_cd = application::status::is_listed_by_argo_cd(&managed_fields);
@@ -115,7 +115,7 @@ impl Agent {
     fn read_if_changed(&mut self, key: &AppKey, raw: &Value) -> bool {
         let asked = application::asked(raw);
         let is_known = |entry: &AppEntry| entry.read.as_ref() == Some(&asked) && entry.problems.is_empty();
-        let may_be_news = !self.apps.get(key).is_some_and(is_known);
+        let may_be_news = !self.apps.get(key).is_some_and(|entry| is_known(entry));
         if may_be_news {
             self.read_raw(key, raw, asked);
         }

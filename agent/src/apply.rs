@@ -1,10 +1,11 @@
 //! How is one object brought to what Git wants? Server-side apply, with what has to precede it.
 
 use crate::adopting;
-use crate::desired::{DesiredSet, Rules, Wanted};
+use crate::desired::{DesiredSet, Rules};
 use crate::judge;
 use crate::live::{Baseline, LiveView, images};
 use crate::refusal;
+use crate::wanted::{Kept, Wanted};
 use cluster::{
     ApplyOptions, Cluster, DeleteOptions, Endpoint, Priority, Propagation, WatchEvent, WatchId, WatchSpec,
 };
@@ -82,7 +83,7 @@ pub(crate) fn known(
     let entry = |key: &ObjectKey| {
         let entry = live.get(key)?;
         let wanted = set.objects.get(key);
-        let question = wanted.map(|wanted| judge::question(app, wanted));
+        let question = wanted.map(|wanted| judge::question(app, key, wanted.digest));
         let known_good = entry.baseline.as_ref().map(|baseline| baseline.desired);
         Some((
             key.clone(),
@@ -111,11 +112,12 @@ pub(crate) async fn stage(mut job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResu
     let outcomes = futures::stream::iter(keys).map(|key| {
         let job = Arc::clone(&job);
         async move {
-            let (outcome, seen) = apply(&job, &key).await;
-            let wanted = job.set.objects.get(&key);
+            // Opened when its turn comes.
+            let wanted = job.set.objects.get(&key).map(Kept::open);
+            let (outcome, seen) = apply(&job, &key, wanted.as_ref()).await;
             let result = ObjectResult {
-                version: wanted.map(|w| w.object.gvk().version).unwrap_or_default(),
-                images: wanted.map(|w| images(&w.object)).unwrap_or_default(),
+                version: wanted.as_ref().map(|w| w.object.gvk().version).unwrap_or_default(),
+                images: wanted.as_ref().map(|w| images(&w.object)).unwrap_or_default(),
                 key,
                 outcome,
             };
@@ -131,14 +133,14 @@ pub(crate) async fn stage(mut job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResu
 /// Returns whether an object's kind is defined by a CRD of the same app and was not served yet when we last looked: an
 /// earlier stage established it.
 fn is_just_defined(job: &Job, key: &ObjectKey) -> bool {
-    let Some(wanted) = job.set.objects.get(key) else { return false };
-    let defines = |crd: &Wanted| {
-        let text = |pointer: &str| crd.object.get("spec").and_then(|spec| spec.pointer(pointer)?.as_str());
-        kinds::is_crd(&crd.object.gvk().group_kind())
-            && text("/group") == Some(key.group.as_str())
-            && text("/names/kind") == Some(key.kind.as_str())
+    let Some(gvk) = job.set.objects.gvk(key) else { return false };
+    let defines = |(crd, kept): (&ObjectKey, &Kept)| {
+        let spec =
+            kinds::is_crd(&crd.group_kind()).then(|| kept.open().object.get("spec").cloned()).flatten();
+        let text = |pointer: &str| spec.as_ref()?.pointer(pointer)?.as_str();
+        text("/group") == Some(key.group.as_str()) && text("/names/kind") == Some(key.kind.as_str())
     };
-    job.rules.discovery.endpoint(&wanted.object.gvk()).is_none() && job.set.objects.values().any(defines)
+    job.rules.discovery.endpoint(&gvk).is_none() && job.set.objects.iter().any(defines)
 }
 
 impl Job {
@@ -154,11 +156,11 @@ impl Job {
     }
 }
 
-async fn apply(job: &Job, key: &ObjectKey) -> (ObjectOutcome, Option<Seen>) {
+async fn apply(job: &Job, key: &ObjectKey, wanted: Option<&Wanted>) -> (ObjectOutcome, Option<Seen>) {
     if let Some(error) = job.obstacle() {
         return (failed(error.class, error.message), None);
     }
-    let Some(wanted) = job.set.objects.get(key) else {
+    let Some(wanted) = wanted else {
         return (failed(ErrorClass::Invalid, "it is not in this revision's manifests".into()), None);
     };
     let gvk = wanted.object.gvk();

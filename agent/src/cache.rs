@@ -91,7 +91,7 @@ pub(crate) fn load(path: &Path) -> Option<DesiredSet> {
 /// Writes a rendered set over the one before: a file that was cut short is told by its sum, and a new file per commit and
 /// app would be the dearest part of a render.
 fn store(path: &Path, set: &DesiredSet) -> std::io::Result<()> {
-    let body = set.to_json().to_string();
+    let body = set.to_json();
     let text = format!("{}\n{body}", digest(body.as_bytes()));
     let open = || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     let mut file = match open() {

@@ -2,10 +2,11 @@
 
 use crate::agent::{Agent, now};
 use crate::apps::{AppEntry, Probe};
-use crate::desired::{DesiredSet, Wanted};
+use crate::desired::DesiredSet;
 use crate::input::{Checked, Input};
 use crate::judge::{self, Judgement};
 use crate::live::is_newer;
+use crate::wanted::{Kept, Wanted};
 use cluster::{ApplyOptions, Priority};
 use engine::{Event, Note, Tone};
 use model::{App, AppKey, Comparison, LiveDigest, Match, Object, ObjectKey, Reason, names};
@@ -61,7 +62,7 @@ impl Agent {
 
     /// Judges every object that was not judged against what Git wants now.
     fn judge_all(&mut self, key: &AppKey, app: &Arc<App>, set: &Arc<DesiredSet>) {
-        for (object, wanted) in &set.objects {
+        for (object, wanted) in set.objects.iter() {
             match self.live.get(object) {
                 Some(_) => self.judge_one(key, app, object, wanted),
                 None => self.probe(key, app, object, wanted),
@@ -69,7 +70,7 @@ impl Agent {
         }
     }
 
-    fn judge_one(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, wanted: &Wanted) {
+    fn judge_one(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
         if self.owner_instead(key, object).is_some() {
             return;
         }
@@ -77,21 +78,22 @@ impl Agent {
         let Some(entry) = self.live.get_mut(object) else { return };
         let Some(live) = entry.unjudged.take() else {
             // Git wants something else than what live was judged by, and the object itself is not at hand.
-            let is_stale = entry.judged_by != Some(judge::question(app, wanted));
+            let is_stale = entry.judged_by != Some(judge::question(app, object, kept.digest));
             if entry.digest.matching == Match::Undecided && !entry.is_checking {
-                self.check(key, app, object, wanted);
+                self.check(key, app, object, kept);
             } else if is_stale && !entry.is_checking {
-                let is_new = entry.baseline.as_ref().is_none_or(|b| b.desired != wanted.digest);
+                let is_new = entry.baseline.as_ref().is_none_or(|b| b.desired != kept.digest);
                 if applies && is_new {
                     entry.digest.matching = Match::Drifted;
                 } else {
                     entry.digest.matching = Match::Undecided;
-                    self.check(key, app, object, wanted);
+                    self.check(key, app, object, kept);
                 }
             }
             return;
         };
-        entry.judged_by = Some(judge::question(app, wanted));
+        let wanted = &kept.open();
+        entry.judged_by = Some(judge::question(app, object, kept.digest));
         entry.takes_over = entry.has_other_managers.then(|| judge::takes_over(app, wanted, &live));
         match judge::judge(app, wanted, &live, entry.baseline.as_ref()) {
             Judgement::Known(matching, baseline) => {
@@ -117,7 +119,7 @@ impl Agent {
                     entry.digest.matching = Match::Undecided;
                 }
                 if !entry.is_checking {
-                    self.check(key, app, object, wanted);
+                    self.check(key, app, object, kept);
                 }
             }
         }
@@ -151,14 +153,14 @@ impl Agent {
     }
 
     /// Asks the API server whether an object is in sync: reads it, and asks for a dry-run where it has to.
-    fn check(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, wanted: &Wanted) {
-        let Some(endpoint) = self.discovery.endpoint(&wanted.object.gvk()) else { return };
+    fn check(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
+        let Some(endpoint) = self.discovery.endpoint(&kept.gvk(object)) else { return };
+        let wanted = kept.open();
         if let Some(entry) = self.live.get_mut(object) {
             entry.is_checking = true;
         }
         let baseline = self.live.get(object).and_then(|entry| entry.baseline.clone());
-        let (cluster, app, wanted, checks) =
-            (self.cluster.clone(), Arc::clone(app), wanted.clone(), Arc::clone(&self.checks));
+        let (cluster, app, checks) = (self.cluster.clone(), Arc::clone(app), Arc::clone(&self.checks));
         let (key, object) = (key.clone(), object.clone());
         self.metrics.checks.add(1);
         self.spawn(async move {
@@ -176,12 +178,12 @@ impl Agent {
     /// Returns whether automated syncs apply for an app: they find out by themselves what is in the cluster.
     pub(crate) fn applies(&self, key: &AppKey, app: &App) -> bool {
         let is_read_only = |entry: &AppEntry| !engine::read_only(&entry.state, app).is_empty();
-        app.automated.is_some() && !self.apps.get(key).is_some_and(is_read_only)
+        app.automated.is_some() && !self.apps.get(key).is_some_and(|entry| is_read_only(entry))
     }
 
     /// Looks for an object that no watch shows: it may be there without our labels. An automated sync finds that out by
     /// applying, so only apps that merely look ask.
-    fn probe(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, wanted: &Wanted) {
+    fn probe(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
         let applies = self.applies(key, app);
         let is_known = self.apps.get(key).is_some_and(|entry| {
             let is_looked_up = entry.inheritance.as_ref().is_some_and(|i| i.is_pending(object));
@@ -189,7 +191,7 @@ impl Agent {
                 entry.probed.get(object).is_some_and(|probe| *probe != Probe::Unanswered { is_asked: false });
             is_probed || is_looked_up
         });
-        if applies || is_known || self.discovery.endpoint(&wanted.object.gvk()).is_none() {
+        if applies || is_known || self.discovery.endpoint(&kept.gvk(object)).is_none() {
             return;
         }
         if let Some(entry) = self.apps.get_mut(key) {
@@ -199,7 +201,7 @@ impl Agent {
             };
             entry.probed.insert(object.clone(), probe);
         }
-        self.check(key, app, object, wanted);
+        self.check(key, app, object, kept);
     }
 
     /// Takes in what the API server said about an object.
@@ -252,7 +254,7 @@ impl Agent {
     /// Returns what an object of an app is judged by now.
     pub(crate) fn question(&self, key: &AppKey, object: &ObjectKey) -> Option<model::Digest> {
         let entry = self.apps.get(key)?;
-        Some(judge::question(entry.app.as_ref()?, entry.current()?.objects.get(object)?))
+        Some(judge::question(entry.app.as_ref()?, object, entry.current()?.objects.get(object)?.digest))
     }
 
     /// Returns the hash of what Git wants of an object now.
@@ -297,7 +299,7 @@ impl Agent {
         let desired: Vec<DesiredObject> = set
             .objects
             .iter()
-            .map(|(key, wanted)| DesiredObject { key: key.clone(), version: wanted.object.gvk().version })
+            .map(|(key, kept)| DesiredObject { key: key.clone(), version: kept.version().to_owned() })
             .collect();
         let owners: BTreeMap<&ObjectKey, AppKey> = set
             .objects

@@ -1,10 +1,11 @@
 //! What does Git want of an app, object by object?
 
+use crate::wanted::WantedObjects;
 use application::Project;
 use cluster::Discovery;
 use manifest::{Parsed, Scope, SourceType};
 use model::{
-    App, AppKey, DesiredHash, Digest, NotYet, Object, ObjectKey, Problem, Revision, Seconds, names, tracking,
+    App, AppKey, DesiredHash, NotYet, Object, Problem, Revision, Seconds, names, tracking,
     tracking::TrackingId,
 };
 use serde_json::Value;
@@ -19,18 +20,9 @@ pub(crate) struct DesiredSet {
     /// Ids of everything that was read from Git to make it.
     pub inputs: String,
     /// The objects as they are applied, with our own metadata.
-    pub objects: BTreeMap<ObjectKey, Wanted>,
+    pub objects: WantedObjects,
     /// Whether some kind was unknown to the API server, so that its scope was guessed.
     pub has_unknown_kinds: bool,
-}
-
-/// One desired object.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    /// What is applied.
-    pub object: Object,
-    /// Hash of what is applied.
-    pub digest: Digest,
 }
 
 /// Why a revision has no desired set.
@@ -146,14 +138,14 @@ pub(crate) fn render(
     let hash = manifest::desired_hash(&plain);
     let has_unknown_kinds = plain.iter().any(|object| matches!(scope(&object.gvk()), Scope::Unknown));
     let mut summary = summary(revision, hash, &plain, arranged.warnings);
-    let mut objects = BTreeMap::new();
-    for parsed in arranged.objects {
+    let finished = arranged.objects.into_iter().map(|parsed| {
         let mut object = parsed.object;
         let overruled = drift::controller::keep_down(&mut object, &rules.identity.control_namespace);
         summary.overruled.extend(overruled);
-        let (key, wanted) = wanted(object, app, &rules.identity);
-        objects.insert(key, wanted);
-    }
+        rules.identity.mark(&mut object, &app.key, &app.destination.namespace);
+        object
+    });
+    let objects = finished.collect();
     Ok(DesiredSet { summary: Arc::new(summary), inputs: listing.inputs.clone(), objects, has_unknown_kinds })
 }
 
@@ -216,12 +208,6 @@ fn summary(
     }
 }
 
-fn wanted(mut object: Object, app: &App, identity: &Identity) -> (ObjectKey, Wanted) {
-    identity.mark(&mut object, &app.key, &app.destination.namespace);
-    let digest = Digest::of_json(&object.to_value());
-    (object.key(), Wanted { object, digest })
-}
-
 impl DesiredSet {
     /// Returns the set of an app whose manifests do not matter any more.
     pub(crate) fn empty() -> Self {
@@ -230,7 +216,7 @@ impl DesiredSet {
         Self {
             summary: Arc::new(summary),
             inputs: String::new(),
-            objects: BTreeMap::new(),
+            objects: WantedObjects::default(),
             has_unknown_kinds: false,
         }
     }
@@ -247,9 +233,9 @@ impl DesiredSet {
         self.summary.hash
     }
 
-    /// Returns the set as JSON for the cache folder.
-    pub(crate) fn to_json(&self) -> Value {
-        serde_json::json!({
+    /// Returns the set as JSON text for the cache folder.
+    pub(crate) fn to_json(&self) -> String {
+        let about = serde_json::json!({
             "inputs": self.inputs,
             "revision": self.summary.revision.as_str(),
             "hash": self.summary.hash.to_string(),
@@ -258,29 +244,29 @@ impl DesiredSet {
             "notYet": self.summary.not_yet.iter().map(|n| n.field.clone()).collect::<Vec<_>>(),
             "repeated": self.summary.repeated,
             "overruled": self.summary.overruled,
-            "objects": self.objects.values().map(|wanted| wanted.object.to_value()).collect::<Vec<_>>(),
-        })
+        });
+        let objects: Vec<&str> = self.objects.texts().collect();
+        // The objects are JSON already.
+        format!("{{\"set\":{about},\"objects\":[{}]}}", objects.join(","))
     }
 
     /// Reads what [`Self::to_json`] wrote; `None` where anything is off, and the set is rendered again.
     pub(crate) fn from_json(value: &Value) -> Option<Self> {
-        let text = |field: &str| value.get(field).and_then(Value::as_str);
+        let about = value.get("set")?;
+        let text = |field: &str| about.get(field).and_then(Value::as_str);
         let texts = |field: &str| -> Option<Vec<String>> {
-            value.get(field)?.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+            about.get(field)?.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
         };
-        let objects = value.get("objects")?.as_array()?.iter().map(|item| {
-            let object = Object::from_value(item.clone()).ok()?;
-            let digest = Digest::of_json(item);
-            Some((object.key(), Wanted { object, digest }))
-        });
-        let objects = objects.collect::<Option<BTreeMap<_, _>>>()?;
+        let objects =
+            value.get("objects")?.as_array()?.iter().map(|item| Object::from_value(item.clone()).ok());
+        let objects = objects.collect::<Option<WantedObjects>>()?;
         Some(Self {
             summary: Arc::new(engine::Desired {
                 revision: Revision::new(text("revision")?),
                 hash: DesiredHash::parse(text("hash")?)?,
                 n_objects: objects.len(),
                 source_type: text("sourceType")?.into(),
-                progress_deadline: Seconds::from_millis(value.get("progressDeadline")?.as_i64()?),
+                progress_deadline: Seconds::from_millis(about.get("progressDeadline")?.as_i64()?),
                 not_yet: texts("notYet")?.into_iter().map(|field| NotYet { field }).collect(),
                 repeated: texts("repeated")?,
                 overruled: texts("overruled")?,

@@ -211,12 +211,11 @@ impl Agent {
         keys: Vec<model::ObjectKey>,
         mode: Mode,
     ) {
-        let gvks = self.apps.get(key).and_then(|entry| entry.sets.get(&hash)).map(|set| {
-            keys.iter()
-                .filter_map(|key| set.objects.get(key))
-                .map(|wanted| wanted.object.gvk())
-                .collect::<Vec<_>>()
-        });
+        let gvks = self
+            .apps
+            .get(key)
+            .and_then(|entry| entry.sets.get(&hash))
+            .map(|set| keys.iter().filter_map(|key| set.objects.gvk(key)).collect::<Vec<_>>());
         self.kinds.want(gvks.into_iter().flatten());
         self.kinds.waiting.push((key.clone(), Arc::clone(app), Effect::Apply { sync, hash, keys, mode }));
         self.write_kinds();

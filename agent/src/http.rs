@@ -127,11 +127,10 @@ impl Agent {
             .into_iter()
             .map(|(object, is_out_of_sync)| Lookup {
                 is_out_of_sync,
-                desired: set.objects.get(&object).map(|wanted| wanted.object.clone()),
+                desired: set.objects.get(&object).map(|kept| kept.open().object),
                 gvk: set
                     .objects
-                    .get(&object)
-                    .map(|wanted| wanted.object.gvk())
+                    .gvk(&object)
                     .or_else(|| self.live.get(&object).map(|live| live.digest.gvk())),
                 rules: judge::rules(&app, &object),
                 key: object,

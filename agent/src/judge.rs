@@ -1,7 +1,7 @@
 //! Does a live object match what Git wants? The three levels of drift, put together.
 
-use crate::desired::Wanted;
 use crate::live::{Baseline, LiveEntry, digest_of};
+use crate::wanted::Wanted;
 use crate::workloads::Assessment;
 use drift::{ByHand, Outcome, Rules};
 use model::{App, Digest, LiveDigest, Match, Object, ObjectKey, names};
@@ -95,9 +95,9 @@ pub(crate) fn after_apply(app: &App, wanted: &Wanted, stored: &Object) -> Baseli
 }
 
 /// Returns what an object is judged by: what Git wants of it, and what counts as a difference.
-pub(crate) fn question(app: &App, wanted: &Wanted) -> Digest {
-    let rules = &rules(app, &wanted.object.key()).pointers;
-    model::digest(format!("{};{rules:?};{:?}", wanted.digest, app.added_fields).as_bytes())
+pub(crate) fn question(app: &App, object: &ObjectKey, wanted: Digest) -> Digest {
+    let rules = &rules(app, object).pointers;
+    model::digest(format!("{wanted};{rules:?};{:?}", app.added_fields).as_bytes())
 }
 
 /// Returns what an apply does about what people set by hand beside what Git wants; `was_there` says whether all of that was

@@ -17,8 +17,9 @@ pub(crate) struct LiveView {
     pub kinds: BTreeMap<GroupKind, KindWatch>,
     /// Uids of objects that were seen to be gone, so that late answers do not bring them back; a bounded memory.
     pub gone: BTreeMap<ObjectKey, String>,
-    objects: BTreeMap<ObjectKey, LiveEntry>,
-    by_part_of: BTreeMap<String, BTreeSet<ObjectKey>>,
+    objects: BTreeMap<ObjectKey, Box<LiveEntry>>,
+    /// Labels with what carries them.
+    by_part_of: BTreeSet<(String, ObjectKey)>,
     /// How many objects of a kind do not carry our label.
     unlabelled: BTreeMap<GroupKind, usize>,
 }
@@ -89,23 +90,23 @@ pub(crate) struct Baseline {
 impl LiveView {
     /// Returns an object.
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<&LiveEntry> {
-        self.objects.get(key)
+        self.objects.get(key).map(Box::as_ref)
     }
 
     /// Returns an object for editing; its labels stay as they are.
     pub(crate) fn get_mut(&mut self, key: &ObjectKey) -> Option<&mut LiveEntry> {
-        self.objects.get_mut(key)
+        self.objects.get_mut(key).map(Box::as_mut)
     }
 
     /// Puts an object in, in the place of an older one.
     pub(crate) fn insert(&mut self, entry: LiveEntry) {
         let key = entry.digest.key.clone();
         self.remove(&key);
-        self.by_part_of.entry(entry.digest.part_of.clone()).or_default().insert(key.clone());
+        self.by_part_of.insert((entry.digest.part_of.clone(), key.clone()));
         if !entry.digest.has_instance_label {
             *self.unlabelled.entry(key.group_kind()).or_default() += 1;
         }
-        self.objects.insert(key, entry);
+        self.objects.insert(key, Box::new(entry));
     }
 
     /// A list of a kind begins: it is believed over what was known before. The numbers of a cluster that was restored from a
@@ -127,13 +128,8 @@ impl LiveView {
 
     /// Takes an object out.
     pub(crate) fn remove(&mut self, key: &ObjectKey) -> Option<LiveEntry> {
-        let entry = self.objects.remove(key)?;
-        if let Some(keys) = self.by_part_of.get_mut(&entry.digest.part_of) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_part_of.remove(&entry.digest.part_of);
-            }
-        }
+        let entry = *self.objects.remove(key)?;
+        self.by_part_of.remove(&(entry.digest.part_of.clone(), key.clone()));
         let unlabelled = self.unlabelled.get_mut(&key.group_kind());
         if let Some(count) = unlabelled.filter(|_| !entry.digest.has_instance_label) {
             *count -= 1;
@@ -150,8 +146,10 @@ impl LiveView {
     }
 
     /// Returns the keys of objects that carry an app's part-of label.
-    pub(crate) fn part_of(&self, label: &str) -> impl Iterator<Item = &ObjectKey> {
-        self.by_part_of.get(label).into_iter().flatten()
+    pub(crate) fn part_of<'a>(&'a self, label: &'a str) -> impl Iterator<Item = &'a ObjectKey> + use<'a> {
+        let first = (label.to_owned(), ObjectKey::new("", "", "", ""));
+        let from = self.by_part_of.range(first..);
+        from.take_while(move |(other, _)| other == label).map(|(_, key)| key)
     }
 
     /// Returns whether some object of a kind that concerns us does not carry our label.

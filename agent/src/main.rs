@@ -46,6 +46,7 @@ mod tell;
 mod tools;
 mod unread;
 mod unreadable;
+mod wanted;
 mod watching;
 mod workloads;
 mod writer;

@@ -33,7 +33,7 @@ impl Agent {
         let Some((id, _)) = self.repos.of(key) else { return false };
         let neighbours = self.repos.iter().filter(|(other, _)| other.url == id.url);
         let mut followers = neighbours.flat_map(|(_, repo)| repo.followers.keys());
-        followers.any(|other| other != key && self.apps.get(other).is_some_and(is_rendering))
+        followers.any(|other| other != key && self.apps.get(other).is_some_and(|entry| is_rendering(entry)))
     }
 }
 

@@ -109,7 +109,7 @@ impl Agent {
 
     /// Keeps a rendered set: watches its kinds, claims its objects, stores it for the next start.
     fn take_set(&mut self, key: &AppKey, set: Arc<DesiredSet>) {
-        let gvks: BTreeSet<_> = set.objects.values().map(|wanted| wanted.object.gvk()).collect();
+        let gvks: BTreeSet<_> = set.objects.gvks().collect();
         for gvk in &gvks {
             self.watch_kind(gvk);
         }
@@ -141,8 +141,8 @@ impl Agent {
                 self.take_set(key, set);
                 return summary;
             }
-            for wanted in set.objects.values() {
-                self.watch_kind(&wanted.object.gvk());
+            for gvk in set.objects.gvks() {
+                self.watch_kind(&gvk);
             }
             if let Some(entry) = self.apps.get_mut(key) {
                 entry.sets.insert(set.hash(), set);

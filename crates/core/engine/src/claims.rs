@@ -6,16 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Who wants which objects.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
-    by_key: BTreeMap<ObjectKey, BTreeSet<AppKey>>,
-    /// What each app wants of which that is known, be it nothing.
-    by_app: BTreeMap<AppKey, BTreeSet<ObjectKey>>,
+    /// Sorted and never empty; mostly one, for which a set of its own would take ten times the room.
+    by_key: BTreeMap<ObjectKey, Vec<AppKey>>,
+    /// What each app wants of which that is known, be it nothing; sorted.
+    by_app: BTreeMap<AppKey, Box<[ObjectKey]>>,
 }
 
 impl Claims {
     /// Replaces what `app` wants; returns the other apps whose ownership may have changed.
     pub fn set(&mut self, app: &AppKey, keys: BTreeSet<ObjectKey>) -> BTreeSet<AppKey> {
         let affected = self.replace(app, &keys);
-        self.by_app.insert(app.clone(), keys);
+        self.by_app.insert(app.clone(), keys.into_iter().collect());
         affected
     }
 
@@ -27,19 +28,21 @@ impl Claims {
     fn replace(&mut self, app: &AppKey, keys: &BTreeSet<ObjectKey>) -> BTreeSet<AppKey> {
         let before = self.by_app.remove(app).unwrap_or_default();
         let mut affected = BTreeSet::new();
-        for key in before.difference(keys) {
+        for key in before.iter().filter(|key| !keys.contains(*key)) {
             if let Some(apps) = self.by_key.get_mut(key) {
-                apps.remove(app);
+                apps.retain(|other| other != app);
                 affected.extend(apps.iter().cloned());
                 if apps.is_empty() {
                     self.by_key.remove(key);
                 }
             }
         }
-        for key in keys.difference(&before) {
-            let apps = self.by_key.entry(key.clone()).or_default();
+        for key in keys.iter().filter(|key| before.binary_search(key).is_err()) {
+            let apps = self.by_key.entry(key.clone()).or_insert_with(|| Vec::with_capacity(1));
             affected.extend(apps.iter().cloned());
-            apps.insert(app.clone());
+            if let Err(place) = apps.binary_search(app) {
+                apps.insert(place, app.clone());
+            }
         }
         affected
     }
