@@ -3,6 +3,7 @@
 use crate::desired::DesiredSet;
 use crate::stages::Stage;
 use crate::stored::Stored;
+use crate::undecided::Undecided;
 use application::{Project, status};
 use engine::takeover::Inheritance;
 use engine::{Report, State};
@@ -60,6 +61,8 @@ pub(crate) struct AppEntry {
     pub waiters: Vec<oneshot::Sender<Value>>,
     /// Objects that other apps may hold or that carry no label yet and were looked up one by one.
     pub probed: BTreeMap<ObjectKey, Probe>,
+    /// Objects that cannot be compared.
+    pub undecided: Undecided,
 }
 
 /// Whether an object that no watch shows exists.
@@ -69,11 +72,8 @@ pub(crate) enum Probe {
     Asked,
     /// It does not.
     Absent,
-    /// Nobody could tell; asked again, or about to be.
-    Unanswered {
-        /// Whether the question is under way.
-        is_asked: bool,
-    },
+    /// Nobody could tell; it is asked again.
+    Unanswered,
 }
 
 /// One write at a time; the newest report wins.
@@ -132,6 +132,7 @@ impl AppEntry {
             writer: Writer::default(),
             waiters: Vec::new(),
             probed: BTreeMap::new(),
+            undecided: Undecided::default(),
         }
     }
 

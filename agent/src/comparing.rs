@@ -3,19 +3,13 @@
 use crate::agent::{Agent, now};
 use crate::apps::{AppEntry, Probe};
 use crate::desired::DesiredSet;
-use crate::input::{Checked, Input};
 use crate::judge::{self, Judgement};
-use crate::live::is_newer;
 use crate::wanted::{Kept, Wanted};
-use cluster::{ApplyOptions, Priority};
 use engine::{Event, Note, Tone};
-use model::{App, AppKey, Comparison, LiveDigest, Match, Object, ObjectKey, Reason, names};
+use model::{App, AppKey, Comparison, LiveDigest, Match, Object, ObjectKey, Reason};
 use plan::{DesiredObject, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// How long to wait before the API server is asked about an object again.
-const CHECK_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Agent {
     /// Compares every app whose comparison may have changed, and tells its engine.
@@ -97,6 +91,9 @@ impl Agent {
         entry.takes_over = entry.has_other_managers.then(|| judge::takes_over(app, wanted, &live));
         match judge::judge(app, wanted, &live, entry.baseline.as_ref()) {
             Judgement::Known(matching, baseline) => {
+                if let Some(app) = self.apps.get_mut(key) {
+                    app.undecided.decided(object);
+                }
                 let was_in_sync = entry.digest.matching == Match::InSync
                     && entry.baseline.as_ref().is_some_and(|b| b.desired == wanted.digest);
                 entry.digest.matching = matching;
@@ -152,103 +149,10 @@ impl Agent {
         }
     }
 
-    /// Asks the API server whether an object is in sync: reads it, and asks for a dry-run where it has to.
-    fn check(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
-        let Some(endpoint) = self.discovery.endpoint(&kept.gvk(object)) else { return };
-        let wanted = kept.open();
-        if let Some(entry) = self.live.get_mut(object) {
-            entry.is_checking = true;
-        }
-        let baseline = self.live.get(object).and_then(|entry| entry.baseline.clone());
-        let (cluster, app, checks) = (self.cluster.clone(), Arc::clone(app), Arc::clone(&self.checks));
-        let (key, object) = (key.clone(), object.clone());
-        self.metrics.checks.add(1);
-        self.spawn(async move {
-            let permit = checks.acquire().await;
-            let checked =
-                ask(&cluster, &endpoint, &app, &wanted, baseline).await.unwrap_or_else(Checked::Failed);
-            drop(permit);
-            if let Checked::Failed(_) = &checked {
-                tokio::time::sleep(CHECK_WAIT).await;
-            }
-            Input::Checked(key, object, checked)
-        });
-    }
-
     /// Returns whether automated syncs apply for an app: they find out by themselves what is in the cluster.
     pub(crate) fn applies(&self, key: &AppKey, app: &App) -> bool {
         let is_read_only = |entry: &AppEntry| !engine::read_only(&entry.state, app).is_empty();
         app.automated.is_some() && !self.apps.get(key).is_some_and(|entry| is_read_only(entry))
-    }
-
-    /// Looks for an object that no watch shows: it may be there without our labels. An automated sync finds that out by
-    /// applying, so only apps that merely look ask.
-    fn probe(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
-        let applies = self.applies(key, app);
-        let is_known = self.apps.get(key).is_some_and(|entry| {
-            let is_looked_up = entry.inheritance.as_ref().is_some_and(|i| i.is_pending(object));
-            let is_probed =
-                entry.probed.get(object).is_some_and(|probe| *probe != Probe::Unanswered { is_asked: false });
-            is_probed || is_looked_up
-        });
-        if applies || is_known || self.discovery.endpoint(&kept.gvk(object)).is_none() {
-            return;
-        }
-        if let Some(entry) = self.apps.get_mut(key) {
-            let probe = match entry.probed.get(object) {
-                Some(Probe::Unanswered { .. }) => Probe::Unanswered { is_asked: true },
-                Some(Probe::Asked | Probe::Absent) | None => Probe::Asked,
-            };
-            entry.probed.insert(object.clone(), probe);
-        }
-        self.check(key, app, object, kept);
-    }
-
-    /// Takes in what the API server said about an object.
-    pub(crate) fn checked(&mut self, key: &AppKey, object: &ObjectKey, checked: Checked) {
-        if let Some(entry) = self.live.get_mut(object) {
-            entry.is_checking = false;
-        }
-        if let (Checked::Judged(..), Some(entry)) = (&checked, self.apps.get_mut(key)) {
-            entry.probed.remove(object);
-        }
-        match checked {
-            Checked::Missing => {
-                if let Some(entry) = self.apps.get_mut(key) {
-                    entry.probed.insert(object.clone(), Probe::Absent);
-                }
-            }
-            // A watch was quicker: what it showed was judged by itself.
-            Checked::Judged(live, ..) if self.has_newer(object, live.resource_version()) => {}
-            Checked::Judged(live, matching, baseline) => {
-                let label = live.label(names::INSTANCE_LABEL);
-                if label != Some(self.identity.instance_label.as_str()) && !self.offer(&live) {
-                    self.widen(&object.group_kind());
-                }
-                if self.is_gone(object, live.uid()) {
-                    return;
-                }
-                let judged_by = self.question(key, object);
-                let assessment = self.assess(&live);
-                let old = self.live.remove(object);
-                let mut entry = judge::entry(*live, &self.identity.instance_label, assessment, old);
-                entry.unjudged = None;
-                entry.judged_by = judged_by;
-                entry.digest.matching = matching;
-                if baseline.is_some() {
-                    entry.baseline = baseline;
-                }
-                self.live.insert(entry);
-            }
-            // Asked again: the failure was waited out before it came here.
-            Checked::Failed(error) => {
-                tracing::debug!(%object, %error, "comparison could not be decided");
-                if let Some(probe) = self.apps.get_mut(key).and_then(|entry| entry.probed.get_mut(object)) {
-                    *probe = Probe::Unanswered { is_asked: false };
-                }
-            }
-        }
-        self.dirty.insert(key.clone());
     }
 
     /// Returns what an object of an app is judged by now.
@@ -265,12 +169,6 @@ impl Agent {
     /// Returns whether this very object is known to be gone, so that an answer from before does not bring it back.
     pub(crate) fn is_gone(&self, object: &ObjectKey, uid: &str) -> bool {
         self.live.gone.get(object).is_some_and(|gone| gone == uid)
-    }
-
-    fn has_newer(&self, object: &ObjectKey, resource_version: &str) -> bool {
-        self.live.get(object).is_some_and(|entry| {
-            !entry.is_listed_anew && is_newer(&entry.digest.resource_version, resource_version)
-        })
     }
 
     /// Compares an app with the cluster as Git wants it.
@@ -317,11 +215,17 @@ impl Agent {
         let mut unseen = self.unseen(hidden.iter().cloned());
         let mut inherited = self.inherited(key, app);
         // What is being looked for is neither there nor missing yet.
-        let asked = desired.iter().filter(|d| entry.probed.get(&d.key) == Some(&Probe::Asked));
+        let unclear = self.unclear(entry, set);
+        let is_asked = |d: &&DesiredObject| {
+            let probe = entry.probed.get(&d.key);
+            matches!(probe, Some(Probe::Asked | Probe::Unanswered)) && !unclear.contains(&d.key)
+        };
+        let asked = desired.iter().filter(is_asked);
         let hidden_object =
             |d: &DesiredObject| plan::Inherited { version: d.version.clone(), obstacle: String::new() };
         inherited.extend(asked.map(|d| (d.key.clone(), hidden_object(d))));
         unseen.extend(crate::takeover::obstacles(&inherited, set));
+        unseen.extend(entry.undecided.obstacle(unclear.iter()));
         let side = Side {
             hash: set.hash(),
             desired: &desired,
@@ -329,6 +233,7 @@ impl Agent {
             refused: &refused,
             inherited: &inherited,
             blind: &blind.cloned().collect(),
+            unclear: &unclear,
             is_complete: hidden.is_empty() && !self.is_inheriting(key),
             owner: (&entry.instance, &entry.part_of),
             own_key: &ObjectKey::new("argoproj.io", "Application", &app.key.namespace, &app.key.name),
@@ -338,45 +243,21 @@ impl Agent {
         plan::compare(&side, health::aggregate)
     }
 
+    /// Returns the objects that the API server does not tell about, for long enough to be told of.
+    fn unclear(&self, entry: &AppEntry, set: &DesiredSet) -> BTreeSet<ObjectKey> {
+        let is_open = |object: &&ObjectKey| match self.live.get(object) {
+            Some(live) => live.digest.matching == Match::Undecided,
+            None => entry.probed.get(*object) == Some(&Probe::Unanswered),
+        };
+        let wanted = entry.undecided.told().filter(|object| set.objects.contains_key(object));
+        wanted.filter(is_open).cloned().collect()
+    }
+
     /// Returns whether the app's project permits an object.
     pub(crate) fn permits(entry: &AppEntry, object: &ObjectKey) -> bool {
         entry
             .project
             .permits(&object.group_kind(), !object.namespace.is_empty(), &object.name, &object.namespace)
             .is_ok()
-    }
-}
-
-async fn ask(
-    cluster: &cluster::Cluster,
-    endpoint: &cluster::Endpoint,
-    app: &App,
-    wanted: &Wanted,
-    baseline: Option<crate::live::Baseline>,
-) -> Result<Checked, model::CallError> {
-    let object = &wanted.object;
-    let Some(live) = cluster.get(endpoint, object.namespace(), object.name()).await? else {
-        return Ok(Checked::Missing);
-    };
-    let Ok(live) = Object::from_value(live) else { return Ok(Checked::Missing) };
-    match judge::judge(app, wanted, &live, baseline.as_ref()) {
-        Judgement::Known(matching, baseline) => Ok(Checked::Judged(Box::new(live), matching, baseline)),
-        Judgement::Ask => {
-            let options = ApplyOptions {
-                manager: names::FIELD_MANAGER.into(),
-                force: true,
-                dry_run: true,
-                priority: Priority::Background,
-            };
-            let applied = match cluster.apply(endpoint, object, &options).await {
-                // What Git wants cannot be applied to what is there: it differs, whatever else is wrong with it.
-                Err(error) if error.class.condemns() => {
-                    return Ok(Checked::Judged(Box::new(live), Match::Drifted, None));
-                }
-                other => other?,
-            };
-            let (matching, baseline) = judge::judge_dry_run(app, wanted, &live, &applied.object);
-            Ok(Checked::Judged(Box::new(live), matching, baseline))
-        }
     }
 }

@@ -154,6 +154,11 @@ impl Agent {
         for key in guessed {
             self.rerender(&key);
         }
+        for (key, entry) in &mut self.apps {
+            if entry.undecided.ask_again() {
+                self.dirty.insert(key.clone());
+            }
+        }
         self.event_for_all(&Event::GroundChanged);
     }
 

@@ -240,6 +240,9 @@ impl Agent {
         if let Some(entry) = self.apps.get_mut(key) {
             // Somebody may have made what was not there.
             entry.probed.retain(|_, probe| *probe != Probe::Absent);
+            if entry.undecided.ask_again() {
+                self.dirty.insert(key.clone());
+            }
         }
         self.repos.ask(key, std::time::Instant::now());
     }

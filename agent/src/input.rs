@@ -7,7 +7,7 @@ use crate::look_up::Found;
 use crate::sources::{Polled, RepoId};
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
 use engine::CascadePass;
-use model::{AppKey, CallError, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
+use model::{AppKey, CallError, Digest, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
 use serde_json::Value;
 use source::SourceError;
 use std::sync::Arc;
@@ -28,7 +28,9 @@ pub(crate) enum Input {
     /// A stage is done.
     StageDone(AppKey, SyncId, Vec<ObjectResult>, Vec<Seen>),
     /// The API server was asked about an object.
-    Checked(AppKey, ObjectKey, Checked),
+    Checked(Asked, Checked),
+    /// An object may be asked about again that so many questions in a row failed about.
+    CheckDue(AppKey, ObjectKey, u32),
     /// An object that an app inherits was looked up.
     LookedUp(AppKey, ObjectKey, Found),
     /// It is time to try again what an app could not take over.
@@ -69,6 +71,16 @@ pub(crate) enum RenderError {
     Source(SourceError),
     /// The content is wrong or not supported.
     Content(NotRendered),
+}
+
+/// What the API server was asked about an object.
+pub(crate) struct Asked {
+    /// For which app.
+    pub app: AppKey,
+    /// About which object.
+    pub object: ObjectKey,
+    /// What it was compared with.
+    pub question: Digest,
 }
 
 /// What the API server said about an object.

@@ -42,7 +42,8 @@ impl Agent {
                 self.event(&key, Event::StageDone { sync, results });
                 self.take_turns();
             }
-            Input::Checked(key, object, checked) => self.checked(&key, &object, checked),
+            Input::Checked(asked, checked) => self.checked(&asked, checked),
+            Input::CheckDue(key, object, n_failed) => self.check_due(&key, &object, n_failed),
             Input::LookedUp(key, object, found) => self.looked_up(&key, &object, found),
             Input::Rested(key) => self.rested(&key),
             Input::Confirmed(key, found) => self.confirmed(&key, found),
@@ -126,6 +127,7 @@ impl Agent {
         let Some(entry) = self.apps.get_mut(key) else { return };
         let is_known = entry.sets.get(&set.hash()).is_some_and(|old| old.inputs == set.inputs);
         entry.probed.clear();
+        entry.undecided.retain(|object| set.objects.contains_key(object));
         entry.sets.insert(set.hash(), Arc::clone(&set));
         // A guessed scope is not worth remembering.
         if !is_known && !set.has_unknown_kinds {
@@ -179,6 +181,9 @@ impl Agent {
         entry.digest.matching = model::Match::InSync;
         entry.baseline = Some(seen.baseline);
         self.live.insert(entry);
+        if let Some(entry) = self.apps.get_mut(app) {
+            entry.undecided.decided(&key);
+        }
         self.touch(&key);
     }
 

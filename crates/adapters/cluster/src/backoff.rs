@@ -36,8 +36,9 @@ impl Backoff {
     }
 }
 
-/// Returns a random length between half of `length` and all of it.
-pub(crate) fn spread(length: Duration) -> Duration {
+/// Returns a random length between half of `length` and all of it, so that what failed together does not come back
+/// together.
+pub fn spread(length: Duration) -> Duration {
     length.mul_f64(0.5 + fraction() / 2.0)
 }
 

@@ -34,6 +34,7 @@ mod watch;
 #[cfg(test)]
 mod fake;
 
+pub use backoff::spread;
 pub use classify::{Content, classify};
 pub use connect::{Access, Cluster};
 pub use discovery::{Discovery, Scope};

@@ -39,6 +39,8 @@ pub struct Side<'a> {
     pub inherited: &'a BTreeMap<ObjectKey, Inherited>,
     /// Keys of kinds that could not be listed whole.
     pub blind: &'a BTreeSet<ObjectKey>,
+    /// Keys of objects of which the API server does not tell how they compare.
+    pub unclear: &'a BTreeSet<ObjectKey>,
     /// Whether all kinds in the inventory have been listed whole.
     pub is_complete: bool,
     /// The app's tracking instance name and its part-of label.
@@ -47,7 +49,7 @@ pub struct Side<'a> {
     pub own_key: &'a ObjectKey,
     /// `Prune=false` for the whole app changes nothing here, `Prune=confirm` on a live object does.
     pub shared: &'a [String],
-    /// Why some kinds cannot be seen: sentences.
+    /// Why some kinds or objects cannot be seen or compared: sentences.
     pub unseen: &'a [String],
 }
 
@@ -66,6 +68,7 @@ pub fn compare(side: &Side<'_>, aggregate: impl Fn(&[ObjectStatus]) -> Health) -
             && o.is_live
             && o.refused.is_empty()
             && !side.blind.contains(&o.key)
+            && !side.unclear.contains(&o.key)
     };
     let images: BTreeSet<String> = side.live.values().flat_map(|live| live.images.iter().cloned()).collect();
     Comparison {
@@ -89,6 +92,7 @@ fn desired_status(side: &Side<'_>, desired: &DesiredObject) -> ObjectStatus {
     let sync = match live {
         _ if side.blind.contains(&desired.key) => SyncStatus::Unknown,
         _ if !refused.is_empty() => SyncStatus::Unknown,
+        _ if side.unclear.contains(&desired.key) => SyncStatus::Unknown,
         None if is_hidden => SyncStatus::Unknown,
         None => SyncStatus::OutOfSync,
         Some(live) => match live.matching {

@@ -12,6 +12,7 @@ struct Case<'a> {
     refused: &'a [(&'a str, &'a str)],
     inherited: &'a [(&'a str, &'a str)],
     blind: &'a [&'a str],
+    unclear: &'a [&'a str],
     is_incomplete: bool,
 }
 
@@ -30,6 +31,7 @@ impl Case<'_> {
             refused: &refused,
             inherited: &self.inherited.iter().map(inherited).collect(),
             blind: &self.blind.iter().map(|text| key(text)).collect(),
+            unclear: &self.unclear.iter().map(|text| key(text)).collect(),
             is_complete: !self.is_incomplete,
             owner: (INSTANCE, PART_OF),
             own_key: &key("Application shop"),
@@ -101,6 +103,21 @@ fn what_is_not_known_is_said_to_be_unknown() {
     assert_eq!(blind.text(), "Unknown, incomplete\nConfigMap ns/a v2: Unknown, live");
     assert_eq!(blind.compare().to_apply().count(), 0, "nothing is applied on a view that is not whole");
 
+    let unclear = Case {
+        desired: &["ConfigMap a", "ConfigMap b"],
+        live: "ConfigMap a undecided
+               ConfigMap c",
+        unclear: &["ConfigMap a", "ConfigMap b"],
+        ..Case::default()
+    };
+    assert_eq!(
+        unclear.text(),
+        "OutOfSync\n\
+         ConfigMap ns/a v2: Unknown, live\n\
+         ConfigMap ns/b v2: Unknown\n\
+         ConfigMap ns/c v1: OutOfSync, live, prune",
+        "the rest is judged and pruned all the same"
+    );
     let blind_and_undecided = Case {
         live: "ConfigMap a undecided",
         ..Case { desired: &["ConfigMap a"], blind: &["ConfigMap a"], ..Case::default() }

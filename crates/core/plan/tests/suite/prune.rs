@@ -21,6 +21,7 @@ fn comparison(live: &BTreeMap<ObjectKey, LiveDigest>, desired: &[&str], is_compl
         refused: &BTreeMap::new(),
         inherited: &BTreeMap::new(),
         blind: &BTreeSet::new(),
+        unclear: &BTreeSet::new(),
         is_complete,
         owner: (INSTANCE, PART_OF),
         own_key: &key("Application shop"),

@@ -1,0 +1,175 @@
+//! What if only the API server can tell how an object compares? It is asked, and what it says is taken in.
+
+use crate::agent::Agent;
+use crate::apps::Probe;
+use crate::input::{Asked, Checked, Input};
+use crate::judge::{self, Judgement};
+use crate::live::{Baseline, is_newer};
+use crate::wanted::{Kept, Wanted};
+use cluster::{ApplyOptions, Priority};
+use model::{App, AppKey, CallError, Match, Object, ObjectKey, names};
+use std::sync::Arc;
+
+impl Agent {
+    /// Asks the API server whether an object is in sync: reads it, and asks for a dry-run where it has to.
+    pub(crate) fn check(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
+        let Some(endpoint) = self.discovery.endpoint(&kept.gvk(object)) else { return };
+        let question = judge::question(app, object, kept.digest);
+        if self.apps.get(key).is_some_and(|entry| entry.undecided.rests(object, question)) {
+            return;
+        }
+        if let Some(entry) = self.live.get_mut(object) {
+            entry.is_checking = true;
+        }
+        let baseline = self.live.get(object).and_then(|entry| entry.baseline.clone());
+        let (cluster, app, checks) = (self.cluster.clone(), Arc::clone(app), Arc::clone(&self.checks));
+        let wanted = kept.open();
+        let asked = Asked { app: key.clone(), object: object.clone(), question };
+        self.metrics.checks.add(1);
+        self.spawn(async move {
+            let permit = checks.acquire().await;
+            let checked =
+                ask(&cluster, &endpoint, &app, &wanted, baseline).await.unwrap_or_else(Checked::Failed);
+            drop(permit);
+            Input::Checked(asked, checked)
+        });
+    }
+
+    /// Looks for an object that no watch shows: it may be there without our labels. An automated sync finds that out by
+    /// applying, so only apps that merely look ask.
+    pub(crate) fn probe(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
+        let applies = self.applies(key, app);
+        let question = judge::question(app, object, kept.digest);
+        let is_known = self.apps.get(key).is_some_and(|entry| {
+            let is_looked_up = entry.inheritance.as_ref().is_some_and(|i| i.is_pending(object));
+            let is_probed = entry.probed.get(object).is_some_and(|probe| *probe != Probe::Unanswered);
+            is_probed || is_looked_up || entry.undecided.rests(object, question)
+        });
+        if applies || is_known || self.discovery.endpoint(&kept.gvk(object)).is_none() {
+            return;
+        }
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.probed.insert(object.clone(), Probe::Asked);
+        }
+        self.check(key, app, object, kept);
+    }
+
+    /// Takes in what the API server said about an object.
+    pub(crate) fn checked(&mut self, asked: &Asked, checked: Checked) {
+        let Asked { app: key, object, .. } = asked;
+        if let Some(entry) = self.live.get_mut(object) {
+            entry.is_checking = false;
+        }
+        match checked {
+            Checked::Missing => {
+                if let Some(entry) = self.apps.get_mut(key) {
+                    entry.undecided.decided(object);
+                    entry.probed.insert(object.clone(), Probe::Absent);
+                }
+            }
+            Checked::Judged(live, matching, baseline) => {
+                if let Some(entry) = self.apps.get_mut(key) {
+                    entry.undecided.decided(object);
+                    entry.probed.remove(object);
+                }
+                // Or a watch was quicker: what it showed was judged by itself.
+                if !self.has_newer(object, live.resource_version()) {
+                    self.judged(key, *live, matching, baseline);
+                }
+            }
+            Checked::Failed(error) => self.not_checked(asked, &error),
+        }
+        self.dirty.insert(key.clone());
+    }
+
+    fn judged(&mut self, key: &AppKey, live: Object, matching: Match, baseline: Option<Baseline>) {
+        let object = live.key();
+        let label = live.label(names::INSTANCE_LABEL);
+        if label != Some(self.identity.instance_label.as_str()) && !self.offer(&live) {
+            self.widen(&object.group_kind());
+        }
+        if self.is_gone(&object, live.uid()) {
+            return;
+        }
+        let judged_by = self.question(key, &object);
+        let assessment = self.assess(&live);
+        let old = self.live.remove(&object);
+        let mut entry = judge::entry(live, &self.identity.instance_label, assessment, old);
+        entry.unjudged = None;
+        entry.judged_by = judged_by;
+        entry.digest.matching = matching;
+        if baseline.is_some() {
+            entry.baseline = baseline;
+        }
+        self.live.insert(entry);
+    }
+
+    /// Asks again later and later; what was known before does not count meanwhile.
+    fn not_checked(&mut self, asked: &Asked, error: &CallError) {
+        let Asked { app: key, object, question } = asked;
+        tracing::debug!(%object, %error, "comparison could not be decided");
+        if let Some(entry) = self.live.get_mut(object)
+            && entry.digest.matching == Match::InSync
+        {
+            entry.digest.matching = Match::Undecided;
+        }
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        if let Some(probe) = entry.probed.get_mut(object) {
+            *probe = Probe::Unanswered;
+        }
+        let (wait, n_failed) = entry.undecided.failed(object, *question, error);
+        let (key, object) = (key.clone(), object.clone());
+        self.spawn(async move {
+            tokio::time::sleep(wait).await;
+            Input::CheckDue(key, object, n_failed)
+        });
+    }
+
+    /// Takes in that an object may be asked about again.
+    pub(crate) fn check_due(&mut self, key: &AppKey, object: &ObjectKey, n_failed: u32) {
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.undecided.rested(object, n_failed);
+            self.dirty.insert(key.clone());
+        }
+    }
+
+    fn has_newer(&self, object: &ObjectKey, resource_version: &str) -> bool {
+        self.live.get(object).is_some_and(|entry| {
+            !entry.is_listed_anew && is_newer(&entry.digest.resource_version, resource_version)
+        })
+    }
+}
+
+async fn ask(
+    cluster: &cluster::Cluster,
+    endpoint: &cluster::Endpoint,
+    app: &App,
+    wanted: &Wanted,
+    baseline: Option<Baseline>,
+) -> Result<Checked, CallError> {
+    let object = &wanted.object;
+    let Some(live) = cluster.get(endpoint, object.namespace(), object.name()).await? else {
+        return Ok(Checked::Missing);
+    };
+    let Ok(live) = Object::from_value(live) else { return Ok(Checked::Missing) };
+    match judge::judge(app, wanted, &live, baseline.as_ref()) {
+        Judgement::Known(matching, baseline) => Ok(Checked::Judged(Box::new(live), matching, baseline)),
+        Judgement::Ask => {
+            let options = ApplyOptions {
+                manager: names::FIELD_MANAGER.into(),
+                force: true,
+                dry_run: true,
+                priority: Priority::Background,
+            };
+            let applied = match cluster.apply(endpoint, object, &options).await {
+                // What Git wants cannot be applied to what is there: it differs, whatever else is wrong with it.
+                Err(error) if error.class.condemns() => {
+                    return Ok(Checked::Judged(Box::new(live), Match::Drifted, None));
+                }
+                other => other?,
+            };
+            let (matching, baseline) = judge::judge_dry_run(app, wanted, &live, &applied.object);
+            Ok(Checked::Judged(Box::new(live), matching, baseline))
+        }
+    }
+}
