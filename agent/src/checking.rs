@@ -7,7 +7,7 @@ use crate::judge::{self, Judgement};
 use crate::live::{Baseline, is_newer};
 use crate::wanted::{Kept, Wanted};
 use cluster::{ApplyOptions, Priority};
-use model::{App, AppKey, CallError, Match, Object, ObjectKey, names};
+use model::{App, AppKey, CallError, Digest, Match, Object, ObjectKey, names};
 use std::sync::Arc;
 
 impl Agent {
@@ -24,7 +24,8 @@ impl Agent {
         let baseline = self.live.get(object).and_then(|entry| entry.baseline.clone());
         let (cluster, app, checks) = (self.cluster.clone(), Arc::clone(app), Arc::clone(&self.checks));
         let wanted = kept.open();
-        let asked = Asked { app: key.clone(), object: object.clone(), question };
+        let uid = self.live.get(object).map(|entry| entry.digest.uid.clone());
+        let asked = Asked { app: key.clone(), object: object.clone(), question, uid };
         self.metrics.checks.add(1);
         self.spawn(async move {
             let permit = checks.acquire().await;
@@ -56,12 +57,16 @@ impl Agent {
 
     /// Takes in what the API server said about an object.
     pub(crate) fn checked(&mut self, asked: &Asked, checked: Checked) {
-        let Asked { app: key, object, .. } = asked;
-        if let Some(entry) = self.live.get_mut(object) {
+        let Asked { app: key, object, question, uid } = asked;
+        let checks_again = self.live.get_mut(object).is_some_and(|entry| {
             entry.is_checking = false;
-        }
+            std::mem::take(&mut entry.checks_again)
+        });
         match checked {
             Checked::Missing => {
+                if let Some(uid) = uid {
+                    self.confirmed(object, uid, Ok(None));
+                }
                 if let Some(entry) = self.apps.get_mut(key) {
                     entry.undecided.decided(object);
                     entry.probed.insert(object.clone(), Probe::Absent);
@@ -72,9 +77,11 @@ impl Agent {
                     entry.undecided.decided(object);
                     entry.probed.remove(object);
                 }
-                // Or a watch was quicker: what it showed was judged by itself.
                 if !self.has_newer(object, live.resource_version()) {
-                    self.judged(key, *live, matching, baseline);
+                    self.judged(*question, *live, matching, baseline);
+                } else if let Some(entry) = self.live.get_mut(object).filter(|_| checks_again) {
+                    // A watch was quicker, and what it showed could not be judged by itself.
+                    entry.digest.matching = Match::Undecided;
                 }
             }
             Checked::Failed(error) => self.not_checked(asked, &error),
@@ -82,7 +89,7 @@ impl Agent {
         self.dirty.insert(key.clone());
     }
 
-    fn judged(&mut self, key: &AppKey, live: Object, matching: Match, baseline: Option<Baseline>) {
+    fn judged(&mut self, question: Digest, live: Object, matching: Match, baseline: Option<Baseline>) {
         let object = live.key();
         let label = live.label(names::INSTANCE_LABEL);
         if label != Some(self.identity.instance_label.as_str()) && !self.offer(&live) {
@@ -91,12 +98,12 @@ impl Agent {
         if self.is_gone(&object, live.uid()) {
             return;
         }
-        let judged_by = self.question(key, &object);
         let assessment = self.assess(&live);
         let old = self.live.remove(&object);
         let mut entry = judge::entry(live, &self.identity.instance_label, assessment, old);
         entry.unjudged = None;
-        entry.judged_by = judged_by;
+        // Git may want something else by now; then it is judged again.
+        entry.judged_by = Some(question);
         entry.digest.matching = matching;
         if baseline.is_some() {
             entry.baseline = baseline;
@@ -106,7 +113,7 @@ impl Agent {
 
     /// Asks again later and later; what was known before does not count meanwhile.
     fn not_checked(&mut self, asked: &Asked, error: &CallError) {
-        let Asked { app: key, object, question } = asked;
+        let Asked { app: key, object, question, .. } = asked;
         tracing::debug!(%object, %error, "comparison could not be decided");
         if let Some(entry) = self.live.get_mut(object)
             && entry.digest.matching == Match::InSync
@@ -171,5 +178,70 @@ async fn ask(
             let (matching, baseline) = judge::judge_dry_run(app, wanted, &live, &applied.object);
             Ok(Checked::Judged(Box::new(live), matching, baseline))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{Harness, config_map, key, shop};
+
+    fn matching(harness: &Harness) -> Match {
+        harness.agent.live.get(&key("web")).unwrap().digest.matching
+    }
+
+    /// Has the app's object asked about, and returns the question.
+    fn ask_about_web(harness: &mut Harness) -> Asked {
+        harness.agent.live.get_mut(&key("web")).unwrap().is_checking = true;
+        let question = harness.agent.question(&shop(), &key("web")).unwrap();
+        Asked { app: shop(), object: key("web"), question, uid: Some("first".into()) }
+    }
+
+    /// An object at another version than Git has it at: only the API server can tell how it compares.
+    fn web(uid: &str, version: u64, value: &str) -> Object {
+        let mut fields = config_map("web", uid, version, value).into_value();
+        fields["apiVersion"] = "v2".into();
+        Object::from_value(fields).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_changes_between_a_question_and_its_answer_is_asked_about_again() {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        harness.agent.live_object(web("first", 5, "one"));
+        let asked = ask_about_web(&mut harness);
+        let answer = || Checked::Judged(Box::new(web("first", 5, "one")), Match::InSync, None);
+        harness.agent.checked(&asked, answer());
+        assert_eq!(matching(&harness), Match::InSync);
+
+        // Read again at the same version, then edited before the answer comes.
+        ask_about_web(&mut harness);
+        harness.agent.live_object(web("first", 7, "edited"));
+        harness.agent.compare_dirty();
+        harness.agent.checked(&asked, answer());
+        assert_eq!(matching(&harness), Match::Undecided, "it is asked about again");
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_counts_for_what_git_wanted_then() {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        harness.agent.live_object(web("first", 5, "one"));
+        let asked = ask_about_web(&mut harness);
+        harness.want(&[config_map("web", "", 0, "two")]);
+        harness.agent.checked(&asked, Checked::Judged(Box::new(web("first", 5, "one")), Match::InSync, None));
+        harness.agent.compare_dirty();
+        assert_ne!(matching(&harness), Match::InSync);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_any_more_is_gone_and_its_successor_is_not() {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        harness.agent.live_object(web("first", 5, "one"));
+        let asked = ask_about_web(&mut harness);
+        harness.agent.live_object(web("second", 9, "one"));
+        harness.agent.checked(&asked, Checked::Missing);
+        assert_eq!(harness.agent.live.get(&key("web")).unwrap().digest.uid, "second");
+        let asked = Asked { uid: Some("second".into()), ..ask_about_web(&mut harness) };
+        harness.agent.checked(&asked, Checked::Missing);
+        assert!(harness.agent.live.get(&key("web")).is_none());
     }
 }

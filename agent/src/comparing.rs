@@ -115,7 +115,10 @@ impl Agent {
                 if !was_in_sync {
                     entry.digest.matching = Match::Undecided;
                 }
-                if !entry.is_checking {
+                if entry.is_checking {
+                    // What is being asked may have been read before this.
+                    entry.checks_again = true;
+                } else {
                     self.check(key, app, object, kept);
                 }
             }

@@ -35,8 +35,8 @@ pub(crate) enum Input {
     LookedUp(AppKey, ObjectKey, Found),
     /// It is time to try again what an app could not take over.
     Rested(AppKey),
-    /// A deletion was confirmed, or not.
-    Confirmed(ObjectKey, Result<Option<Box<Object>>, CallError>),
+    /// The deletion of the object with this uid was confirmed, or not.
+    Confirmed(ObjectKey, String, Result<Option<Box<Object>>, CallError>),
     /// A status was written, or the Application was read anew because somebody else wrote it.
     StatusWritten(AppKey, Result<(Box<Object>, bool), CallError>),
     /// It is time to try again to write a status.
@@ -81,6 +81,8 @@ pub(crate) struct Asked {
     pub object: ObjectKey,
     /// What it was compared with.
     pub question: Digest,
+    /// The uid that it had; `None` where no watch showed it.
+    pub uid: Option<String>,
 }
 
 /// What the API server said about an object.

@@ -165,6 +165,7 @@ pub(crate) fn entry(
         judged_by: None,
         takes_over: None,
         is_checking,
+        checks_again: false,
         is_listed_anew: false,
     }
 }

@@ -72,6 +72,8 @@ pub(crate) struct LiveEntry {
     pub heat: Heat,
     /// Whether a check with the API server is under way.
     pub is_checking: bool,
+    /// Whether something newer was seen meanwhile that only another check can judge.
+    pub checks_again: bool,
     /// Whether what the list under way shows counts whatever its resourceVersion: it was known before that began.
     pub is_listed_anew: bool,
 }

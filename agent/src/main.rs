@@ -22,6 +22,8 @@ mod desired;
 mod discovering;
 mod effects;
 mod exposition;
+#[cfg(test)]
+mod harness;
 mod http;
 mod input;
 mod judge;

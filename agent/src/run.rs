@@ -143,7 +143,8 @@ fn open_sources(config: &Config) -> anyhow::Result<(Sources, Watching)> {
 }
 
 /// What has to be known before anything is decided.
-struct FirstLook {
+#[derive(Default)]
+pub(crate) struct FirstLook {
     discovery: Discovery,
     kinds: Option<Value>,
     installation_id: Option<String>,
@@ -208,7 +209,8 @@ fn forward(
     });
 }
 
-fn assemble(
+/// Puts an agent together that has begun nothing.
+pub(crate) fn assemble(
     config: Config,
     cluster: Cluster,
     sources: Sources,

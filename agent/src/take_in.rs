@@ -46,7 +46,7 @@ impl Agent {
             Input::CheckDue(key, object, n_failed) => self.check_due(&key, &object, n_failed),
             Input::LookedUp(key, object, found) => self.looked_up(&key, &object, found),
             Input::Rested(key) => self.rested(&key),
-            Input::Confirmed(key, found) => self.confirmed(&key, found),
+            Input::Confirmed(key, uid, found) => self.confirmed(&key, &uid, found),
             Input::StatusWritten(key, outcome) => self.status_written(&key, outcome),
             Input::StatusDue(key) => self.status_due(&key),
             Input::UnreadTold => {}

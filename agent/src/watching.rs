@@ -253,10 +253,10 @@ impl Agent {
     /// Asks whether an object is really gone: a lost label looks the same to a filtered watch.
     fn confirm(&mut self, key: ObjectKey, wait: Duration) {
         let Some(entry) = self.live.get(&key) else { return };
-        let gvk = entry.digest.gvk();
+        let (gvk, uid) = (entry.digest.gvk(), entry.digest.uid.clone());
         let Some(endpoint) = self.discovery.endpoint(&gvk) else {
             if self.discovery.is_absent(&gvk.group_kind()) {
-                self.confirmed(&key, Ok(None));
+                self.confirmed(&key, &uid, Ok(None));
             }
             return;
         };
@@ -268,21 +268,28 @@ impl Agent {
             let found = cluster.get(&endpoint, &key.namespace, &key.name).await;
             let found =
                 found.map(|value| value.and_then(|value| Object::from_value(value).ok()).map(Box::new));
-            Input::Confirmed(key, found)
+            Input::Confirmed(key, uid, found)
         });
     }
 
-    /// Takes in whether an object is gone.
-    pub(crate) fn confirmed(&mut self, key: &ObjectKey, found: Result<Option<Box<Object>>, CallError>) {
+    /// Takes in whether the object with a uid is gone. Another one of its name may have been seen meanwhile.
+    pub(crate) fn confirmed(
+        &mut self,
+        key: &ObjectKey,
+        uid: &str,
+        found: Result<Option<Box<Object>>, CallError>,
+    ) {
         match found {
             Ok(None) => {
+                if self.live.get(key).is_none_or(|entry| entry.digest.uid != uid) {
+                    return;
+                }
                 self.touch(key);
                 if self.live.gone.len() > GONE {
                     self.live.gone.clear();
                 }
-                if let Some(entry) = self.live.remove(key) {
-                    self.live.gone.insert(key.clone(), entry.digest.uid);
-                }
+                self.live.remove(key);
+                self.live.gone.insert(key.clone(), uid.to_owned());
                 self.forget_workload(key);
             }
             Ok(Some(object)) => self.live_object(*object),
@@ -302,4 +309,38 @@ enum Filter {
     Ours,
     /// All.
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::harness::{Harness, config_map, key};
+
+    fn version(harness: &Harness) -> Option<String> {
+        harness.agent.live.get(&key("web")).map(|entry| entry.digest.resource_version.clone())
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_that_an_object_is_gone_does_not_hide_its_successor() {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        harness.agent.live_object(config_map("web", "first", 5, "one"));
+        harness.agent.live_object(config_map("web", "second", 8, "one"));
+        harness.agent.confirmed(&key("web"), "first", Ok(None));
+        assert_eq!(version(&harness).as_deref(), Some("8"));
+        harness.agent.confirmed(&key("web"), "second", Ok(None));
+        assert_eq!(version(&harness), None);
+        assert!(harness.agent.is_gone(&key("web"), "second"));
+    }
+
+    #[tokio::test]
+    async fn a_list_is_believed_over_what_was_known_before_it_began_and_nothing_else_that_is_old() {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        harness.agent.live_object(config_map("web", "first", 500, "one"));
+        harness.agent.live_object(config_map("web", "first", 400, "one"));
+        assert_eq!(version(&harness).as_deref(), Some("500"), "an answer that was overtaken");
+        harness.agent.live.list_begins(&key("web").group_kind());
+        harness.agent.live_object(config_map("web", "first", 40, "one"));
+        assert_eq!(version(&harness).as_deref(), Some("40"), "as after a restore");
+        harness.agent.live_object(config_map("web", "first", 39, "one"));
+        assert_eq!(version(&harness).as_deref(), Some("40"));
+    }
 }
