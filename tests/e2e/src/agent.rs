@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,8 +28,10 @@ pub struct Settings {
     pub repos: PathBuf,
     /// File that its log is appended to.
     pub log: PathBuf,
-    /// More options; later ones win.
+    /// More options; those that are set here already are replaced.
     pub options: Vec<String>,
+    /// `RUST_LOG`.
+    pub filter: Option<String>,
 }
 
 /// A running agent; dropping it kills it.
@@ -218,18 +220,10 @@ impl Drop for Agent {
 
 fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
     let mut command = Command::new(program());
-    command
-        .arg("run")
-        .arg("--kubeconfig")
-        .arg(&settings.kubeconfig)
-        .args(["--namespace", &settings.namespace])
-        .args(["--listen", "127.0.0.1:0", "--probes", "127.0.0.1:0"])
-        .arg("--cache-dir")
-        .arg(&settings.cache)
-        .arg("--local-repos")
-        .arg(&settings.repos)
-        .args(["--poll-interval", "30s", "--log-format", "json"])
-        .args(&settings.options);
+    command.arg("run").args(arguments(settings));
+    if let Some(filter) = &settings.filter {
+        command.env("RUST_LOG", filter);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the agent starts");
     let stderr = child.stderr.take().expect("it is piped");
@@ -244,6 +238,25 @@ fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
     let address = |field: &str| start[field].as_str().and_then(|text| text.parse().ok());
     let (api, probes) = (address("api"), address("probes"));
     (child, api.expect("the start line names the API"), probes.expect("the start line names the probes"))
+}
+
+/// Returns the options, each once: the program takes none twice, save the folders of `--local-repos`.
+fn arguments(settings: &Settings) -> Vec<String> {
+    let path = |path: &Path| path.display().to_string();
+    let own = [
+        ("--kubeconfig", path(&settings.kubeconfig)),
+        ("--namespace", settings.namespace.clone()),
+        ("--listen", "127.0.0.1:0".into()),
+        ("--probes", "127.0.0.1:0".into()),
+        ("--cache-dir", path(&settings.cache)),
+        ("--local-repos", path(&settings.repos)),
+        ("--poll-interval", "30s".into()),
+        ("--log-format", "json".into()),
+    ];
+    let is_replaced =
+        |name: &str| name != "--local-repos" && settings.options.iter().any(|option| option == name);
+    let own = own.into_iter().filter(|(name, _)| !is_replaced(name));
+    own.flat_map(|(name, value)| [name.to_owned(), value]).chain(settings.options.clone()).collect()
 }
 
 fn follow(log: Log, stderr: ChildStderr, mut file: File) {

@@ -4,14 +4,13 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use crate::server::{self, Request};
+use crate::server::{self, Gate, Request};
 
 /// Serves every repository below a folder as `http://ADDRESS/NAME.git`, by the real `git http-backend`.
 pub struct GitServer {
     address: SocketAddr,
-    held: Arc<(Mutex<bool>, Condvar)>,
+    gate: Gate,
 }
 
 impl GitServer {
@@ -20,15 +19,13 @@ impl GitServer {
     /// # Panics
     /// When no port is free.
     pub fn start(root: PathBuf) -> Self {
-        let held: Arc<(Mutex<bool>, Condvar)> = Arc::default();
-        let shared = Arc::clone(&held);
+        let gate = Gate::default();
+        let shared = gate.clone();
         let address = server::serve(None, move |request| {
-            let (is_held, changed) = &*shared;
-            let is_held = is_held.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(changed.wait_while(is_held, |is_held| *is_held).unwrap_or_else(PoisonError::into_inner));
+            shared.pass();
             backend(&root, request)
         });
-        Self { address, held }
+        Self { address, gate }
     }
 
     /// Returns what `repoURL` says.
@@ -38,13 +35,12 @@ impl GitServer {
 
     /// Leaves requests without an answer, until they are let go.
     pub fn hold(&self) {
-        *self.held.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.gate.close();
     }
 
     /// Answers what is held, and what comes.
     pub fn let_go(&self) {
-        *self.held.0.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.held.1.notify_all();
+        self.gate.open();
     }
 }
 

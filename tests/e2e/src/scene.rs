@@ -91,7 +91,7 @@ impl Scene {
         self.start(self.settings())
     }
 
-    /// Starts an agent with more options, such as `["--events", "all"]`; later ones win.
+    /// Starts an agent with more options, such as `["--events", "all"]`, which replace those that a scene sets itself.
     pub fn agent_with(&self, options: &[&str]) -> Agent {
         let mut settings = self.settings();
         settings.options.extend(options.iter().map(ToString::to_string));
@@ -115,6 +115,7 @@ impl Scene {
             repos: self.repos(),
             log: self.folder.path().join(format!("agent-{}.log", self.logs.borrow().len())),
             options: Vec::new(),
+            filter: None,
         }
     }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::kube::DEADLINE;
 
 /// What was asked.
 pub(crate) struct Request {
@@ -18,6 +20,52 @@ pub(crate) struct Request {
     /// By names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
+}
+
+/// Lets requests through, or has them wait.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<Queue>, Condvar)>);
+
+#[derive(Default)]
+struct Queue {
+    is_closed: bool,
+    n_waiting: usize,
+}
+
+impl Gate {
+    /// Has requests wait from now on.
+    pub(crate) fn close(&self) {
+        self.queue().is_closed = true;
+    }
+
+    /// Lets those through that wait, and what comes.
+    pub(crate) fn open(&self) {
+        self.queue().is_closed = false;
+        self.0.1.notify_all();
+    }
+
+    /// Waits while it is closed.
+    pub(crate) fn pass(&self) {
+        self.queue().n_waiting += 1;
+        self.0.1.notify_all();
+        let queue = self.0.1.wait_while(self.queue(), |queue| queue.is_closed);
+        queue.unwrap_or_else(PoisonError::into_inner).n_waiting -= 1;
+    }
+
+    /// Waits until so many wait.
+    ///
+    /// # Panics
+    /// After [`DEADLINE`].
+    pub(crate) fn wait_for(&self, n_waiting: usize) {
+        let (queue, waited) = (self.queue(), &self.0.1);
+        let waited = waited.wait_timeout_while(queue, DEADLINE, |queue| queue.n_waiting < n_waiting);
+        let waited = waited.unwrap_or_else(PoisonError::into_inner).1;
+        assert!(!waited.timed_out(), "{n_waiting} requests did not come in {DEADLINE:?}");
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Serves on a free port of 127.0.0.1 until the process ends. `answer` returns head and body as they are sent; a failure

@@ -1,43 +1,130 @@
 //! Who says no to what is written? An admission webhook on 127.0.0.1.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use lab::Lab;
 use serde_json::{Value, json};
 
-use crate::server;
+use crate::kube::DEADLINE;
+use crate::scene::Scene;
+use crate::server::{self, Gate};
 
-/// A webhook that denies whatever it is asked about.
+/// A webhook, served with the certificate of the lab's API server until the test ends.
 pub struct Webhook {
     address: SocketAddr,
     authority: String,
+    gate: Gate,
+    n_asked: Arc<AtomicUsize>,
 }
 
 impl Webhook {
-    /// Starts one that says why; it serves with the certificate of the lab's API server, and ends with the test.
+    /// Starts one that denies whatever it is asked about, and says why.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn denying(lab: &Lab, why: &str) -> Self {
-        let tls = server::tls(&lab.folder().join("server.crt"), &lab.folder().join("server.key"));
         let why = why.to_owned();
-        let address = server::serve(Some(tls), move |request| {
-            let review: Value = serde_json::from_slice(&request.body)?;
-            let denial = json!({
-                "apiVersion": review["apiVersion"], "kind": "AdmissionReview",
-                "response": {"uid": review["request"]["uid"], "allowed": false, "status": {"message": why}},
-            });
-            Ok(server::with_body("200 OK", "application/json", denial.to_string().as_bytes()))
-        });
-        let authority = fs::read(lab.ca_file()).expect("the lab has written it");
-        Self { address, authority: BASE64_STANDARD.encode(authority) }
+        Self::start(lab, move |uid| json!({"uid": uid, "allowed": false, "status": {"message": why}}))
     }
 
-    /// Returns the `clientConfig` that leads to it.
-    pub fn client_config(&self) -> Value {
-        json!({"url": format!("https://{}/", self.address), "caBundle": self.authority})
+    /// Starts one that permits whatever it is asked about.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn permitting(lab: &Lab) -> Self {
+        Self::start(lab, |uid| json!({"uid": uid, "allowed": true}))
+    }
+
+    fn start(lab: &Lab, respond: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Self {
+        let tls = server::tls(&lab.folder().join("server.crt"), &lab.folder().join("server.key"));
+        let gate = Gate::default();
+        let n_asked = Arc::new(AtomicUsize::new(0));
+        let (shared, counter) = (gate.clone(), Arc::clone(&n_asked));
+        let address = server::serve(Some(tls), move |request| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            shared.pass();
+            let review: Value = serde_json::from_slice(&request.body)?;
+            let answer = json!({
+                "apiVersion": review["apiVersion"], "kind": "AdmissionReview",
+                "response": respond(&review["request"]["uid"]),
+            });
+            Ok(server::with_body("200 OK", "application/json", answer.to_string().as_bytes()))
+        });
+        let authority = fs::read(lab.ca_file()).expect("the lab has written it");
+        Self { address, authority: BASE64_STANDARD.encode(authority), gate, n_asked }
+    }
+
+    /// Has it asked about objects of a kind of the core group that carry the label `LABEL: "yes"`, and returns once it is:
+    /// the API server takes a moment.
+    ///
+    /// # Panics
+    /// When it is not asked before [`DEADLINE`].
+    pub fn install(&self, scene: &Scene, label: &str, kind: &str) {
+        let client_config = json!({"url": format!("https://{}/", self.address), "caBundle": self.authority});
+        Self::configure(scene, label, kind, &client_config);
+        let is_asked = || self.n_asked.load(Ordering::Relaxed) > 0;
+        Self::probe_until(scene, label, kind, |_| is_asked());
+    }
+
+    /// Has one asked that is not there: whatever carries the label is refused.
+    ///
+    /// # Panics
+    /// As [`Webhook::install`].
+    pub fn install_missing(scene: &Scene, label: &str, kind: &str) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let nobody = listener.local_addr().expect("it listens");
+        drop(listener);
+        Self::configure(scene, label, kind, &json!({"url": format!("https://{nobody}/")}));
+        Self::probe_until(scene, label, kind, |is_permitted| !is_permitted);
+    }
+
+    /// Has nobody asked any more.
+    pub fn uninstall(scene: &Scene, label: &str) {
+        scene.delete("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "", label);
+    }
+
+    fn configure(scene: &Scene, label: &str, kind: &str, client_config: &Value) {
+        let resource = format!("{}s", kind.to_lowercase());
+        let configuration = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": label},
+            "webhooks": [{
+                "name": "cats.example.com", "clientConfig": client_config, "failurePolicy": "Fail",
+                "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 20,
+                "objectSelector": {"matchLabels": {label: "yes"}},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": [resource], "operations": ["*"]}],
+            }],
+        });
+        scene.create(&configuration).expect("the configuration is valid");
+    }
+
+    fn probe_until(scene: &Scene, label: &str, kind: &str, is_done: impl Fn(bool) -> bool) {
+        let probe = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "probe", "labels": {label: "yes"}}});
+        let create = ["-n", &scene.namespace, "create", "--dry-run=server", "-f", "-"];
+        let end = Instant::now() + DEADLINE;
+        while !is_done(scene.lab.kubectl_with_input(&create, &probe.to_string()).is_ok()) {
+            assert!(Instant::now() < end, "the webhook is not asked");
+        }
+    }
+
+    /// Has it answer nothing, until it is let go.
+    pub fn hold(&self) {
+        self.gate.close();
+    }
+
+    /// Waits until it is asked about so many objects and holds the answers.
+    pub fn wait_held(&self, n_objects: usize) {
+        self.gate.wait_for(n_objects);
+    }
+
+    /// Answers what is held, and what comes.
+    pub fn let_go(&self) {
+        self.gate.open();
     }
 }

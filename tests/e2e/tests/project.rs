@@ -1,6 +1,6 @@
 //! What does a project refuse, and does it say which rule refused it?
 
-use e2e::{Scene, condition, config_map, is_synced_to};
+use e2e::{Scene, Webhook, condition, config_map, is_synced_to, settled};
 use serde_json::{Value, json};
 
 const DEFINITION: &str = "argoproj.io/v1alpha1";
@@ -154,4 +154,55 @@ fn a_project_that_becomes_unreadable_stays_as_it_was_and_its_apps_say_so() {
     rules(json!({"sourceRepos": ["*"], "namespaceResourceBlacklist": null}));
     scene
         .wait_app("shop", |app| is_synced_to(app, &repo.head()) && condition(app, "UnknownError").is_empty());
+}
+
+#[test]
+fn a_project_that_is_narrowed_in_the_middle_of_a_sync_stops_what_has_not_begun() {
+    let scene = Scene::new("narrowed");
+    let _agent = scene.agent();
+    let label = scene.unique("held");
+    let webhook = Webhook::permitting(scene.lab);
+    webhook.install(&scene, &label, "ServiceAccount");
+    webhook.hold();
+    let account = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}, labels: {{{label}: 'yes'}}}}\n"
+        )
+    };
+    let cases = [
+        (
+            "kinds",
+            json!({"namespaceResourceBlacklist": [{"group": "", "kind": "ConfigMap"}]}),
+            "(in spec.namespaceResourceBlacklist)",
+        ),
+        ("places", json!({"destinations": [{"server": "*", "namespace": "elsewhere"}]}), "spec.destinations"),
+    ];
+    for (name, ..) in &cases {
+        project(&scene, name, &json!({}));
+        let repo = scene.repo(name);
+        repo.write("first.yaml", &account(name)).write("then.yaml", &config_map(name, "one"));
+        repo.commit("first");
+        scene.application(name).repo(&repo).set("/spec/project", *name).automated().create();
+    }
+    // Accounts come before everything that may use them.
+    webhook.wait_held(cases.len());
+    let told = |app: &Value| [condition(app, "InvalidSpecError"), condition(app, "ComparisonError")].concat();
+    for (name, rules, _) in &cases {
+        scene.patch(DEFINITION, "AppProject", &scene.control, name, &json!({"spec": rules}));
+    }
+    for (name, _, rule) in &cases {
+        scene.wait_app(name, |app| told(app).contains(rule));
+    }
+    webhook.let_go();
+    for (name, ..) in &cases {
+        scene.wait_object("v1", "ServiceAccount", &scene.namespace, name, |account| account.is_some());
+        scene.wait_app(name, settled);
+    }
+    scene.let_pass("other");
+    for (name, _, rule) in &cases {
+        assert!(scene.config_map(name).is_none(), "{name}: applied against {rule}");
+        let app = scene.app(name);
+        assert!(told(&app).contains(rule), "{name}: {app:#}");
+    }
+    Webhook::uninstall(&scene, &label);
 }

@@ -1,8 +1,6 @@
 //! What follows when the API server refuses an object: what is told, what becomes of its neighbours, and is it tried again?
 
-use std::net::TcpListener;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use e2e::{
     Repo, Scene, Webhook, condition, config_map, is_condemned, is_synced_to, operation_phase, result_of,
@@ -77,27 +75,11 @@ fn in_namespace(namespace: &str, name: &str, more: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}{more}}}\n")
 }
 
-/// A webhook that is asked about objects with a label.
-fn ask_about(label: &str, client_config: &Value) -> Value {
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": label},
-        "webhooks": [{
-            "name": "cats.example.com", "clientConfig": client_config, "failurePolicy": "Fail",
-            "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 5,
-            "objectSelector": {"matchLabels": {label: "yes"}},
-            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["*"]}],
-        }],
-    })
-}
-
 /// Lets one test at a time meddle with API groups and namespaces: no namespace goes while a group does not answer.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-const WEBHOOKS: (&str, &str) = ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration");
 
 #[test]
 fn what_a_namespace_forbids_holds_its_object_until_it_is_permitted() {
@@ -160,22 +142,11 @@ fn a_webhook_that_denies_condemns_and_one_that_is_down_holds() {
     let _agent = scene.agent();
     let [denies, down] = ["denies", "down"].map(|name| scene.unique(name));
     let webhook = Webhook::denying(scene.lab, "no cats here");
-    scene.create(&ask_about(&denies, &webhook.client_config())).unwrap();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    scene.create(&ask_about(&down, &json!({"url": format!("https://{nobody}/")}))).unwrap();
+    webhook.install(&scene, &denies, "ConfigMap");
+    Webhook::install_missing(&scene, &down, "ConfigMap");
     let labelled = |name: &str, label: &str| {
         in_namespace(&scene.namespace, name, &format!(", labels: {{{label}: 'yes'}}"))
     };
-    // A webhook counts a moment after it was made.
-    let is_asked = |label: &str| {
-        let dry = ["create", "--dry-run=server", "-f", "-"];
-        let (namespace, manifest) = (["-n", &scene.namespace], labelled("probe", label));
-        scene.lab.kubectl_with_input(&[&namespace[..], &dry].concat(), &manifest).is_err()
-    };
-    let end = Instant::now() + e2e::DEADLINE;
-    while !(is_asked(&denies) && is_asked(&down)) {
-        assert!(Instant::now() < end, "the webhooks are not asked");
-    }
 
     let unlucky = Case::begin(&scene, "unlucky", "ConfigMap", &labelled("unlucky", &down));
     let mut cat = Case::begin(&scene, "cat", "ConfigMap", &labelled("cat", &denies));
@@ -190,11 +161,11 @@ fn a_webhook_that_denies_condemns_and_one_that_is_down_holds() {
         &["failed calling webhook \"cats.example.com\"", "connection refused"],
         "; see to the webhook, or to its failurePolicy",
     );
-    scene.delete(WEBHOOKS.0, WEBHOOKS.1, "", &down);
+    Webhook::uninstall(&scene, &down);
     unlucky.passes();
 
     // What is condemned is not tried again, not even when it would be let in, until there is other content.
-    scene.delete(WEBHOOKS.0, WEBHOOKS.1, "", &denies);
+    Webhook::uninstall(&scene, &denies);
     scene.let_pass("other");
     assert!(scene.config_map("cat").is_none(), "the denied object was sent again");
     assert_eq!(scene.app("cat")["status"]["operationState"], app["status"]["operationState"]);
