@@ -88,6 +88,8 @@ pub(crate) struct Agent {
     /// Effects that were decided and are to be carried out.
     pub effects: VecDeque<(AppKey, Arc<App>, Effect)>,
     pub is_draining: bool,
+    /// Stages that wait for their turn.
+    pub stages_due: VecDeque<(AppKey, Arc<App>, Effect)>,
     /// Limits events that wait or are under way.
     pub event_room: Arc<Semaphore>,
     /// Limits events under way.

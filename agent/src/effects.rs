@@ -195,6 +195,14 @@ impl Agent {
             self.record_kinds(key, app, sync, hash, keys, mode);
             return;
         }
+        if !self.has_room_for_stage(entry) {
+            self.stages_due.push_back((
+                key.clone(),
+                Arc::clone(app),
+                Effect::Apply { sync, hash, keys, mode },
+            ));
+            return;
+        }
         let job = self.job(entry, app, set, &keys, mode);
         self.metrics.applies.add(keys.len());
         self.begin_stage(key, sync, keys.clone(), apply::stage(job, keys));

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-/// How much waits for the loop before watches wait for it.
-const QUEUE: usize = 1024;
+/// How much waits for the loop before watches wait for it: each is an object as a tree of JSON.
+const QUEUE: usize = 64;
 
 /// Runs the agent until `shutdown` is done.
 ///
@@ -260,6 +260,7 @@ pub(crate) fn assemble(
         argo_cd: ArgoCd::default(),
         effects: VecDeque::new(),
         is_draining: false,
+        stages_due: VecDeque::new(),
         event_room: Arc::new(Semaphore::new(1024)),
         event_turns: Arc::new(Semaphore::new(2)),
         turns: crate::writer::Turns::default(),

@@ -2,11 +2,16 @@
 
 use crate::agent::Agent;
 use crate::apply::Seen;
+use crate::apps::AppEntry;
 use crate::input::Input;
 use engine::Event;
 use model::{AppKey, ErrorClass, ObjectKey, ObjectOutcome, ObjectResult, SyncId};
 use std::convert::Infallible;
 use tokio::sync::oneshot;
+
+/// Stages under way at most: several times the requests that may be in flight. What waits begins when its turn comes, and
+/// costs no memory until then.
+const MOST: usize = 128;
 
 /// A stage under way; it ends when this is dropped.
 pub(crate) struct Stage {
@@ -35,6 +40,20 @@ impl Agent {
             };
             Input::StageDone(key, sync, results, seen)
         });
+    }
+
+    /// Returns whether a stage of an app may begin now: what a person asked for need not wait.
+    pub(crate) fn has_room_for_stage(&self, entry: &AppEntry) -> bool {
+        self.turns.n_stages < MOST || entry.state.run().is_some_and(|run| run.operation().is_some())
+    }
+
+    /// Begins stages that waited, as far as there is room.
+    pub(crate) fn begin_waiting(&mut self) {
+        while self.turns.n_stages < MOST
+            && let Some((key, app, effect)) = self.stages_due.pop_front()
+        {
+            self.carry_out(&key, &app, effect);
+        }
     }
 
     /// Ends what an older sync may still have under way: the engine has waited long enough for it, and what is planned now must

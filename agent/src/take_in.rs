@@ -40,6 +40,7 @@ impl Agent {
                 }
                 self.discover_missed(&results);
                 self.event(&key, Event::StageDone { sync, results });
+                self.begin_waiting();
                 self.take_turns();
             }
             Input::Checked(asked, checked) => self.checked(&asked, checked),
