@@ -11,6 +11,7 @@ use crate::argo_cd::{ArgoCd, Runner};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::desired::Identity;
+use crate::idle_kinds::IdleKinds;
 use crate::input::Input;
 use crate::kinds::KindsRecord;
 use crate::live::LiveView;
@@ -82,6 +83,8 @@ pub(crate) struct Agent {
     /// Applications seen since the list under way began.
     pub seen_apps: Option<BTreeSet<AppKey>>,
     pub has_listed_apps: bool,
+    /// What we are called where the lease is held.
+    pub holder: String,
     pub holds_lease: bool,
     /// What is seen of Argo CD's own controller.
     pub argo_cd: ArgoCd,
@@ -94,6 +97,8 @@ pub(crate) struct Agent {
     pub event_room: Arc<Semaphore>,
     /// Limits events under way.
     pub event_turns: Arc<Semaphore>,
+    /// Which kinds are not used any more.
+    pub idle_kinds: IdleKinds,
     /// Whose status is written when.
     pub turns: crate::writer::Turns,
 }
@@ -182,6 +187,7 @@ impl Agent {
             self.wake_due();
             self.explain_workloads();
             self.compare_dirty();
+            self.tend_kinds();
             pulse.beat(&self);
         }
     }
@@ -251,6 +257,12 @@ impl Agent {
 
     /// Takes in whether we hold the lease.
     pub(crate) fn lease_changed(&mut self, held: &cluster::Holding) {
+        if let cluster::Holding::NotHeld { holder } = held
+            && !holder.is_empty()
+            && *holder != self.holder
+        {
+            self.kinds.doubt();
+        }
         self.holds_lease = held.permits_writes();
         self.update_writes();
     }
@@ -297,6 +309,9 @@ impl Agent {
                 // It has not been read yet, and has no engine that an event could step.
                 entry.state.may_write = may_write;
             }
+        }
+        if may_write {
+            self.reread_kinds();
         }
         let writes = if may_write { Writes::Allowed } else { Writes::Forbidden };
         self.event_for_all(&Event::Writes(writes));

@@ -125,6 +125,8 @@ impl Agent {
     }
 
     fn kinds_changed(&mut self) {
+        // A version that is watched may not be served any more.
+        self.idle_kinds.is_due = true;
         let unserved: Vec<GroupVersionKind> = self
             .live
             .kinds

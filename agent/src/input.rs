@@ -51,6 +51,8 @@ pub(crate) enum Input {
     Discovered(Result<Box<Discovery>, CallError>),
     /// It is time to ask again what did not answer in full.
     DiscoveryDue,
+    /// The record of kinds was read, or not.
+    KindsRead(Result<Option<Value>, CallError>),
     /// The record of kinds was written, or not.
     KindsRecorded(Result<(), CallError>),
     /// It is time to try again to write it.

@@ -7,7 +7,7 @@ use cluster::Endpoint;
 use engine::Effect;
 use model::{App, AppKey, CallError, GroupKind, GroupVersionKind, names};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,14 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 pub(crate) struct KindsRecord {
     stored: BTreeMap<GroupKind, GroupVersionKind>,
     wanted: BTreeMap<GroupKind, GroupVersionKind>,
+    /// Kinds of which nothing is left, to be taken out.
+    dropped: BTreeSet<GroupKind>,
     /// What the write under way records.
     writing: Option<BTreeMap<GroupKind, GroupVersionKind>>,
+    /// Whether it is as stored: nobody else has been the writer since it was read.
+    is_current: bool,
+    /// Reads under way; only the last of them counts.
+    n_reads: u32,
     /// Writes that failed in a row, and why the last one did.
     n_failed: u32,
     failure: Option<String>,
@@ -36,6 +42,7 @@ pub(crate) struct KindsRecord {
 impl KindsRecord {
     /// Reads the record from the `ConfigMap`'s data: one entry per kind, `Kind.group: apiVersion`.
     pub(crate) fn load(&mut self, config_map: Option<&Value>) {
+        self.is_current = true;
         let data = config_map.and_then(|map| map.get("data")).and_then(Value::as_object);
         for (name, version) in data.into_iter().flatten() {
             let (kind, _) = name.split_once('.').unwrap_or((name, ""));
@@ -51,14 +58,29 @@ impl KindsRecord {
         self.stored.values()
     }
 
-    /// Returns whether all of these are recorded.
+    /// Returns whether all of these are certainly recorded.
     pub(crate) fn covers(&self, mut kinds: impl Iterator<Item = GroupKind>) -> bool {
-        kinds.all(|kind| self.stored.contains_key(&kind))
+        self.is_current && kinds.all(|kind| self.stored.contains_key(&kind))
+    }
+
+    /// Returns the version that a kind is recorded at; `None` where it is not.
+    pub(crate) fn version(&self, kind: &GroupKind) -> Option<&str> {
+        self.stored.get(kind).map(|gvk| gvk.version.as_str())
+    }
+
+    /// Returns whether kinds may be taken out now: the record is as stored, and nobody waits for it.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.is_current && self.writing.is_none() && self.waiting.is_empty() && self.wanted.is_empty()
     }
 
     /// Returns why a kind is not recorded, once that was tried.
     pub(crate) fn obstacle(&self, kind: &GroupKind) -> Option<&str> {
         self.failure.as_deref().filter(|_| !self.stored.contains_key(kind))
+    }
+
+    /// Notes that another is the writer.
+    pub(crate) fn doubt(&mut self) {
+        self.is_current = false;
     }
 
     /// Wants kinds recorded.
@@ -72,9 +94,38 @@ impl KindsRecord {
         }
     }
 
-    /// Returns whether something is wanted that is neither recorded nor being recorded.
+    /// Has a recorded kind recorded at another version, so that a restart watches it at that one.
+    pub(crate) fn move_to(&mut self, gvk: &GroupVersionKind) {
+        let kind = gvk.group_kind();
+        let is_written = self.writing.as_ref().is_some_and(|writing| writing.get(&kind) == Some(gvk));
+        if !is_written && self.stored.get(&kind).is_some_and(|stored| stored != gvk) {
+            self.wanted.insert(kind, gvk.clone());
+        }
+    }
+
+    /// Takes a kind out of which nothing is left. From now on it counts as never recorded: an object of it that comes now
+    /// waits until it is recorded again.
+    pub(crate) fn drop_kind(&mut self, kind: &GroupKind) {
+        if self.stored.remove(kind).is_some() {
+            self.dropped.insert(kind.clone());
+        }
+    }
+
+    /// Returns whether something is wanted that is neither recorded nor being recorded, or is to be taken out.
     fn lacks(&self) -> bool {
-        self.writing.is_none() && !self.wanted.is_empty()
+        self.writing.is_none() && self.is_current && !(self.wanted.is_empty() && self.dropped.is_empty())
+    }
+
+    /// Returns what the data of the `ConfigMap` has to become for what is wanted and dropped by now, and marks it as being
+    /// written.
+    fn take_changes(&mut self) -> serde_json::Map<String, Value> {
+        let writing = std::mem::take(&mut self.wanted);
+        let dropped = std::mem::take(&mut self.dropped);
+        let gone = dropped.iter().map(|kind| (kind.to_string(), Value::Null));
+        let kept = writing.values().map(|gvk| (gvk.group_kind().to_string(), json!(gvk.api_version())));
+        let data = gone.chain(kept).collect();
+        self.writing = Some(writing);
+        data
     }
 }
 
@@ -100,26 +151,67 @@ impl Agent {
     /// Tries again to write the record.
     pub(crate) fn kinds_due(&mut self) {
         self.kinds.is_resting = false;
-        if self.kinds.lacks() && self.may_write {
+        if !self.may_write {
+            return;
+        }
+        if !self.kinds.is_current {
+            self.reread_kinds();
+        } else if self.kinds.lacks() {
             self.write_kinds();
+        }
+    }
+
+    /// Reads the record anew if another has been the writer since we read it.
+    pub(crate) fn reread_kinds(&mut self) {
+        if self.kinds.is_current {
+            return;
+        }
+        self.kinds.n_reads += 1;
+        let (cluster, namespace) = (self.cluster.clone(), self.config.namespace.clone());
+        self.spawn(async move { Input::KindsRead(read(&cluster, &namespace).await) });
+    }
+
+    /// Takes in what the record says; what waits for it goes on.
+    pub(crate) fn kinds_read(&mut self, outcome: Result<Option<Value>, CallError>) {
+        self.kinds.n_reads -= 1;
+        if self.kinds.n_reads > 0 {
+            return;
+        }
+        match outcome {
+            Ok(found) => {
+                self.kinds.stored.clear();
+                self.kinds.load(found.as_ref());
+                self.kinds.n_failed = 0;
+                self.watch_recorded();
+                self.write_kinds();
+            }
+            Err(error) => {
+                self.kinds_failed(format!(
+                    "the record of kinds (ConfigMap {NAME}) could not be read: {error}"
+                ));
+            }
+        }
+    }
+
+    fn watch_recorded(&mut self) {
+        let gvks: Vec<GroupVersionKind> = self.kinds.known().cloned().collect();
+        for gvk in gvks {
+            self.watch_kind(&gvk);
         }
     }
 
     /// Writes the record; applies that wait for it go on when it is stored.
     pub(crate) fn write_kinds(&mut self) {
-        if self.kinds.writing.is_some() {
+        if self.kinds.writing.is_some() || !self.kinds.is_current {
             return;
         }
-        if self.kinds.wanted.is_empty() {
+        if !self.kinds.lacks() {
             self.kinds_recorded(Ok(()));
             return;
         }
-        let writing = std::mem::take(&mut self.kinds.wanted);
-        let entries = writing.values().map(|gvk| (gvk.group_kind().to_string(), json!(gvk.api_version())));
-        let data: serde_json::Map<String, Value> = entries.collect();
+        let data = self.kinds.take_changes();
         let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME,
             "labels": {"app.kubernetes.io/part-of": "tautline"}}, "data": data});
-        self.kinds.writing = Some(writing);
         let (cluster, namespace) = (self.cluster.clone(), self.config.namespace.clone());
         self.spawn(async move {
             let patched =
@@ -128,6 +220,9 @@ impl Agent {
                 Err(error) if error.class == model::ErrorClass::NotFound => {
                     let mut body = body;
                     body["metadata"]["namespace"] = namespace.into();
+                    if let Some(data) = body["data"].as_object_mut() {
+                        data.retain(|_, version| !version.is_null());
+                    }
                     match model::Object::from_value(body) {
                         Ok(object) => {
                             cluster.create(&endpoint(), &object, names::FIELD_MANAGER).await.map(drop)
@@ -151,10 +246,7 @@ impl Agent {
                 self.kinds.n_failed = 0;
                 self.kinds.failure = None;
                 self.kinds.stored.extend(written);
-                let gvks: Vec<GroupVersionKind> = self.kinds.known().cloned().collect();
-                for gvk in gvks {
-                    self.watch_kind(&gvk);
-                }
+                self.watch_recorded();
                 for (key, app, effect) in waiting {
                     self.carry_out(&key, &app, effect);
                 }
@@ -162,16 +254,23 @@ impl Agent {
                 self.record(std::iter::empty());
             }
             Err(error) => {
-                let why = format!("the record of kinds (ConfigMap {NAME}) could not be written: {error}");
                 self.kinds.wanted.extend(written);
-                self.kinds.failure = Some(why.clone());
-                self.touch_heirs();
-                self.try_kinds_later();
-                for (key, _, effect) in waiting {
-                    if let Effect::Apply { sync, keys, .. } = effect {
-                        self.answer_held(&key, sync, keys, &why);
-                    }
-                }
+                self.kinds.waiting = waiting;
+                self.kinds_failed(format!(
+                    "the record of kinds (ConfigMap {NAME}) could not be written: {error}"
+                ));
+            }
+        }
+    }
+
+    /// Whoever waits for the record hears why it goes without, and asks again.
+    fn kinds_failed(&mut self, why: String) {
+        self.kinds.failure = Some(why.clone());
+        self.touch_heirs();
+        self.try_kinds_later();
+        for (key, _, effect) in std::mem::take(&mut self.kinds.waiting) {
+            if let Effect::Apply { sync, keys, .. } = effect {
+                self.answer_held(&key, sync, keys, &why);
             }
         }
     }

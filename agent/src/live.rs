@@ -164,6 +164,12 @@ impl LiveView {
         self.objects.len()
     }
 
+    /// Returns whether some object of a kind is known.
+    pub(crate) fn has_any(&self, kind: &GroupKind) -> bool {
+        let first = ObjectKey::new(&kind.group, &kind.kind, "", "");
+        self.objects.range(first..).next().is_some_and(|(key, _)| key.is_kind(&kind.group, &kind.kind))
+    }
+
     /// Returns the keys of a kind.
     pub(crate) fn keys_of(&self, kind: &GroupKind) -> Vec<ObjectKey> {
         self.objects.keys().filter(|key| key.group_kind() == *kind).cloned().collect()

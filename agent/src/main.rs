@@ -25,6 +25,7 @@ mod exposition;
 #[cfg(test)]
 mod harness;
 mod http;
+mod idle_kinds;
 mod input;
 mod judge;
 mod kinds;

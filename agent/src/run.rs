@@ -66,9 +66,11 @@ pub(crate) async fn run(
     let (inputs, received) = mpsc::unbounded_channel();
     let (watch_events, watched) = mpsc::channel(QUEUE);
     let lease = LeaseSpec::new(config.namespace.as_str(), "tautline", holder());
+    let holder = lease.holder.clone();
     let (held, lease) = cluster.hold_lease(lease);
     forward(&inputs, hints.1, calls, held);
     let mut agent = assemble(config, cluster, sources, Arc::clone(&cache), first, inputs, watch_events);
+    agent.holder = holder;
     shared.scrape(Scraped {
         counters: agent.metrics.clone(),
         cluster: agent.cluster.clone(),
@@ -256,6 +258,7 @@ pub(crate) fn assemble(
         own_handles: Vec::new(),
         seen_apps: None,
         has_listed_apps: false,
+        holder: String::new(),
         holds_lease: false,
         argo_cd: ArgoCd::default(),
         effects: VecDeque::new(),
@@ -263,6 +266,7 @@ pub(crate) fn assemble(
         stages_due: VecDeque::new(),
         event_room: Arc::new(Semaphore::new(1024)),
         event_turns: Arc::new(Semaphore::new(2)),
+        idle_kinds: crate::idle_kinds::IdleKinds::default(),
         turns: crate::writer::Turns::default(),
     }
 }

@@ -55,6 +55,7 @@ impl Agent {
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),
             Input::DiscoveryDue => self.discovery_due(),
+            Input::KindsRead(outcome) => self.kinds_read(outcome),
             Input::KindsRecorded(outcome) => self.kinds_recorded(outcome),
             Input::KindsDue => self.kinds_due(),
             Input::RefreshAsked(key, asked, waiter) => self.refresh_asked(&key, *asked, waiter),

@@ -79,8 +79,9 @@ impl Agent {
     /// Opens the watch of a kind's managed objects, unless it is open.
     pub(crate) fn watch_kind(&mut self, gvk: &GroupVersionKind) {
         let kind = gvk.group_kind();
-        let is_open = self.live.kinds.get(&kind).is_some_and(|watch| watch.handle.is_some());
-        if is_open {
+        if let Some(watch) = self.live.kinds.get(&kind).filter(|watch| watch.handle.is_some()) {
+            // Git may have moved on to another version.
+            self.idle_kinds.is_due |= watch.gvk.version != gvk.version;
             return;
         }
         let Some(endpoint) = self.discovery.endpoint(gvk).or_else(|| self.discovery.preferred(&kind)) else {
@@ -135,6 +136,21 @@ impl Agent {
             tracing::debug!(%gvk, "watched by our label again");
             self.watch_objects(endpoint, Filter::Ours);
         }
+    }
+
+    /// Watches a kind at another version. What is known stays until the new watch has listed it.
+    pub(crate) fn watch_at(&mut self, endpoint: Endpoint) {
+        let watch = self.live.kinds.get(&endpoint.gvk.group_kind());
+        let filter = if watch.is_none_or(|watch| watch.is_filtered) { Filter::Ours } else { Filter::None };
+        tracing::debug!(gvk = %endpoint.gvk, "watched at another version");
+        self.watch_objects(endpoint, filter);
+    }
+
+    /// Stops watching a kind of which nothing is left.
+    pub(crate) fn unwatch(&mut self, kind: &model::GroupKind) {
+        tracing::debug!(%kind, "not watched any more");
+        self.watches.retain(|_, watched| *watched != Watched::Kind(kind.clone()));
+        self.live.kinds.remove(kind);
     }
 
     fn watch_objects(&mut self, endpoint: Endpoint, filter: Filter) {
@@ -237,7 +253,7 @@ impl Agent {
         if !is_labelled && !self.offer(&object) {
             self.widen(&key.group_kind());
         }
-        if self.live.is_old(&key, object.resource_version()) {
+        if self.live.is_old(&key, object.resource_version()) && !self.is_moved(&object, &key) {
             return;
         }
         let assessment = self.assess(&object);
@@ -250,11 +266,28 @@ impl Agent {
         self.touch(&key);
     }
 
+    /// Returns whether an object that is known is shown at the version at which its kind is watched by now.
+    fn is_moved(&self, object: &Object, key: &ObjectKey) -> bool {
+        let version = object.gvk().version;
+        let is_watched_so =
+            self.live.kinds.get(&key.group_kind()).is_some_and(|watch| watch.gvk.version == version);
+        self.live.get(key).is_some_and(|entry| {
+            entry.digest.resource_version == object.resource_version() && entry.digest.version != version
+        }) && is_watched_so
+    }
+
+    /// Returns where the objects of a kind are read: as they are watched, or as they were last seen, or somehow.
+    fn endpoint_of(&self, gvk: &GroupVersionKind) -> Option<Endpoint> {
+        let kind = gvk.group_kind();
+        let watched = self.live.kinds.get(&kind).and_then(|watch| self.discovery.endpoint(&watch.gvk));
+        watched.or_else(|| self.discovery.endpoint(gvk)).or_else(|| self.discovery.preferred(&kind))
+    }
+
     /// Asks whether an object is really gone: a lost label looks the same to a filtered watch.
     fn confirm(&mut self, key: ObjectKey, wait: Duration) {
         let Some(entry) = self.live.get(&key) else { return };
         let (gvk, uid) = (entry.digest.gvk(), entry.digest.uid.clone());
-        let Some(endpoint) = self.discovery.endpoint(&gvk) else {
+        let Some(endpoint) = self.endpoint_of(&gvk) else {
             if self.discovery.is_absent(&gvk.group_kind()) {
                 self.confirmed(&key, &uid, Ok(None));
             }

@@ -105,16 +105,16 @@ impl Kube {
         deleted.unwrap_or_else(|error| panic!("delete {kind} {namespace}/{name}: {error}"));
     }
 
-    /// Watches one object until `is_done` holds for it, or for its absence; after the deadline, returns what was seen
-    /// last.
+    /// Watches one object until `is_done` holds for it, or for its absence; after `longest`, returns what was seen last.
     pub(crate) fn wait(
         &self,
+        longest: Duration,
         (api_version, kind, namespace, name): (&str, &str, &str, &str),
         mut is_done: impl FnMut(Option<&Value>) -> bool,
     ) -> Result<Option<Value>, Option<Value>> {
         let selector = format!("metadata.name={name}");
         let mut last = None;
-        let done = self.watch((api_version, kind, namespace), selector, |objects| {
+        let done = self.watch(longest, (api_version, kind, namespace), selector, |objects| {
             last = objects.values().next().cloned();
             is_done(last.as_ref())
         });
@@ -122,9 +122,10 @@ impl Kube {
     }
 
     /// Watches the objects that a field selector takes until `is_done` holds for all of them together, by name; returns
-    /// whether it came to hold before the deadline.
+    /// whether it came to hold in time.
     pub(crate) fn watch(
         &self,
+        longest: Duration,
         (api_version, kind, namespace): (&str, &str, &str),
         field_selector: String,
         mut is_done: impl FnMut(&BTreeMap<String, Value>) -> bool,
@@ -156,6 +157,6 @@ impl Kube {
                 }
             }
         };
-        self.runtime.block_on(async { tokio::time::timeout(DEADLINE, seen).await }).is_ok()
+        self.runtime.block_on(async { tokio::time::timeout(longest, seen).await }).is_ok()
     }
 }

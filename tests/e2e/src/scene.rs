@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use cluster::Propagation;
 use lab::Lab;
@@ -238,11 +239,23 @@ impl Scene {
         name: &str,
         is_done: impl FnMut(Option<&Value>) -> bool,
     ) -> Option<Value> {
-        kube().wait((api_version, kind, namespace, name), is_done).unwrap_or_else(|last| {
+        self.wait_object_for(DEADLINE, (api_version, kind, namespace, name), is_done)
+    }
+
+    /// Waits like [`Scene::wait_object`], for what takes its time.
+    ///
+    /// # Panics
+    /// After `longest`.
+    pub fn wait_object_for(
+        &self,
+        longest: Duration,
+        (api_version, kind, namespace, name): (&str, &str, &str, &str),
+        is_done: impl FnMut(Option<&Value>) -> bool,
+    ) -> Option<Value> {
+        let seen = kube().wait(longest, (api_version, kind, namespace, name), is_done);
+        seen.unwrap_or_else(|last| {
             let last = last.map_or_else(|| "absent".into(), without_fields);
-            panic!(
-                "{kind} {namespace}/{name} did not come to what was expected in {DEADLINE:?}; last: {last}"
-            )
+            panic!("{kind} {namespace}/{name} did not come to what was expected in {longest:?}; last: {last}")
         })
     }
 
