@@ -5,7 +5,7 @@
 use crate::apply::{Job, Known, send};
 use crate::judge;
 use crate::wanted::Wanted;
-use cluster::{Applied, ApplyOptions, Endpoint, Priority};
+use cluster::{Applied, ApplyOptions, Endpoint};
 use drift::{ByHand, adoption};
 use model::{CallError, ErrorClass, Object, names};
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub(crate) async fn prepare(
                 manager: names::SCALE_MANAGER.into(),
                 force: true,
                 dry_run: false,
-                priority: Priority::Apply,
+                priority: job.priority(),
             };
             job.cluster.apply(endpoint, &body, &options).await?;
             // The hand-over moved the resourceVersion, so the take-over below would lose its race.
@@ -117,7 +117,8 @@ async fn give_back(
 }
 
 async fn read(job: &Job, wanted: &Wanted, endpoint: &Endpoint) -> Result<Option<Object>, CallError> {
-    let found = job.cluster.get(endpoint, wanted.object.namespace(), wanted.object.name()).await?;
+    let (namespace, name) = (wanted.object.namespace(), wanted.object.name());
+    let found = job.cluster.get_at(job.priority(), endpoint, namespace, name).await?;
     Ok(found.and_then(|value| Object::from_value(value).ok()))
 }
 
@@ -125,8 +126,8 @@ async fn change(job: &Job, wanted: &Wanted, endpoint: &Endpoint, patch: &Value) 
     if let Some(error) = job.obstacle() {
         return Err(error);
     }
-    let (namespace, name) = (wanted.object.namespace(), wanted.object.name());
-    job.cluster.json_patch(endpoint, namespace, name, patch, names::FIELD_MANAGER).await
+    let place = (wanted.object.namespace(), wanted.object.name());
+    job.cluster.json_patch(job.priority(), endpoint, place, patch, names::FIELD_MANAGER).await
 }
 
 /// Does something that writes what it read; again at once where somebody wrote in between. It is told which try it is.

@@ -1,28 +1,23 @@
 //! How is one object brought to what Git wants? Server-side apply, with what has to precede it.
 
 use crate::adopting;
+use crate::defined;
 use crate::desired::{DesiredSet, Rules};
 use crate::judge;
 use crate::live::{Baseline, LiveView, images};
 use crate::refusal;
 use crate::wanted::{Kept, Wanted};
-use cluster::{
-    ApplyOptions, Cluster, DeleteOptions, Endpoint, Priority, Propagation, WatchEvent, WatchId, WatchSpec,
-};
+use cluster::{ApplyOptions, Cluster, DeleteOptions, Discovery, Endpoint, Priority, Propagation};
 use futures::StreamExt;
 use model::{
     App, CallError, ErrorClass, LiveDigest, Object, ObjectKey, ObjectOutcome, ObjectResult, names, tracking,
 };
-use plan::kinds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How many objects of one app are under way at the same time, so that a large app does not hold up a small one.
 const PER_APP: usize = 16;
-/// Longest wait until a CRD's kinds are served.
-const ESTABLISHED: std::time::Duration = std::time::Duration::from_secs(30);
-
 /// What a stage works with: values only, taken when it begins.
 #[derive(Clone)]
 pub(crate) struct Job {
@@ -103,8 +98,10 @@ pub(crate) fn known(
 
 /// Applies objects in parallel; one bad object stops only itself.
 pub(crate) async fn stage(mut job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResult>, Vec<Seen>) {
-    if keys.iter().any(|key| is_just_defined(&job, key))
-        && let Ok(discovery) = job.cluster.discover().await
+    let defined: Vec<_> = keys.iter().filter_map(|key| defined::just_defined(&job, key)).collect();
+    let is_told = |discovery: &Discovery| defined.iter().all(|gvk| discovery.endpoint(gvk).is_some());
+    if !defined.is_empty()
+        && let Ok(discovery) = job.cluster.discover_until(is_told).await
     {
         job.rules.discovery = Arc::new(discovery);
     }
@@ -130,20 +127,12 @@ pub(crate) async fn stage(mut job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResu
     (results, seen.into_iter().flatten().collect())
 }
 
-/// Returns whether an object's kind is defined by a CRD of the same app and was not served yet when we last looked: an
-/// earlier stage established it.
-fn is_just_defined(job: &Job, key: &ObjectKey) -> bool {
-    let Some(gvk) = job.set.objects.gvk(key) else { return false };
-    let defines = |(crd, kept): (&ObjectKey, &Kept)| {
-        let spec =
-            kinds::is_crd(&crd.group_kind()).then(|| kept.open().object.get("spec").cloned()).flatten();
-        let text = |pointer: &str| spec.as_ref()?.pointer(pointer)?.as_str();
-        text("/group") == Some(key.group.as_str()) && text("/names/kind") == Some(key.kind.as_str())
-    };
-    job.rules.discovery.endpoint(&gvk).is_none() && job.set.objects.iter().any(defines)
-}
-
 impl Job {
+    /// Returns the turn of all of its requests: that of who waits for it.
+    pub(crate) fn priority(&self) -> Priority {
+        if self.by_person { Priority::User } else { Priority::Apply }
+    }
+
     /// Returns why nothing of this job may begin any more: a newer sync took over, or we are not the writer now.
     pub(crate) fn obstacle(&self) -> Option<CallError> {
         let is_newest = self.fence.as_ref().is_none_or(|fence| fence.load(Ordering::Acquire) == self.sync);
@@ -165,7 +154,8 @@ async fn apply(job: &Job, key: &ObjectKey, wanted: Option<&Wanted>) -> (ObjectOu
     };
     let gvk = wanted.object.gvk();
     let Some(endpoint) = job.rules.discovery.endpoint(&gvk) else {
-        return (refusal::unknown_kind(&job.rules.discovery, &gvk), None);
+        let unknown = refusal::unknown_kind(&job.rules.discovery, &gvk);
+        return (failed(unknown.class, unknown.message), None);
     };
     if let Err(rule) =
         job.rules.project.permits(&gvk.group_kind(), endpoint.namespaced, &key.name, &key.namespace)
@@ -178,7 +168,7 @@ async fn apply(job: &Job, key: &ObjectKey, wanted: Option<&Wanted>) -> (ObjectOu
             (outcome, None)
         }
         Ok((outcome, stored)) => {
-            let established = established(job, &endpoint, &stored).await;
+            let established = defined::established(job, &endpoint, &stored).await;
             let baseline = judge::after_apply(&job.app, wanted, &stored);
             let seen = Some(Seen { object: stored, baseline });
             (established.map_or_else(|error| refusal::outcome(error, key), |()| outcome), seen)
@@ -229,9 +219,12 @@ pub(crate) async fn send(
     wanted: &Wanted,
     endpoint: &Endpoint,
 ) -> Result<cluster::Applied, CallError> {
-    let priority = if job.by_person { Priority::User } else { Priority::Apply };
-    let options =
-        ApplyOptions { manager: names::FIELD_MANAGER.into(), force: true, dry_run: job.is_dry_run, priority };
+    let options = ApplyOptions {
+        manager: names::FIELD_MANAGER.into(),
+        force: true,
+        dry_run: job.is_dry_run,
+        priority: job.priority(),
+    };
     match job.cluster.apply(endpoint, &wanted.object, &options).await {
         Err(error) if error.class == ErrorClass::NotFound && creates_namespace(job, wanted) => {
             create_namespace(job, wanted.object.namespace()).await?;
@@ -257,52 +250,11 @@ async fn create_namespace(job: &Job, name: &str) -> Result<(), CallError> {
     // Without tracking, as Argo CD makes it: such a namespace is never pruned.
     let body = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     let Ok(body) = Object::from_value(body) else { return Ok(()) };
-    match job.cluster.create(&endpoint, &body, names::FIELD_MANAGER).await {
+    match job.cluster.create_at(job.priority(), &endpoint, &body, names::FIELD_MANAGER).await {
         Ok(_) => Ok(()),
         Err(error) if error.class == ErrorClass::Conflict => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Waits until a CRD's kinds are served, so that its resources in the same sync find them.
-async fn established(job: &Job, endpoint: &Endpoint, stored: &Object) -> Result<(), CallError> {
-    if kinds::is_crd(&endpoint.gvk.group_kind()) && !is_established(stored) {
-        wait_for(&job.cluster, endpoint, stored.name(), is_established).await?;
-    }
-    Ok(())
-}
-
-/// Watches one cluster-scoped object until it is as wanted.
-async fn wait_for(
-    cluster: &Cluster,
-    endpoint: &Endpoint,
-    name: &str,
-    wanted: impl Fn(&Object) -> bool,
-) -> Result<(), CallError> {
-    let (sender, mut events) = tokio::sync::mpsc::channel(16);
-    let spec =
-        WatchSpec { field_selector: format!("metadata.name={name}"), ..WatchSpec::all(endpoint.clone()) };
-    let handle = cluster.watch(spec, sender, WatchId(0));
-    let seen = tokio::time::timeout(ESTABLISHED, async {
-        while let Some((_, event)) = events.recv().await {
-            if let WatchEvent::Object(object, _) = event
-                && wanted(&object)
-            {
-                return;
-            }
-        }
-    });
-    let outcome = seen.await.map_err(|_| {
-        CallError::new(ErrorClass::Unavailable, "the CRD was stored and is not established yet")
-    });
-    drop(handle);
-    outcome
-}
-
-fn is_established(crd: &Object) -> bool {
-    let conditions =
-        crd.get("status").and_then(|status| status.get("conditions")).and_then(serde_json::Value::as_array);
-    conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
 }
 
 fn failed(class: ErrorClass, message: String) -> ObjectOutcome {
@@ -363,7 +315,7 @@ pub(crate) async fn delete(
         return if discovery.is_absent(&kind) {
             Ok(())
         } else {
-            Err(CallError::new(ErrorClass::Unavailable, format!("API group {} does not answer", kind.group)))
+            Err(refusal::unknown_kind(discovery, &digest.gvk()))
         };
     };
     job.rules
@@ -374,6 +326,7 @@ pub(crate) async fn delete(
         uid: digest.uid.clone(),
         resource_version: digest.resource_version.clone(),
         propagation,
+        priority: job.priority(),
     };
     job.cluster.delete(&endpoint, &digest.key, &options).await.map(drop)
 }

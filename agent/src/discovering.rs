@@ -1,27 +1,24 @@
 //! Which kinds are there, and what follows when some come or go?
 
 use crate::agent::{Agent, Watched};
+use crate::defined::is_established;
 use crate::input::Input;
 use crate::live::Sight;
 use cluster::{Origin, WatchEvent};
 use engine::Event;
 use model::{AppKey, CallError, ErrorClass, GroupVersionKind, Object, ObjectOutcome, ObjectResult};
-use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long to wait before an API group that does not answer is asked again.
 const DISCOVERY_WAIT: Duration = Duration::from_secs(10);
-/// How often, and how long apart, discovery is asked for a kind whose CRD is established.
-const TRIES: u32 = 20;
-const TRY_WAIT: Duration = Duration::from_millis(250);
 
 impl Agent {
     /// A kind may have come or gone: discovery is asked again, once for a burst.
     pub(crate) fn definition_event(&mut self, event: &WatchEvent) {
         match event {
             // Only what is established is served; other changes of a CRD do not matter here.
-            WatchEvent::Object(object, Origin::Modified | Origin::Added) if is_served(object) => {
+            WatchEvent::Object(object, Origin::Modified | Origin::Added) if is_established(object) => {
                 self.discover_kind(defined_by(object));
             }
             WatchEvent::Deleted(..) => self.discover(),
@@ -59,19 +56,10 @@ impl Agent {
         self.is_discovering = true;
         let cluster = self.cluster.clone();
         self.spawn(async move {
-            let mut outcome = cluster.discover().await;
-            for _ in 0..TRIES {
-                let is_told = match (&outcome, &kind) {
-                    (Ok(discovery), Some(kind)) => discovery.preferred(kind).is_some(),
-                    (Ok(_) | Err(_), _) => true,
-                };
-                if is_told {
-                    break;
-                }
-                tokio::time::sleep(TRY_WAIT).await;
-                outcome = cluster.discover().await;
-            }
-            Input::Discovered(outcome.map(Box::new))
+            let is_told = |discovery: &cluster::Discovery| {
+                kind.as_ref().is_none_or(|kind| discovery.preferred(kind).is_some())
+            };
+            Input::Discovered(cluster.discover_until(is_told).await.map(Box::new))
         });
     }
 
@@ -182,9 +170,4 @@ impl Agent {
 fn defined_by(crd: &Object) -> Option<model::GroupKind> {
     let text = |pointer: &str| crd.get("spec")?.pointer(pointer)?.as_str();
     Some(model::GroupKind::new(text("/group")?, text("/names/kind")?))
-}
-
-fn is_served(crd: &Object) -> bool {
-    let conditions = crd.get("status").and_then(|status| status.get("conditions")).and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
 }

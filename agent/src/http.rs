@@ -5,7 +5,7 @@ use crate::apps::AppEntry;
 use crate::judge;
 use crate::stored::Stored;
 use api::{ApiError, AppRef, Body, DriftFormat, ListQuery, Reply, Request, SyncBody};
-use cluster::Cluster;
+use cluster::{Cluster, Priority};
 use drift::Rules;
 use model::{AppKey, CallError, ErrorClass, Object, ObjectKey, names};
 use serde_json::{Value, json};
@@ -90,8 +90,9 @@ impl Agent {
         let cluster = self.cluster.clone();
         tokio::spawn(async move {
             let endpoint = crate::watching::applications();
+            let place = (key.namespace.as_str(), key.name.as_str());
             let patched =
-                cluster.merge_patch(&endpoint, &key.namespace, &key.name, &patch, names::FIELD_MANAGER).await;
+                cluster.merge_patch_at(Priority::User, &endpoint, place, &patch, names::FIELD_MANAGER).await;
             let answer = patched
                 .map(|object| Body::Json(api::dto::application(&object.into_value())))
                 .map_err(refusal);
@@ -196,7 +197,7 @@ impl Lookup {
         let Some(endpoint) = self.gvk.as_ref().and_then(|gvk| discovery.endpoint(gvk)) else {
             return Ok(None);
         };
-        let found = cluster.get(&endpoint, &self.key.namespace, &self.key.name).await?;
+        let found = cluster.get_at(Priority::User, &endpoint, &self.key.namespace, &self.key.name).await?;
         Ok(found.and_then(|value| Object::from_value(value).ok()))
     }
 }

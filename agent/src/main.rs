@@ -18,6 +18,7 @@ mod cli;
 mod comparing;
 mod config;
 mod configuring;
+mod defined;
 mod desired;
 mod discovering;
 mod effects;

@@ -4,6 +4,7 @@
 use crate::agent::Agent;
 use crate::input::Input;
 use api::{ApiError, Body, Reply};
+use cluster::Priority;
 use model::{AppKey, Object, Timestamp, names};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
@@ -20,9 +21,10 @@ impl Agent {
         let (cluster, inputs) = (self.cluster.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let endpoint = crate::watching::applications();
-            let (namespace, name) = (key.namespace.clone(), key.name.clone());
-            let patched = cluster.merge_patch(&endpoint, &namespace, &name, &patch, names::FIELD_MANAGER);
-            let asked = match patched.await {
+            let place = (key.namespace.as_str(), key.name.as_str());
+            let patched =
+                cluster.merge_patch_at(Priority::User, &endpoint, place, &patch, names::FIELD_MANAGER).await;
+            let asked = match patched {
                 Ok(asked) => asked,
                 Err(error) => return crate::http::send(reply, Err(crate::http::refusal(error))),
             };

@@ -10,7 +10,7 @@ pub(crate) fn outcome(error: CallError, key: &ObjectKey) -> ObjectOutcome {
 }
 
 /// Returns why an object of a kind that discovery does not name cannot be applied: its group may not answer just now.
-pub(crate) fn unknown_kind(discovery: &cluster::Discovery, gvk: &model::GroupVersionKind) -> ObjectOutcome {
+pub(crate) fn unknown_kind(discovery: &cluster::Discovery, gvk: &model::GroupVersionKind) -> CallError {
     let (class, message) = if discovery.is_absent(&gvk.group_kind()) {
         (ErrorClass::NoSuchKind, format!("no such kind: {gvk}; is its CRD installed?"))
     } else {
@@ -18,7 +18,7 @@ pub(crate) fn unknown_kind(discovery: &cluster::Discovery, gvk: &model::GroupVer
         let message = format!("API group {group} does not answer; see to APIService {version}.{group}");
         (ErrorClass::Unavailable, message)
     };
-    ObjectOutcome::Failed(class, message)
+    CallError::new(class, message)
 }
 
 fn next_step(error: &CallError, key: &ObjectKey) -> String {

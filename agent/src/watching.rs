@@ -5,7 +5,7 @@ use crate::argo_cd::Runner;
 use crate::input::Input;
 use crate::judge;
 use crate::live::{KindWatch, Sight};
-use cluster::{Endpoint, Origin, WatchEvent, WatchId, WatchSpec};
+use cluster::{Endpoint, Origin, Priority, WatchEvent, WatchId, WatchSpec};
 use model::{CallError, GroupVersionKind, Object, ObjectKey, names};
 use std::time::Duration;
 
@@ -298,7 +298,8 @@ impl Agent {
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }
-            let found = cluster.get(&endpoint, &key.namespace, &key.name).await;
+            // What is to be made again, or pruned, waits for it.
+            let found = cluster.get_at(Priority::Apply, &endpoint, &key.namespace, &key.name).await;
             let found =
                 found.map(|value| value.and_then(|value| Object::from_value(value).ok()).map(Box::new));
             Input::Confirmed(key, uid, found)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use cluster::{Access, Cluster, Discovery, Endpoint, Propagation, WatchEvent, WatchId, WatchSpec};
+use cluster::{Access, Cluster, Discovery, Endpoint, Priority, Propagation, WatchEvent, WatchId, WatchSpec};
 use model::{CallError, GroupVersionKind, Object, ObjectKey};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -100,7 +100,8 @@ impl Kube {
         let endpoint = self.endpoint(api_version, kind);
         let key = ObjectKey::new(&endpoint.gvk.group, kind, namespace, name);
         let (uid, resource_version) = (String::new(), String::new());
-        let options = cluster::DeleteOptions { uid, resource_version, propagation };
+        let priority = Priority::User;
+        let options = cluster::DeleteOptions { uid, resource_version, propagation, priority };
         let deleted = self.runtime.block_on(self.cluster.delete(&endpoint, &key, &options));
         deleted.unwrap_or_else(|error| panic!("delete {kind} {namespace}/{name}: {error}"));
     }

@@ -10,9 +10,14 @@ use model::{CallError, ErrorClass, GroupKind, GroupVersionKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
 application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+
+/// How often, and how long apart, discovery is asked for what is to appear.
+const TRIES: u32 = 20;
+const TRY_WAIT: Duration = Duration::from_millis(250);
 
 /// Whether objects of a kind live in namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,6 +136,20 @@ impl Cluster {
         // Every API server has Namespaces; an answer without them is no answer.
         if discovery.is_absent(&GroupKind::new("", "Namespace")) {
             return Err(unavailable("the API server's discovery lacks the core group"));
+        }
+        Ok(discovery)
+    }
+
+    /// Asks what is served, again and again for some seconds until it is as waited for: a CRD is established before discovery
+    /// tells of its kind. Returns what was told last.
+    pub async fn discover_until(&self, is_told: impl Fn(&Discovery) -> bool) -> Result<Discovery, CallError> {
+        let mut discovery = self.discover().await?;
+        for _ in 0..TRIES {
+            if is_told(&discovery) {
+                break;
+            }
+            tokio::time::sleep(TRY_WAIT).await;
+            discovery = self.discover().await?;
         }
         Ok(discovery)
     }
@@ -279,6 +298,23 @@ mod tests {
         assert!(!discovery.is_absent(&GroupKind::new("odd.io", "Odd")));
         assert!(discovery.is_absent(&GroupKind::new("apps", "Nothing")));
         assert!(!discovery.is_absent(&GroupKind::new("b.io", "B")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_to_appear_is_waited_for_and_not_for_ever() {
+        let nothing = r#"{"kind":"APIGroupDiscoveryList","items":[]}"#;
+        let answers = |groups: &str| [Reply::Full(200, CORE.into()), Reply::Full(200, groups.into())];
+        let told = |discovery: &Discovery| discovery.endpoint(&gvk("b.io/v1", "B")).is_some();
+        let (late, asked) =
+            cluster([answers(nothing), answers(nothing), answers(GROUPS)].into_iter().flatten().collect());
+        assert!(told(&late.discover_until(told).await.unwrap()));
+        assert_eq!(asked.lock().unwrap().len(), 6);
+        let (never, _) = cluster((0..30).flat_map(|_| answers(nothing)).collect());
+        let begun = tokio::time::Instant::now();
+        assert!(!told(&never.discover_until(told).await.unwrap()), "what is told last counts");
+        assert_eq!(begun.elapsed(), Duration::from_secs(5));
+        let (away, _) = cluster(answers(nothing).into());
+        assert_eq!(away.discover_until(told).await.unwrap_err().class, ErrorClass::Unavailable);
     }
 
     #[tokio::test]

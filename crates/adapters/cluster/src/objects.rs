@@ -50,6 +50,8 @@ pub struct DeleteOptions {
     pub resource_version: String,
     /// What happens to dependents.
     pub propagation: Propagation,
+    /// Who goes first when requests queue.
+    pub priority: Priority,
 }
 
 /// What a deletion did.
@@ -60,14 +62,26 @@ pub struct Deleted {
 }
 
 impl Cluster {
-    /// Reads an object; `None` if it is not there.
+    /// Reads an object that nothing waits for; `None` if it is not there.
     pub async fn get(
         &self,
         endpoint: &Endpoint,
         namespace: &str,
         name: &str,
     ) -> Result<Option<Value>, CallError> {
-        let call = Call::new(Verb::Get, endpoint, Method::GET, endpoint.object(namespace, name)?);
+        self.get_at(Priority::Background, endpoint, namespace, name).await
+    }
+
+    /// The same in the turn of what waits for it.
+    pub async fn get_at(
+        &self,
+        priority: Priority,
+        endpoint: &Endpoint,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Value>, CallError> {
+        let call = Call::new(Verb::Get, endpoint, Method::GET, endpoint.object(namespace, name)?)
+            .with_priority(Some(priority));
         match self.call(call).await {
             Ok(answer) => answer.json().map(Some),
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
@@ -114,7 +128,7 @@ impl Cluster {
         self.merge_patch_at(Priority::Apply, endpoint, (namespace, name), patch, manager).await
     }
 
-    /// The same in its turn: what is told of the cluster waits until nothing that changes it is waiting.
+    /// The same in the turn of what waits for it: what is told of the cluster waits until nothing that changes it does.
     pub async fn merge_patch_at(
         &self,
         priority: Priority,
@@ -133,16 +147,16 @@ impl Cluster {
     /// Changes an object by a JSON patch, a list of operations (RFC 6902).
     pub async fn json_patch(
         &self,
+        priority: Priority,
         endpoint: &Endpoint,
-        namespace: &str,
-        name: &str,
+        (namespace, name): (&str, &str),
         operations: &Value,
         manager: &str,
     ) -> Result<Object, CallError> {
         let url = with_query(&endpoint.object(namespace, name)?, &[("fieldManager", manager)]);
         let call = Call::new(Verb::Patch, endpoint, Method::PATCH, url)
             .with_body("application/json-patch+json", operations)
-            .with_priority(Some(Priority::Apply));
+            .with_priority(Some(priority));
         as_object(self.call(call).await?.json()?)
     }
 
@@ -156,7 +170,8 @@ impl Cluster {
         self.create_at(Priority::Apply, endpoint, object, manager).await
     }
 
-    pub(crate) async fn create_at(
+    /// The same in the turn of what waits for it.
+    pub async fn create_at(
         &self,
         priority: Priority,
         endpoint: &Endpoint,
@@ -184,7 +199,7 @@ impl Cluster {
         let call =
             Call::new(Verb::Delete, endpoint, Method::DELETE, endpoint.object(&key.namespace, &key.name)?)
                 .with_body("application/json", &delete_body(options))
-                .with_priority(Some(Priority::Apply));
+                .with_priority(Some(options.priority));
         match self.call(call).await {
             Ok(answer) => answer.json().map(|body| Deleted { gone: is_gone(&body) }),
             Err(error) if error.status == Some(404) => Ok(Deleted { gone: true }),

@@ -72,7 +72,7 @@ async fn patches_name_their_kind_and_manager() {
     let (cluster, asked) =
         cluster(vec![Reply::Full(200, CONFIG_MAP.into()), Reply::Full(200, CONFIG_MAP.into())]);
     cluster.merge_patch(&config_maps(), "a", "x", &json!({"data": {"k": "v"}}), "m").await.unwrap();
-    cluster.json_patch(&config_maps(), "a", "x", &json!([]), "m").await.unwrap();
+    cluster.json_patch(Priority::Apply, &config_maps(), ("a", "x"), &json!([]), "m").await.unwrap();
     assert_eq!(
         *asked.lock().unwrap(),
         [
@@ -103,8 +103,12 @@ async fn deletion_is_guarded_and_says_whether_it_is_done() {
         Reply::Full(404, missing.into()),
         Reply::Full(409, r#"{"kind":"Status"}"#.into()),
     ]);
-    let guarded =
-        DeleteOptions { uid: "u".into(), resource_version: "7".into(), propagation: Propagation::Foreground };
+    let guarded = DeleteOptions {
+        uid: "u".into(),
+        resource_version: "7".into(),
+        propagation: Propagation::Foreground,
+        priority: Priority::Apply,
+    };
     let key = config_map().key();
     for gone in [true, true, false, true] {
         assert_eq!(cluster.delete(&config_maps(), &key, &guarded).await, Ok(Deleted { gone }));
@@ -118,6 +122,34 @@ async fn deletion_is_guarded_and_says_whether_it_is_done() {
     );
 }
 
+/// What a person waits for is not behind what nobody waits for.
+#[tokio::test(start_paused = true)]
+async fn a_read_goes_in_the_turn_of_what_waits_for_it() {
+    let (senders, held): (Vec<_>, Vec<_>) = (0..4).map(|_| oneshot::channel()).unzip();
+    let found = [Reply::Full(200, CONFIG_MAP.into()), Reply::Full(200, CONFIG_MAP.into())];
+    let (cluster, asked) = cluster(held.into_iter().map(Reply::Held).chain(found).collect());
+    let read = |priority: Priority, name: &'static str| {
+        let cluster = cluster.clone();
+        tokio::spawn(async move { cluster.get_at(priority, &config_maps(), "a", name).await })
+    };
+    for _ in 0..4 {
+        read(Priority::Background, "first");
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let nobody = read(Priority::Background, "nobody");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let person = read(Priority::User, "person");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for sender in senders {
+        sender.send((200, CONFIG_MAP.into())).expect("it is waited for");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    nobody.await.unwrap().unwrap();
+    person.await.unwrap().unwrap();
+    let asked = asked.lock().unwrap();
+    assert!(asked[4].ends_with("/person") && asked[5].ends_with("/nobody"), "{asked:?}");
+}
+
 #[tokio::test]
 async fn nothing_is_sent_without_a_name() {
     let (cluster, asked) = cluster(vec![]);
@@ -126,6 +158,7 @@ async fn nothing_is_sent_without_a_name() {
         uid: String::new(),
         resource_version: String::new(),
         propagation: Propagation::Background,
+        priority: Priority::Apply,
     };
     assert_eq!(cluster.delete(&config_maps(), &key, &any).await.unwrap_err().class, ErrorClass::Invalid);
     assert!(cluster.get(&config_maps(), "a", "").await.is_err());

@@ -71,7 +71,7 @@ impl WritePermit {
 mod tests {
     use super::*;
     use crate::fake::{self, Asked, Reply, Request};
-    use crate::{Cluster, DeleteOptions, Endpoint, Holding, LeaseHandle, LeaseSpec, Propagation};
+    use crate::{Cluster, DeleteOptions, Endpoint, Holding, LeaseHandle, LeaseSpec, Priority, Propagation};
     use futures::FutureExt as _;
     use model::{Object, ObjectKey};
     use serde_json::{Value, json};
@@ -143,6 +143,7 @@ mod tests {
             uid: String::new(),
             resource_version: String::new(),
             propagation: Propagation::Background,
+            priority: Priority::Apply,
         };
         let deleted = cluster.delete(&endpoint(), &key, &options).await;
         assert_eq!(deleted.unwrap_err().class, ErrorClass::Withheld);
