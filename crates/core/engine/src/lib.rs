@@ -36,6 +36,7 @@ mod verdict;
 pub use effect::{Effect, Mode, Note, Tone, Trust};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
 pub use report::{Condition, ConditionKind, OperationReport, Report};
+pub use retry::Heals;
 pub use run::{Cause, Run, Step};
 pub use state::{Activity, Attempt, Deleting, RefreshView, SourceView, State, Unanswered};
 pub use trigger::read_only;

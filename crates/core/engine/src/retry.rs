@@ -1,6 +1,8 @@
 //! When is a failed sync repeated, and when is drift corrected again?
 
-use model::{App, Backoff, Operation, Seconds, Timestamp};
+use crate::state::Attempt;
+use model::{App, Backoff, ObjectKey, Operation, Seconds, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// First wait between corrections of drift (Argo CD `--self-heal-backoff-timeout-seconds`).
 const HEAL_FIRST: Seconds = Seconds::new(2);
@@ -31,6 +33,39 @@ pub(crate) fn next_attempt(
 fn wait(backoff: Backoff, retries: u32) -> Seconds {
     let exponent = i32::try_from(retries).unwrap_or(i32::MAX);
     backoff.duration.scaled(backoff.factor.powi(exponent), backoff.max)
+}
+
+/// How often each object was corrected in a row, and when last. Somebody who keeps changing one object back slows down the
+/// corrections of that one, and of no other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heals(BTreeMap<ObjectKey, (u32, Timestamp)>);
+
+impl Heals {
+    /// Counts a correction of objects.
+    pub(crate) fn corrected(&mut self, keys: &BTreeSet<ObjectKey>, now: Timestamp) {
+        self.0.retain(|_, (times, at)| !heals_forgotten(*times, *at, now));
+        for key in keys {
+            let times = self.0.get(key).map_or(0, |(times, _)| *times);
+            self.0.insert(key.clone(), (times.saturating_add(1), now));
+        }
+    }
+
+    /// Forgets all: something else is deployed.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Returns how often an object was corrected in a row, and when it may be again. What an earlier life of the agent
+    /// corrected last stands in the status.
+    pub(crate) fn next(&self, key: &ObjectKey, last: &Attempt, now: Timestamp) -> (u32, Timestamp) {
+        let is_told = || last.selective.iter().any(|selector| selector.matches(key));
+        let known = self.0.get(key).copied();
+        let (times, at) = known
+            .or_else(|| is_told().then_some((last.heals, last.finished_at)))
+            .filter(|(times, at)| !heals_forgotten(*times, *at, now))
+            .unwrap_or((0, now));
+        (times, next_heal(times, at))
+    }
 }
 
 /// Returns when drift may be corrected again after `heals` corrections in a row: at once, then 2, 6, 18 ... 300 s.

@@ -2,6 +2,7 @@
 
 use crate::event::{Desired, SourceFailure};
 use crate::report::Report;
+use crate::retry::Heals;
 use crate::run::Run;
 use crate::unreadable::Unreadable;
 use model::{
@@ -25,6 +26,8 @@ pub struct State {
     pub desired: Option<Arc<Desired>>,
     /// How that compares.
     pub comparison: Option<Arc<Comparison>>,
+    /// How often which object was corrected.
+    pub heals: Heals,
     /// The last sync that ended.
     pub last: Option<Attempt>,
     /// The last sync that tried the whole desired state, where `last` is a dry run or a selective one of a person.
@@ -186,6 +189,7 @@ impl State {
             rendering: None,
             desired: None,
             comparison: None,
+            heals: Heals::default(),
             last,
             before: None,
             unsupported: Vec::new(),

@@ -1,6 +1,6 @@
 //! Why does a sync start? Argo CD's auto-sync rules, once per desired state (its automated sync documentation).
 
-use crate::retry;
+use crate::retry::{self, Heals};
 use crate::run::Cause;
 use crate::state::{Attempt, SourceView, State};
 use model::{
@@ -87,7 +87,7 @@ fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp
     let tried = state.tried().filter(|last| last.was_about(desired));
     match tried {
         None => Wish::Sync(Cause::NewDesired),
-        Some(last) => after_attempt(last, automated, comparison, app, now),
+        Some(last) => after_attempt(&state.heals, last, automated, comparison, app, now),
     }
 }
 
@@ -104,7 +104,28 @@ fn drifted(last: &Attempt, automated: Automated, comparison: &Comparison) -> BTr
     comparison.to_apply().chain(extra).cloned().collect()
 }
 
+/// Corrects what may be corrected by now; the rest in its time.
+fn heal(heals: &Heals, last: &Attempt, drifted: BTreeSet<ObjectKey>, now: Timestamp) -> Wish {
+    let nexts: Vec<(ObjectKey, (u32, Timestamp))> = drifted
+        .into_iter()
+        .map(|key| {
+            let next = heals.next(&key, last, now);
+            (key, next)
+        })
+        .collect();
+    let times = nexts.iter().filter(|(_, (_, at))| *at <= now).map(|(_, (times, _))| *times).max();
+    match (times, nexts.iter().map(|(_, (_, at))| *at).min()) {
+        (Some(times), _) => {
+            let due = nexts.into_iter().filter(|(_, (_, at))| *at <= now).map(|(key, _)| key);
+            Wish::Sync(Cause::SelfHeal(due.collect(), times.saturating_add(1)))
+        }
+        (None, Some(at)) => Wish::Later(at),
+        (None, None) => Wish::Nothing,
+    }
+}
+
 fn after_attempt(
+    heals: &Heals,
     last: &Attempt,
     automated: Automated,
     comparison: &Comparison,
@@ -125,10 +146,7 @@ fn after_attempt(
             if !automated.self_heal || drifted.is_empty() {
                 return Wish::Nothing;
             }
-            let heals =
-                if retry::heals_forgotten(last.heals, last.finished_at, now) { 0 } else { last.heals };
-            let at = retry::next_heal(heals, last.finished_at);
-            if at <= now { Wish::Sync(Cause::SelfHeal(drifted, heals + 1)) } else { Wish::Later(at) }
+            heal(heals, last, drifted, now)
         }
         OperationPhase::Failed | OperationPhase::Error => {
             // Attempts of an earlier life, of people, and exhausted hour-long ones: what holds passes, so it is tried

@@ -2,7 +2,7 @@
 
 use crate::effect::{Effect, Mode, Tone};
 use crate::operation::{heals, selective};
-use crate::run::Run;
+use crate::run::{Cause, Run};
 use crate::state::{Activity, Attempt, State, Unanswered};
 use crate::{note, trigger};
 use model::{App, HealthStatus, OperationPhase, Reason, Revision, Seconds, SyncStatus, Timestamp};
@@ -51,6 +51,12 @@ pub(crate) fn finish(
     // An operation that its author took away or replaced meanwhile was not handled: the same one may come again.
     if run.operation().is_some() && run.operation() == app.operation.as_ref() {
         state.handled.clone_from(&app.operation);
+    }
+    match &run.cause {
+        Cause::SelfHeal(keys, _) => state.heals.corrected(keys, now),
+        Cause::NewDesired => state.heals.clear(),
+        Cause::Operation(_) if run.is_full() && run.mode() == Mode::Real => state.heals.clear(),
+        Cause::Operation(_) => {}
     }
     let hash = match run.mode() {
         Mode::Real => run.desired.as_ref().map(|desired| desired.hash),
