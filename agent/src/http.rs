@@ -72,6 +72,9 @@ impl Agent {
             Ok(found) => found,
             Err(error) => return send(reply, Err(error)),
         };
+        if let Some(why) = rules_out_syncs(&entry.stored.value()) {
+            return send(reply, Err(ApiError::ruled_out(why)));
+        }
         if entry.stored.has_operation {
             return send(
                 reply,
@@ -199,6 +202,20 @@ impl Lookup {
         };
         let found = cluster.get_at(Priority::User, &endpoint, &self.key.namespace, &self.key.name).await?;
         Ok(found.and_then(|value| Object::from_value(value).ok()))
+    }
+}
+
+/// Says why no sync of an Application is begun, so that an operation would stand there unanswered.
+fn rules_out_syncs(raw: &Value) -> Option<String> {
+    if application::deletion(raw).is_some() {
+        Some("the application is being deleted; nothing of it is synced any more".into())
+    } else if application::skips_reconcile(raw) {
+        Some(format!(
+            "the application is left alone as long as its annotation {} says so; remove the annotation, then sync",
+            names::SKIP_RECONCILE
+        ))
+    } else {
+        None
     }
 }
 

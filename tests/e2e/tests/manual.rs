@@ -144,6 +144,30 @@ fn a_sync_over_http_says_what_it_cannot_do() {
         assert!(answer.json()["message"].as_str().unwrap().contains(expected), "{answer:?}");
     }
     assert_eq!(agent.post("/api/v1/applications/nothing/sync", &json!({})).status, 404);
+    let is_seen = |pointer: &str| {
+        agent.wait_probe("/metrics", |_| {
+            agent.get("/api/v1/applications/shop").json().pointer(pointer).is_some_and(Value::is_string)
+        });
+    };
+    let refused = |word: &str| {
+        let answer = sync(&json!({}));
+        assert_eq!(answer.status, 409, "{answer:?}");
+        assert!(answer.json()["message"].as_str().unwrap().contains(word), "{answer:?}");
+    };
+    let skip =
+        |value: Value| json!({"metadata": {"annotations": {"argocd.argoproj.io/skip-reconcile": value}}});
+    scene.patch_app("shop", &skip("true".into()));
+    is_seen("/metadata/annotations/argocd.argoproj.io~1skip-reconcile");
+    refused("skip-reconcile");
+    scene.patch_app("shop", &skip(Value::Null));
+    // Somebody else's finalizer keeps it.
+    scene.patch_app("shop", &json!({"metadata": {"finalizers": ["example.com/kept"]}}));
+    scene.delete_app("shop");
+    is_seen("/metadata/deletionTimestamp");
+    refused("is being deleted");
+    assert!(scene.app("shop")["operation"].is_null(), "one of them stands there unanswered");
+    scene.patch_app("shop", &json!({"metadata": {"finalizers": null}}));
+    scene.wait_app_gone("shop");
     assert_eq!(value(&scene, "web").as_deref(), Some("one"), "one of them was carried out");
 }
 

@@ -54,6 +54,11 @@ impl ApiError {
         Self::new(9, 400, message)
     }
 
+    /// The application is in a state that rules the request out until a person changes that: `FailedPrecondition`, 409.
+    pub fn ruled_out(message: impl Into<String>) -> Self {
+        Self::new(9, 409, message)
+    }
+
     /// Somebody else changed it meanwhile: `Aborted`, 409.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(10, 409, message)
