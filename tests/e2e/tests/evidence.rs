@@ -137,3 +137,27 @@ fn what_held_a_sync_up_passes_and_the_sync_succeeds() {
     assert_eq!(app["status"]["history"][0]["revision"], revision);
     scene.kubectl(&["label", "node", "node-0", &format!("{label}-")]);
 }
+
+#[test]
+fn the_deadline_may_stand_in_the_spec_and_the_annotation_wins() {
+    let scene = Scene::new("deadlines");
+    let _agent = scene.agent();
+    let nowhere = "      nodeSelector: {disk: none}\n";
+    for (name, annotation) in [("spec", None), ("both", Some("10m"))] {
+        let repo = scene.repo(name);
+        repo.write("web.yaml", &deployment(name, "web:1", nowhere, ""));
+        repo.commit("first");
+        let app = scene.application(name).repo(&repo).automated();
+        let app = annotation.into_iter().fold(app, |app, length| app.annotation(DEADLINE, length));
+        app.set("/spec/syncPolicy/tautline/syncDeadline", "2s").create();
+    }
+    let app = scene.wait_app("spec", |app| retries(app) >= 1);
+    let message = operation_message(&app);
+    assert!(message.contains("with no progress before the deadline"), "{message}");
+    // The other one began a moment later at most.
+    let both = scene.app("both");
+    assert_eq!((operation_phase(&both), retries(&both)), ("Running", 0), "{both:#}");
+    // What a person takes off in a hurry counts at once.
+    scene.patch_app("both", &json!({"metadata": {"annotations": {DEADLINE: null}}}));
+    scene.wait_app("both", |app| retries(app) >= 1);
+}
