@@ -21,6 +21,13 @@ fn deploy(scene: &Scene, repo: &Repo, manifests: &str) {
     scene.wait_app("shop", |app| is_synced_to(app, &revision));
 }
 
+/// Starts an agent whose log holds all that it and the packages under it ever say.
+fn talkative(scene: &Scene) -> Agent {
+    let mut settings = scene.settings();
+    settings.filter = Some("trace".into());
+    scene.start(settings)
+}
+
 /// Asserts that no canary is in anything that people can read without the right to read Secrets.
 fn assert_hidden(scene: &Scene, agent: &Agent) {
     let drift = "/api/v1/applications/shop/drift";
@@ -37,6 +44,7 @@ fn assert_hidden(scene: &Scene, agent: &Agent) {
         ("events", events),
         ("metrics", agent.probe("/metrics").body),
     ];
+    assert!(seen[0].1.contains("\"level\":\"TRACE\""), "the log is not what was asked for");
     for (place, text) in &seen {
         for (plain, encoded) in CANARIES {
             assert!(!text.contains(plain) && !text.contains(encoded), "{plain} is in the {place}:\n{text}");
@@ -50,7 +58,7 @@ fn a_secret_that_drifts_is_told_without_its_values() {
     let repo = scene.repo("shop");
     let automated = json!({"prune": true, "selfHeal": false});
     scene.application("shop").repo(&repo).set("/spec/syncPolicy/automated", automated).create();
-    let agent = scene.agent();
+    let agent = talkative(&scene);
     // Applied by kubectl first, so that its annotation holds the value, too.
     scene.kubectl_apply(&secret("stringData: {password: canary-in-git-73}"));
     deploy(&scene, &repo, &secret("stringData: {password: canary-in-git-73, user: canary-in-git-73}"));
@@ -76,7 +84,7 @@ fn a_secret_that_the_api_server_refuses_is_told_without_its_values() {
     let scene = Scene::new("refused");
     let repo = scene.repo("shop");
     scene.application("shop").repo(&repo).automated().create();
-    let agent = scene.agent();
+    let agent = talkative(&scene);
     deploy(&scene, &repo, &secret("immutable: true\nstringData: {password: canary-in-git-73}"));
     let wrong = [
         // What is immutable cannot change.
