@@ -3,6 +3,7 @@
 //! The lab of this process is stopped and started again: one test at a time, and no other tests beside these.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -153,12 +154,21 @@ fn the_api_server_goes_in_the_middle_of_a_sync() {
     shop.scene.wait_config_map("more-3", |map| map.is_some());
     let since = Instant::now();
     shop.scene.lab.stop_api_server().unwrap();
-    stay_away(since, BRIEFLY);
+    stay_away(since, AWAY);
     shop.scene.lab.start_api_server().unwrap();
     let app = shop.wait_synced();
     assert_eq!(app["status"]["operationState"]["phase"], "Succeeded");
-    for n in 0..40 {
-        assert!(shop.scene.config_map(&format!("more-{n}")).is_some(), "more-{n} is missing");
+    // All of it is there, is known as the app's, and carries what it takes to be pruned one day.
+    let wanted = (0..40).map(|n| format!("more-{n}"));
+    let wanted: BTreeSet<String> = wanted.chain((0..5).map(|n| format!("web-{n}"))).collect();
+    let ours =
+        ["get", "configmaps", "-l", "tautline.dev/instance", "-o", "jsonpath={.items[*].metadata.name}"];
+    let labelled = shop.scene.kubectl(&ours);
+    let listed = app["status"]["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap());
+    for (place, names) in
+        [("cluster", labelled.split_whitespace().collect()), ("status", listed.collect::<BTreeSet<&str>>())]
+    {
+        assert_eq!(names, wanted.iter().map(String::as_str).collect(), "in the {place}");
     }
     shop.agent.wait_ready();
     // Whatever was under way may be sent again, once or twice.
