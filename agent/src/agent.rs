@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
 
 /// How many inputs are taken in before apps are compared: bursts of watch events cost one comparison per app.
 const BATCH: usize = 256;
@@ -97,6 +98,8 @@ pub(crate) struct Agent {
     pub event_room: Arc<Semaphore>,
     /// Limits events under way.
     pub event_turns: Arc<Semaphore>,
+    /// When the cache folder was last looked through for what nobody needs.
+    pub swept: Option<Instant>,
     /// Which kinds are not used any more.
     pub idle_kinds: IdleKinds,
     /// Whose status is written when.
@@ -188,6 +191,7 @@ impl Agent {
             self.explain_workloads();
             self.compare_dirty();
             self.tend_kinds();
+            self.sweep_cache();
             pulse.beat(&self);
         }
     }
@@ -327,8 +331,19 @@ impl Agent {
 
     /// Starts something that answers with an input.
     pub(crate) fn spawn(&self, work: impl Future<Output = Input> + Send + 'static) {
+        // It goes on without the handle.
+        drop(self.start(work));
+    }
+
+    /// Starts something that answers with an input, and ends with what is returned: nobody else waits for the answer.
+    #[must_use]
+    pub(crate) fn spawn_task(&self, work: impl Future<Output = Input> + Send + 'static) -> Task {
+        Task(self.start(work))
+    }
+
+    fn start(&self, work: impl Future<Output = Input> + Send + 'static) -> AbortHandle {
         let inputs = self.inputs.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let work = AssertUnwindSafe(work).catch_unwind();
             let outcome = tokio::select! {
                 outcome = work => outcome,
@@ -343,5 +358,24 @@ impl Agent {
             // The loop ends before its effects do; then nobody wants the answer.
             let _unheard = inputs.send(input);
         });
+        task.abort_handle()
+    }
+}
+
+/// Something under way, which is given up when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Task(AbortHandle);
+
+impl Task {
+    /// Takes a task over.
+    #[cfg(test)]
+    pub(crate) fn new(handle: AbortHandle) -> Self {
+        Self(handle)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

@@ -192,6 +192,8 @@ impl Agent {
     fn refuse(&mut self, key: &AppKey, problems: Vec<Problem>) {
         let Some(entry) = self.apps.get_mut(key) else { return };
         entry.problems.clone_from(&problems);
+        // Whatever comes of it is not wanted any more.
+        (entry.rendering, entry.preparing) = (None, None);
         self.repos.forget(key);
         self.event(key, Event::Refused(problems));
     }

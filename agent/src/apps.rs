@@ -1,5 +1,6 @@
 //! What does the agent hold of each Application?
 
+use crate::agent::Task;
 use crate::desired::DesiredSet;
 use crate::stages::Stage;
 use crate::stored::Stored;
@@ -31,6 +32,10 @@ pub(crate) struct AppEntry {
     pub state: State,
     /// Counts changes of source, destination and project: renderings of an older spec are dropped.
     pub spec_serial: u64,
+    /// The rendering under way of what Git holds; an older one's answer is not wanted.
+    pub rendering: Option<Task>,
+    /// The rendering under way for a sync whose revision somebody chose.
+    pub preparing: Option<Task>,
     /// Rendered sets that something still refers to.
     pub sets: BTreeMap<DesiredHash, Arc<DesiredSet>>,
     /// The app's project.
@@ -118,6 +123,8 @@ impl AppEntry {
             problems: Vec::new(),
             state,
             spec_serial: 0,
+            rendering: None,
+            preparing: None,
             sets: BTreeMap::new(),
             project,
             part_of: tracking::part_of_label(key),

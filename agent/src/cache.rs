@@ -3,6 +3,7 @@
 use crate::desired::DesiredSet;
 use model::{AppKey, digest};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -22,6 +23,7 @@ pub(crate) struct Cache {
 enum Work {
     Store(PathBuf, Arc<DesiredSet>),
     Remove(PathBuf),
+    KeepOnly(PathBuf, BTreeSet<PathBuf>),
 }
 
 impl Cache {
@@ -50,6 +52,11 @@ impl Cache {
         self.send(Work::Remove(self.path(key)));
     }
 
+    /// Has everything removed that is of none of these apps: some may have gone while nobody watched.
+    pub(crate) fn keep_only<'a>(&self, apps: impl Iterator<Item = &'a AppKey>) {
+        self.send(Work::KeepOnly(self.folder.clone(), apps.map(|key| self.path(key)).collect()));
+    }
+
     fn send(&self, work: Work) {
         // Without the thread nothing is kept, and the next start renders.
         let _unwritten = self.work.as_ref().map(|sender| sender.send(work));
@@ -75,8 +82,31 @@ fn write(queue: &mpsc::Receiver<Work>) {
             Work::Remove(path) => {
                 let _absent = std::fs::remove_file(path);
             }
+            Work::KeepOnly(folder, wanted) => match keep_only(&folder, &wanted) {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "rendered manifests of apps that are gone were removed"),
+                Err(error) => {
+                    tracing::warn!(%error, path = %folder.display(), "old rendered manifests could not be removed");
+                }
+            },
         }
     }
+}
+
+fn keep_only(folder: &Path, wanted: &BTreeSet<PathBuf>) -> std::io::Result<usize> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        read => read?,
+    };
+    let mut n_gone = 0;
+    for entry in entries {
+        let path = entry?.path();
+        if !wanted.contains(&path) {
+            std::fs::remove_file(path)?;
+            n_gone += 1;
+        }
+    }
+    Ok(n_gone)
 }
 
 /// Reads a rendered set; `None` where there is none or where anything in it is off.
@@ -134,6 +164,22 @@ mod tests {
         assert_eq!(load(&path).map(|set| set.inputs.clone()).as_deref(), Some("new"));
         assert!(!gone.exists());
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_what_is_of_todays_apps_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        let (shop, new) = (app("shop"), app("new"));
+        // There is nothing yet, not even the folder.
+        cache.keep_only([&shop].into_iter());
+        cache.store(&shop, set("shop"));
+        cache.store(&app("gone"), set("gone"));
+        cache.keep_only([&shop].into_iter());
+        cache.store(&new, set("new"));
+        let paths = [&shop, &app("gone"), &new].map(|key| cache.path(key));
+        drop(cache);
+        assert_eq!(paths.map(|path| path.exists()), [true, false, true]);
     }
 
     #[test]

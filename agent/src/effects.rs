@@ -73,11 +73,14 @@ impl Agent {
             renders: Arc::clone(&self.renders),
             counter: self.metrics.renders.clone(),
         };
-        let (key, serial) = (key.clone(), entry.spec_serial);
-        self.spawn(async move {
+        let (of, serial) = (key.clone(), entry.spec_serial);
+        let task = self.spawn_task(async move {
             let outcome = job.run().await;
-            Input::Rendered(key, serial, revision, outcome)
+            Input::Rendered(of, serial, revision, outcome)
         });
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.rendering = Some(task);
+        }
     }
 
     fn prepare(&mut self, key: &AppKey, app: &Arc<App>, sync: SyncId, target_revision: String) {
@@ -98,8 +101,8 @@ impl Agent {
             renders: Arc::clone(&self.renders),
             counter: self.metrics.renders.clone(),
         };
-        let key = key.clone();
-        self.spawn(async move {
+        let of = key.clone();
+        let task = self.spawn_task(async move {
             let outcome = match look_up(&sources, &repository, std::slice::from_ref(&target_revision)).await {
                 Err(error) => Err(error.to_string()),
                 Ok(mut found) => match found.remove(&target_revision) {
@@ -111,8 +114,11 @@ impl Agent {
                     }
                 },
             };
-            Input::Prepared(key, sync, outcome)
+            Input::Prepared(of, sync, outcome)
         });
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.preparing = Some(task);
+        }
     }
 
     fn plan(
@@ -264,10 +270,12 @@ impl Agent {
         for (id, repository, targets) in self.repos.take_due(std::time::Instant::now()) {
             let sources = self.sources.clone();
             self.metrics.polls.add(1);
-            self.spawn(async move {
+            let of = id.clone();
+            let task = self.spawn_task(async move {
                 let polled = look_up(&sources, &repository, &targets).await;
-                Input::Polled(id, polled)
+                Input::Polled(of, polled)
             });
+            self.repos.polling(&id, task);
         }
     }
 }

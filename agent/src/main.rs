@@ -45,6 +45,7 @@ mod sources;
 mod stages;
 mod status;
 mod stored;
+mod sweeping;
 mod take_in;
 mod takeover;
 mod tell;

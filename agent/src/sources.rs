@@ -1,5 +1,6 @@
 //! Which commit does each app follow? One poll per repository, however many apps are on it.
 
+use crate::agent::Task;
 use model::{AppKey, Revision};
 use source::{Repository, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,8 @@ pub(crate) struct Repo {
     pub due: Instant,
     /// Whether a poll is under way.
     pub is_polling: bool,
+    /// That poll; it ends when nobody follows any more.
+    task: Option<Task>,
     /// Whether another poll was asked for while one is under way: it may have read the refs before.
     pub is_asked_again: bool,
     /// Polls that failed in a row.
@@ -107,6 +110,13 @@ impl Repositories {
         .collect()
     }
 
+    /// Takes in what carries a poll out.
+    pub(crate) fn polling(&mut self, id: &RepoId, task: Task) {
+        if let Some(repo) = self.repos.get_mut(id) {
+            repo.task = Some(task);
+        }
+    }
+
     /// Returns when the next poll is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.repos.values().filter(|repo| !repo.is_polling).map(|repo| repo.due).min()
@@ -122,6 +132,7 @@ impl Repositories {
     ) -> Vec<(AppKey, Result<Revision, SourceError>)> {
         let Some(repo) = self.repos.get_mut(id) else { return Vec::new() };
         repo.is_polling = false;
+        repo.task = None;
         let asked_again = std::mem::take(&mut repo.is_asked_again);
         match polled {
             Ok(_) => {
@@ -188,6 +199,7 @@ impl Repo {
             repository,
             due: now,
             is_polling: false,
+            task: None,
             is_asked_again: false,
             n_failed: 0,
             asking: BTreeSet::new(),
@@ -357,6 +369,25 @@ mod tests {
             "{first:?}"
         );
         assert_ne!(wait(INTERVAL, 0, "https://a"), wait(INTERVAL, 0, "https://b"));
+    }
+
+    #[tokio::test]
+    async fn a_poll_ends_when_nobody_follows_any_more_and_not_before() {
+        let mut shop = Shop::new();
+        shop.begin();
+        let (polls, mut end) = tokio::sync::oneshot::channel::<()>();
+        let poll = tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop(polls);
+        });
+        shop.repos.polling(&id(), Task::new(poll.abort_handle()));
+        for app in ["a", "b"] {
+            shop.repos.forget(&key(app));
+        }
+        assert!(end.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Empty), "one still waits");
+        shop.repos.forget(&key("old"));
+        assert!(poll.await.unwrap_err().is_cancelled());
+        assert!(end.await.is_err());
     }
 
     #[test]

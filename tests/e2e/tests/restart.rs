@@ -294,3 +294,24 @@ fn what_was_there_before_us_is_looked_for_and_never_said_to_be_missing() {
     scene.patch_app("shop", &json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}));
     scene.wait_app("shop", |app| app["status"]["sync"]["status"] == "Synced");
 }
+
+#[test]
+fn what_is_cached_of_an_app_goes_with_it_even_while_nobody_looks() {
+    let scene = Scene::new("swept");
+    let mut agent = scene.agent();
+    for name in ["shop", "old"] {
+        scene.deployed(name, &[("web.yaml", &config_map(name, "one"))]);
+    }
+    let folder = scene.settings().cache.join("rendered");
+    let wait_cached = |agent: &Agent, count: usize| {
+        agent.wait_probe("/metrics", |_| fs::read_dir(&folder).unwrap().count() == count);
+    };
+    wait_cached(&agent, 2);
+    assert_eq!(agent.terminate().code(), Some(0));
+    scene.delete_app("old");
+    scene.wait_app_gone("old");
+    agent.restart();
+    wait_cached(&agent, 1);
+    scene.delete_app("shop");
+    wait_cached(&agent, 0);
+}

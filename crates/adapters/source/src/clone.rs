@@ -3,7 +3,6 @@
 use crate::credentials::Credentials;
 use crate::error::{Kind, SourceError, printable};
 use crate::packs;
-use crate::url::RepoUrl;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +27,7 @@ pub(crate) struct CacheClone {
 const ACCESS: &str = "tautline-access";
 
 impl CacheClone {
-    pub(crate) fn new(cache: &Path, url: &RepoUrl) -> Self {
-        let folder = cache.join(model::digest(url.normalised().as_bytes()).short(32));
+    pub(crate) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
             fetching: Mutex::default(),
@@ -37,6 +35,10 @@ impl CacheClone {
             swap: RwLock::default(),
             generation: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
@@ -141,6 +143,11 @@ impl CacheClone {
     }
 }
 
+/// Returns where the cache keeps a repository, by its normalised URL.
+pub(crate) fn folder(cache: &Path, url: &str) -> PathBuf {
+    cache.join(model::digest(url.as_bytes()).short(32))
+}
+
 /// Removes what an earlier process left half done. Only this process uses the folder.
 pub(crate) fn tidy(cache: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(cache)? {
@@ -173,7 +180,7 @@ fn swap(folder: &Path, fresh: &Path, old: &Path) -> std::io::Result<()> {
     fs::rename(fresh, folder)
 }
 
-fn remove(path: &Path) -> std::io::Result<()> {
+pub(crate) fn remove(path: &Path) -> std::io::Result<()> {
     let removed =
         if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
@@ -182,7 +189,7 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn disk(error: &std::io::Error) -> SourceError {
+pub(crate) fn disk(error: &std::io::Error) -> SourceError {
     cannot_write(&error.to_string())
 }
 

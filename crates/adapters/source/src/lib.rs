@@ -19,6 +19,7 @@
 //! configuration files of the machine.
 
 mod clone;
+mod clones;
 mod commit;
 mod confine;
 mod constraint;

@@ -1,6 +1,7 @@
 //! How does the agent ask for a repository?
 
 use crate::clone::{self, CacheClone};
+use crate::clones::Clones;
 use crate::commit::{self, Commit};
 use crate::confine;
 use crate::credentials::Credentials;
@@ -13,9 +14,9 @@ use crate::remote::{Call, no_commit};
 use crate::url::RepoUrl;
 use anyhow::Context as _;
 use model::Revision;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a set of sources may use.
@@ -33,6 +34,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Longest wait for a fetch.
     pub fetch_timeout: Duration,
+    /// How long a clone is kept that nobody uses.
+    pub unused: Duration,
     /// Bytes that one fetch may bring.
     pub max_fetch: u64,
     /// Bytes of one file.
@@ -42,7 +45,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns the defaults: 8 calls, 4 per server, 30 s, 5 min for a fetch, 4 GB, and 10 MB of manifests.
+    /// Returns the defaults: 8 calls, 4 per server, 30 s, 5 min for a fetch, 15 min for unused clones, 4 GB, and 10 MB of
+    /// manifests.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
         Self {
             cache_dir: cache_dir.into(),
@@ -51,6 +55,7 @@ impl Config {
             per_host: 4,
             timeout: Duration::from_secs(30),
             fetch_timeout: Duration::from_mins(5),
+            unused: Duration::from_mins(15),
             max_fetch: 4_000_000_000,
             max_blob: 10_000_000,
             max_total: 10_000_000,
@@ -81,11 +86,10 @@ pub struct Sources(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     config: Config,
-    cache: PathBuf,
     roots: Arc<Roots>,
     network: Pool,
     disk: Pool,
-    clones: Mutex<BTreeMap<String, Arc<CacheClone>>>,
+    clones: Clones,
     known: Arc<Known>,
 }
 
@@ -110,8 +114,8 @@ impl Sources {
         let roots = Arc::new(Roots { allowed: config.local_repos.clone(), cache: top });
         let network = Pool::start("git", config.threads, config.per_host).context("start threads for Git")?;
         let disk = Pool::start("git-disk", DISK_THREADS, DISK_THREADS).context("start threads for Git")?;
-        let (clones, known) = (Mutex::default(), Arc::default());
-        Ok(Self(Arc::new(Inner { config, cache, roots, network, disk, clones, known })))
+        let (clones, known) = (Clones::new(&cache), Arc::default());
+        Ok(Self(Arc::new(Inner { config, roots, network, disk, clones, known })))
     }
 
     /// Checks that the operator allows the repository; only local ones can be refused. Every read checks again.
@@ -337,10 +341,22 @@ impl Sources {
     }
 
     fn clone_of(&self, url: &RepoUrl) -> Arc<CacheClone> {
-        let mut clones = self.0.clones.lock().unwrap_or_else(PoisonError::into_inner);
-        let clone =
-            clones.entry(url.normalised()).or_insert_with(|| Arc::new(CacheClone::new(&self.0.cache, url)));
-        Arc::clone(clone)
+        self.0.clones.of(url)
+    }
+
+    /// Removes the clones of repositories that are not among those in use, by normalised URL, and have not been for a while.
+    /// Those that somebody fetches into or reads from stay. Returns how many went.
+    ///
+    /// # Errors
+    /// The cache folder cannot be read or written.
+    pub async fn sweep(&self, in_use: BTreeSet<String>) -> Result<usize, SourceError> {
+        let (sources, timeout) = (self.clone(), self.0.config.timeout);
+        let work = move |_: &Token| Ok(sources.0.clones.sweep(&in_use, sources.0.config.unused)?);
+        self.0.disk.run("", timeout, work).await.map_err(|fault| match fault {
+            Fault::Source(error) => error,
+            Fault::Missing => SourceError::new(Kind::Unavailable, "the cache folder is not there"),
+            Fault::Damaged(text) => SourceError::new(Kind::Unavailable, text),
+        })
     }
 }
 

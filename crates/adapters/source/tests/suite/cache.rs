@@ -2,6 +2,7 @@
 
 use crate::remote::Served;
 use crate::support::at;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn packs(served: &Served, extension: &str) -> Vec<PathBuf> {
@@ -139,4 +140,49 @@ async fn many_fetches_leave_few_packs_and_lose_nothing() {
     assert!(packs(&it, "pack").len() < 10, "{}", packs(&it, "pack").len());
     assert_eq!(packs(&it, "pack").len(), packs(&it, "idx").len());
     assert_eq!(it.read(first.as_str()).await, "a.yaml: first", "no ref leads to it any more");
+}
+
+#[tokio::test]
+async fn clones_that_nobody_uses_go_unless_somebody_works_on_them() {
+    let place = crate::support::Place::with(|config| config.unused = std::time::Duration::ZERO);
+    let it = Served::in_place(place);
+    assert_eq!(it.read("").await, "a.yaml: 1");
+    let remote = at(&it.server.url("open/app.git"));
+    let in_use = BTreeSet::from([remote.url.normalised()]);
+    assert_eq!(it.place.sources.sweep(in_use).await.unwrap(), 0);
+    assert_eq!(it.place.clones().len(), 1);
+
+    // Somebody reads, for as long as we look.
+    let (begins, begun) = std::sync::mpsc::channel();
+    let (ends, end) = std::sync::mpsc::channel::<()>();
+    let end = std::sync::Mutex::new(end);
+    let (sources, reader) = (it.place.sources.clone(), remote.clone());
+    let revision = model::Revision::new(it.repo.git.refname_to_id("refs/heads/main").unwrap().to_string());
+    let reading = tokio::spawn(async move {
+        let slowly = move |_: &str| {
+            begins.send(()).unwrap();
+            // Ends with its sender.
+            let _ended = end.lock().unwrap().recv();
+            true
+        };
+        sources.read(&reader, &revision, &crate::support::folder(""), slowly).await
+    });
+    tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
+    assert_eq!(it.place.sources.sweep(BTreeSet::new()).await.unwrap(), 0);
+    drop(ends);
+    assert_eq!(crate::support::show(&reading.await.unwrap().unwrap()), "a.yaml: 1");
+
+    assert_eq!(it.place.sources.sweep(BTreeSet::new()).await.unwrap(), 1);
+    assert!(it.place.clones().is_empty());
+    assert_eq!(it.read("").await, "a.yaml: 1", "it is cloned again");
+}
+
+#[tokio::test]
+async fn clones_that_nobody_used_for_a_moment_only_stay() {
+    let it = Served::new();
+    assert_eq!(it.read("").await, "a.yaml: 1");
+    for _ in 0..2 {
+        assert_eq!(it.place.sources.sweep(BTreeSet::new()).await.unwrap(), 0);
+    }
+    assert_eq!(it.place.clones().len(), 1);
 }
