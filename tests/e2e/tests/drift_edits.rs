@@ -1,6 +1,6 @@
 //! What happens when somebody else edits what Git says?
 
-use e2e::{Agent, Repo, Scene, config_map, is_synced_to, sync_status};
+use e2e::{Agent, Repo, Scene, config_map, is_synced_to, operation_phase, sync_status};
 use serde_json::{Value, json};
 
 /// Keeps an Application from correcting drift, so that a test sees what is found.
@@ -236,4 +236,25 @@ fn two_that_fight_over_a_field_are_named_and_the_corrections_are_few() {
     let message = told["message"].as_str().unwrap();
     assert!(message.contains("again and again by rival"), "{message}");
     assert!(applies(&agent) <= before + 4, "{} corrections", applies(&agent) - before);
+}
+
+#[test]
+fn an_edit_while_a_sync_waits_for_health_is_undone_all_the_same() {
+    let scene = Scene::new("edit-settling");
+    let _agent = scene.agent();
+    let repo = scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    repo.write(
+        "app/claim.yaml",
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\n\
+         spec: {accessModes: [ReadWriteOnce], storageClassName: none, resources: {requests: {storage: 1Gi}}}\n",
+    );
+    let second = repo.commit("a claim that nobody binds");
+    scene.wait_app("shop", |app| operation_phase(app) == "Running");
+    scene.patch("v1", "ConfigMap", &scene.namespace, "web", &json!({"data": {"key": "edited"}}));
+    scene.wait_config_map("web", |web| web.is_some_and(|web| web["data"]["key"] == "one"));
+    assert_eq!(operation_phase(&scene.app("shop")), "Running");
+    let bound = ["patch", "pvc", "data", "--subresource=status", "--type=merge"];
+    scene.kubectl(&[&bound[..], &["-p", r#"{"status": {"phase": "Bound"}}"#]].concat());
+    let app = scene.wait_app("shop", |app| is_synced_to(app, &second));
+    assert_eq!(operation_phase(&app), "Succeeded", "{app}");
 }

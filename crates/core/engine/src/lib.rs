@@ -16,6 +16,7 @@
 
 pub mod claims;
 mod conditions;
+mod correction;
 mod deletion;
 mod effect;
 mod event;
@@ -30,6 +31,7 @@ mod state;
 mod sync;
 pub mod takeover;
 mod trigger;
+mod unanswered;
 mod unreadable;
 mod verdict;
 
@@ -37,7 +39,7 @@ pub use effect::{Effect, Mode, Note, Tone, Trust};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
 pub use report::{Condition, ConditionKind, OperationReport, Report};
 pub use retry::Heals;
-pub use run::{Cause, Run, Step};
+pub use run::{Cause, Correction, Run, Step};
 pub use state::{Activity, Attempt, Deleting, RefreshView, SourceView, State, Unanswered};
 pub use trigger::read_only;
 pub use unreadable::{Told, Unreadable};

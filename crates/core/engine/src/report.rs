@@ -104,7 +104,9 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
     let is_young = state.run().is_some_and(|run| now < run.started_at + QUIET);
     // A repeat is worth a write by its outcome: that it was to come stands in the status.
     let is_repeating = match &state.activity {
-        Activity::Planning(run) | Activity::Applying(run) => run.retries > 0 && state.reported.is_some(),
+        Activity::Planning(run) | Activity::Applying(run) => {
+            run.correction.is_some() || (run.retries > 0 && state.reported.is_some())
+        }
         Activity::Idle
         | Activity::Preparing(_)
         | Activity::Settling(_)

@@ -4,6 +4,7 @@ use crate::effect::Effect;
 use crate::run::Cause;
 use crate::state::{Activity, State};
 use crate::trigger;
+use crate::unanswered;
 use crate::verdict;
 use crate::verdict::{Verdict, finish, supersede};
 use model::{App, OperationPhase, Reason, Timestamp};
@@ -63,7 +64,7 @@ pub(crate) fn app_changed(state: &mut State, app: &App, now: Timestamp, out: &mu
 fn terminate(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     let verdict = Verdict::failed(Reason::Terminated, "Operation terminated", true);
     if let Some(run) = state.run().cloned() {
-        verdict::leave(state, now);
+        unanswered::leave(state, now);
         finish(state, run, verdict, app, now, out);
     } else if let Some(last) = state.last.as_mut().filter(|last| !last.phase.is_completed()) {
         verdict::rewrite(last, verdict, now);

@@ -57,11 +57,11 @@ impl Heals {
 
     /// Returns how often an object was corrected in a row, and when it may be again. What an earlier life of the agent
     /// corrected last stands in the status.
-    pub(crate) fn next(&self, key: &ObjectKey, last: &Attempt, now: Timestamp) -> (u32, Timestamp) {
-        let is_told = || last.selective.iter().any(|selector| selector.matches(key));
+    pub(crate) fn next(&self, key: &ObjectKey, last: Option<&Attempt>, now: Timestamp) -> (u32, Timestamp) {
+        let told = || last.filter(|last| last.selective.iter().any(|selector| selector.matches(key)));
         let known = self.0.get(key).copied();
         let (times, at) = known
-            .or_else(|| is_told().then_some((last.heals, last.finished_at)))
+            .or_else(|| told().map(|last| (last.heals, last.finished_at)))
             .filter(|(times, at)| !heals_forgotten(*times, *at, now))
             .unwrap_or((0, now));
         (times, next_heal(times, at))

@@ -50,6 +50,8 @@ pub struct Run {
     pub unconfirmed: Vec<ObjectKey>,
     /// Whether something could not be pruned because the cluster was not seen whole.
     pub was_blind: bool,
+    /// What drifted while the sync was settling and goes back, as part of it.
+    pub correction: Option<Correction>,
     /// What progress is measured by.
     pub progress: Option<Digest>,
     /// When something last got on.
@@ -58,6 +60,15 @@ pub struct Run {
     pub broken_since: Option<Timestamp>,
     /// What the sync waits for, or what its last try failed of, as the operation's message says it.
     pub waits_for: String,
+}
+
+/// A correction of drift inside a sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correction {
+    /// Which objects.
+    pub keys: BTreeSet<ObjectKey>,
+    /// When something last got on before: correcting is no progress.
+    pub progress_at: Timestamp,
 }
 
 /// One thing to do.
@@ -86,6 +97,7 @@ impl Run {
             leaving: BTreeSet::new(),
             unconfirmed: Vec::new(),
             was_blind: false,
+            correction: None,
             progress: None,
             progress_at: now,
             broken_since: None,

@@ -9,7 +9,7 @@ use crate::settle::Standing;
 use crate::state::{Activity, State};
 use crate::trigger::{self, Wish};
 use crate::verdict::{self, Verdict, finish, supersede, take_back};
-use crate::{note, retry};
+use crate::{correction, note, retry, unanswered};
 use model::{
     App, ErrorClass, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, OperationPhase,
     Problem, Reason, SyncId, Timestamp,
@@ -31,6 +31,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
         }
         make_plan(state, run, app, out);
     }
+    correction::advance(state, app, now, out);
     judge(state, app, now, out);
     take_back(state, app, now, out);
     if state.activity == Activity::Idle
@@ -74,7 +75,10 @@ pub(crate) fn wake(state: &State, app: &App, now: Timestamp) -> Option<Timestamp
             Wish::Later(at) => Some(at),
             Wish::Nothing | Wish::Sync(_) => None,
         },
-        Activity::Settling(run) => Some(run.next_judgement(app)),
+        Activity::Settling(run) => {
+            let judgement = run.next_judgement(app);
+            Some(correction::wake(state, app, now).map_or(judgement, |at| at.min(judgement)))
+        }
         Activity::Waiting(_, at) => Some(*at),
         Activity::Preparing(_) | Activity::Planning(_) | Activity::Applying(_) | Activity::Deleting(_) => {
             None
@@ -85,6 +89,9 @@ pub(crate) fn wake(state: &State, app: &App, now: Timestamp) -> Option<Timestamp
 fn begin(state: &mut State, cause: Cause, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     state.newest = state.newest.next();
     let mut run = Run::new(state.newest, cause, now);
+    if !matches!(run.cause, Cause::SelfHeal(..)) && run.is_full() && run.mode() == Mode::Real {
+        state.heals.clear();
+    }
     if let Cause::Operation(operation) = &run.cause {
         let operation = operation.clone();
         begin_operation(state, run, &operation, app, now, out);
@@ -218,11 +225,7 @@ pub(crate) fn planned(
     if let Cause::SelfHeal(keys, _) = &run.cause
         && run.retries == 0
     {
-        let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short());
-        let names = keys.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let story = format!("{} drifted objects go back to {revision}: {names}", keys.len());
-        // The drift itself was told as a warning.
-        out.push(note(Reason::SelfHeal, story, Tone::Plain));
+        out.push(correction::story(&run, keys));
     }
     go_on(state, run, now, app, out);
 }
@@ -236,8 +239,7 @@ pub(crate) fn stage_done(
     app: &App,
     out: &mut Vec<Effect>,
 ) {
-    if state.unanswered.as_ref().is_some_and(|unanswered| unanswered.sync == sync) {
-        answered_late(state, out);
+    if unanswered::answered(state, sync, out) {
         return;
     }
     let Activity::Applying(run) = &state.activity else { return };
@@ -262,26 +264,18 @@ pub(crate) fn stage_done(
     go_on(state, run, now, app, out);
 }
 
-/// Takes in that a sync that ended has nothing under way any more.
-fn answered_late(state: &mut State, out: &mut Vec<Effect>) {
-    state.unanswered = None;
-    // What was compared before says nothing of what it did.
-    state.comparison = None;
-    if let Some(run) = state.run_mut() {
-        run.comparison = None;
-    }
-    out.push(Effect::Compare);
-}
-
 /// Carries out the next step, or ends the sync.
-fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
+pub(crate) fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
     run.keep_what_git_wants(&prunable(state, &run));
     if let Some(effect) = run.next_effect() {
         out.push(effect);
         state.activity = Activity::Applying(run);
         return;
     }
-    run.progress_at = now;
+    match run.correction.take() {
+        Some(correction) => correction::done(state, &mut run, &correction, now),
+        None => run.progress_at = now,
+    }
     if run.failures().next().is_some() {
         failed_to_apply(state, run, now, app, out);
         return;
@@ -390,7 +384,7 @@ pub(crate) fn preempt(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
         // The operation asked for whatever the branch holds: the newer commit is an answer to it as well.
         if let Some(operation) = state.run().and_then(Run::operation).cloned() {
             state.newest = state.newest.next();
-            verdict::leave(state, now);
+            unanswered::leave(state, now);
             begin(state, Cause::Operation(operation), app, now, out);
         } else {
             supersede(state, Reason::NewRevision, now, out);

@@ -109,7 +109,7 @@ fn heal(heals: &Heals, last: &Attempt, drifted: BTreeSet<ObjectKey>, now: Timest
     let nexts: Vec<(ObjectKey, (u32, Timestamp))> = drifted
         .into_iter()
         .map(|key| {
-            let next = heals.next(&key, last, now);
+            let next = heals.next(&key, Some(last), now);
             (key, next)
         })
         .collect();

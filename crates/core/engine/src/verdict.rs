@@ -3,12 +3,10 @@
 use crate::effect::{Effect, Mode, Tone};
 use crate::operation::{heals, selective};
 use crate::run::{Cause, Run};
-use crate::state::{Activity, Attempt, State, Unanswered};
+use crate::state::{Activity, Attempt, State};
+use crate::unanswered::leave;
 use crate::{note, trigger};
-use model::{App, HealthStatus, OperationPhase, Reason, Revision, Seconds, SyncStatus, Timestamp};
-
-/// How long what a sync has sent is waited for once it ended.
-const UNANSWERED: Seconds = Seconds::new(2);
+use model::{App, HealthStatus, OperationPhase, Reason, Revision, SyncStatus, Timestamp};
 
 /// How a sync ended.
 pub(crate) struct Verdict {
@@ -52,11 +50,8 @@ pub(crate) fn finish(
     if run.operation().is_some() && run.operation() == app.operation.as_ref() {
         state.handled.clone_from(&app.operation);
     }
-    match &run.cause {
-        Cause::SelfHeal(keys, _) => state.heals.corrected(keys, now),
-        Cause::NewDesired => state.heals.clear(),
-        Cause::Operation(_) if run.is_full() && run.mode() == Mode::Real => state.heals.clear(),
-        Cause::Operation(_) => {}
+    if let Cause::SelfHeal(keys, _) = &run.cause {
+        state.heals.corrected(keys, now);
     }
     let hash = match run.mode() {
         Mode::Real => run.desired.as_ref().map(|desired| desired.hash),
@@ -85,16 +80,6 @@ pub(crate) fn supersede(state: &mut State, reason: Reason, now: Timestamp, out: 
     }
     state.newest = state.newest.next();
     leave(state, now);
-}
-
-/// Leaves what is under way; what it has sent has yet to be answered.
-pub(crate) fn leave(state: &mut State, now: Timestamp) {
-    if let Activity::Applying(run) = &state.activity
-        && run.mode() == Mode::Real
-    {
-        state.unanswered = Some(Unanswered { sync: run.id, until: now + UNANSWERED });
-    }
-    state.activity = Activity::Idle;
 }
 
 /// Leaves what is under way to whoever holds the lease now. If that is us again, a sync that had begun is found as an
