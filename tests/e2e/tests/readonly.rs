@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 enum Change {
     /// A merge patch of `spec`.
     Spec(Value),
+    /// A merge patch of the `spec` of its project.
+    Project(Value),
     /// Annotations (as flow YAML) of the object `web`.
     Annotation(&'static str),
     /// One more file.
@@ -18,7 +20,7 @@ type Case = (&'static str, Change, &'static str);
 
 /// One representative of each kind of field.
 fn cases() -> Vec<Case> {
-    use Change::{Annotation, File, Spec};
+    use Change::{Annotation, File, Project, Spec};
     let source = |value: Value| Spec(json!({"source": value}));
     let option = |value: &str| Spec(json!({"syncPolicy": {"syncOptions": [value]}}));
     vec![
@@ -41,7 +43,21 @@ fn cases() -> Vec<Case> {
             Spec(json!({"destination": {"server": "https://elsewhere:6443"}})),
             "spec.destination.server",
         ),
+        (
+            "sources",
+            // Both, as people write who move from one to the other: the first of several is not taken for all.
+            Spec(json!({"sources": [{"repoURL": "https://example.com/x", "path": "x"}]})),
+            "spec.sources",
+        ),
+        (
+            "only-sources",
+            Spec(json!({"source": null, "sources": [{"repoURL": "/x", "path": "x"}]})),
+            "spec.sources",
+        ),
         ("replace", option("Replace=true"), "Replace=true"),
+        ("validate", option("Validate=false"), "Validate=false"),
+        ("shared", option("FailOnSharedResource=true"), "FailOnSharedResource=true"),
+        ("respect", option("RespectIgnoreDifferences=true"), "RespectIgnoreDifferences=true"),
         ("prune-last", option("PruneLast=true"), "PruneLast=true"),
         (
             "namespace-labels",
@@ -54,9 +70,31 @@ fn cases() -> Vec<Case> {
             "jqPathExpressions",
         ),
         (
+            "managers",
+            Spec(json!({"ignoreDifferences": [{"kind": "ConfigMap", "managedFieldsManagers": ["hpa"]}]})),
+            "managedFieldsManagers",
+        ),
+        (
             "retry-refresh",
             Spec(json!({"syncPolicy": {"retry": {"limit": 1, "refresh": true}}})),
             "spec.syncPolicy.retry.refresh",
+        ),
+        (
+            "windows",
+            Project(json!({"syncWindows": [{"kind": "allow", "schedule": "* * * * *", "duration": "1h"}]})),
+            "spec.syncWindows of project windows",
+        ),
+        (
+            "signatures",
+            Project(json!({"signatureKeys": [{"keyID": "x"}]})),
+            "spec.signatureKeys of project signatures",
+        ),
+        (
+            "accounts",
+            Project(json!({"destinationServiceAccounts": [
+                {"server": "*", "namespace": "*", "defaultServiceAccount": "x"},
+            ]})),
+            "spec.destinationServiceAccounts of project accounts",
         ),
         ("hook", Annotation("argocd.argoproj.io/hook: PreSync"), "argocd.argoproj.io/hook"),
         ("helm-hook", Annotation("helm.sh/hook: pre-install"), "helm.sh/hook"),
@@ -71,11 +109,17 @@ fn web(name: &str, value: &str, annotations: &str) -> String {
 }
 
 fn deploy(scene: &Scene, name: &str) -> Repo {
+    let project = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+        "metadata": {"name": name, "namespace": scene.control},
+        "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]},
+    });
+    scene.create(&project).expect("the project is valid");
     let repo = scene.repo(name);
     repo.write("app/web.yaml", &web(name, "one", ""))
         .write("app/old.yaml", &config_map(&format!("{name}-old"), "one"));
     repo.commit("first");
-    let app = scene.application(name).repo(&repo).path("app").automated();
+    let app = scene.application(name).repo(&repo).path("app").automated().set("/spec/project", name);
     app.finalizer("resources-finalizer.argocd.argoproj.io").create();
     repo
 }
@@ -83,13 +127,22 @@ fn deploy(scene: &Scene, name: &str) -> Repo {
 /// Makes the app read-only, and in the same breath gives it something to apply and something to prune.
 fn change(scene: &Scene, repo: &Repo, name: &str, change: &Change) {
     let annotations = if let Change::Annotation(text) = change { text } else { "" };
-    if let Change::Spec(spec) = change {
-        // First, so that the commit below meets it.
-        scene.patch_app(name, &json!({"spec": spec}));
-        scene.wait_app(name, |app| condition(app, "SyncError").starts_with("Read-only: "));
-    }
-    if let Change::File(path, text) = change {
-        repo.write(&format!("app/{path}"), text);
+    // First, so that the commit below meets it.
+    let is_read_only = |app: &Value| condition(app, "SyncError").starts_with("Read-only: ");
+    match change {
+        Change::Spec(spec) => {
+            scene.patch_app(name, &json!({"spec": spec}));
+            scene.wait_app(name, is_read_only);
+        }
+        Change::Project(spec) => {
+            let definition = ("argoproj.io/v1alpha1", "AppProject");
+            scene.patch(definition.0, definition.1, &scene.control, name, &json!({"spec": spec}));
+            scene.wait_app(name, is_read_only);
+        }
+        Change::File(path, text) => {
+            repo.write(&format!("app/{path}"), text);
+        }
+        Change::Annotation(_) => {}
     }
     repo.write("app/web.yaml", &web(name, "two", annotations)).remove("app/old.yaml").commit("second");
 }

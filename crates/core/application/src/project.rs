@@ -50,7 +50,9 @@ impl KindRule {
 
 /// Lists what a project asks for and we do not act on yet; not empty makes its apps read-only.
 pub fn project_not_yet(project: &Project) -> Vec<NotYet> {
-    project.not_yet.clone()
+    let of_project =
+        |not_yet: &NotYet| NotYet { field: format!("{} of project {}", not_yet.field, project.name) };
+    project.not_yet.iter().map(of_project).collect()
 }
 
 impl Project {

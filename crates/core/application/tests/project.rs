@@ -242,7 +242,7 @@ fn what_projects_ask_for_and_we_do_not_act_on_is_named() {
         (json!({"somethingNew": 1}), "spec.somethingNew"),
     ] {
         let fields: Vec<String> = project_not_yet(&project(&spec)).into_iter().map(|n| n.field).collect();
-        assert_eq!(fields, [field]);
+        assert_eq!(fields, [format!("{field} of project team")]);
     }
     let plain = json!({"description": "d", "roles": [{"name": "r"}], "orphanedResources": {"warn": true}, "syncWindows": []});
     assert_eq!(project_not_yet(&project(&plain)), []);
