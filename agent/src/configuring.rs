@@ -92,6 +92,9 @@ impl Agent {
             WatchEvent::Seeing => false,
         };
         if changed && self.settings.is_ready() {
+            for sentence in self.settings.find_rivals() {
+                tracing::warn!("{sentence}");
+            }
             self.refollow_all();
             self.tell_unreadable_to_all();
         }
@@ -127,8 +130,19 @@ impl Agent {
 
     fn config_changed(&mut self, config: Option<&Object>) {
         let spread = self.spread();
+        let before = self.settings.installation_id.clone();
         for sentence in self.settings.put_config(config, now(), spread) {
             tracing::warn!("{sentence}");
+        }
+        let (new, used) = (&self.settings.installation_id, &self.identity.installation_id);
+        if new != used && (*new != before || !self.settings.has_config) {
+            let shown = |id: &Option<String>| id.clone().unwrap_or_else(|| "none".into());
+            tracing::warn!(
+                "ConfigMap argocd-cm: installationID is {}, and {} goes on being used: what is deployed is found by it. \
+                 Restart the agent to use the new one",
+                shown(new),
+                shown(used)
+            );
         }
         self.tell_unreadable_to_all();
     }
@@ -164,6 +178,9 @@ impl Agent {
         let was_ready = self.settings.is_ready();
         *which(&mut self.settings) = true;
         if !was_ready && self.settings.is_ready() {
+            for sentence in self.settings.find_rivals() {
+                tracing::warn!("{sentence}");
+            }
             self.read_all_apps();
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     projects: BTreeMap<String, Arc<Project>>,
     /// The `default` project while there is no `AppProject` of that name.
     built_in: BuiltIn,
+    /// Names of repository Secrets that say different things about the same; the first of each group is used.
+    rivals: Vec<Vec<String>>,
     /// What cannot be read now.
     pub unreadable: Unreadable,
     /// `installationID` of `argocd-cm`.
@@ -117,6 +119,30 @@ impl Settings {
                 Err(why)
             }
         }
+    }
+
+    /// Finds out which repository Secrets are for the same; returns sentences about those that were not known to be.
+    pub(crate) fn find_rivals(&mut self) -> Vec<String> {
+        let names: Vec<&String> = self.secrets.keys().collect();
+        let groups = source::rivals(&self.secrets());
+        let named = |group: Vec<usize>| group.into_iter().map(|place| names[place].clone()).collect();
+        let rivals: Vec<Vec<String>> = groups.into_iter().map(named).collect();
+        let new = rivals.iter().filter(|group| !self.rivals.contains(group));
+        let told = new.map(|group| rivalry(group)).collect();
+        self.rivals = rivals;
+        told
+    }
+
+    /// Says of the Secrets that an app's repository is reached by that others are for the same.
+    fn rivals_for(&self, app: &App) -> Vec<engine::Unreadable> {
+        let url = source::RepoUrl::parse(&app.source.repo_url).ok().filter(|_| !self.rivals.is_empty());
+        let Some(url) = url else { return Vec::new() };
+        let consulted = source::consulted(&self.secrets(), &url, &app.project);
+        let names: Vec<&String> = self.secrets.keys().collect();
+        let is_consulted = |name: &String| consulted.iter().any(|place| names[*place] == name);
+        let concerned = self.rivals.iter().filter(|group| group.iter().any(is_consulted));
+        let told = concerned.map(|group| rivalry(group));
+        told.map(|message| engine::Unreadable { message, told: engine::Told::Now }).collect()
     }
 
     /// Forgets a repository Secret.
@@ -227,10 +253,22 @@ impl Settings {
         sentences
     }
 
-    /// Returns which settings that concern an app cannot be read.
+    /// Returns which settings that concern an app cannot be read, or contradict each other.
     pub(crate) fn unreadable_for(&self, app: &App) -> Vec<engine::Unreadable> {
-        self.unreadable.of(app, &self.secrets, self.projects.contains_key(&app.project))
+        let mut told = self.unreadable.of(app, &self.secrets, self.projects.contains_key(&app.project));
+        told.extend(self.rivals_for(app));
+        told
     }
+}
+
+/// Says that several repository Secrets are for the same, and which one is used.
+fn rivalry(names: &[String]) -> String {
+    format!(
+        "repository Secrets {} are for the same URL and project and hold different credentials: {} is used. Delete the \
+         others, or correct their url",
+        names.join(", "),
+        names.first().map_or("none", String::as_str)
+    )
 }
 
 #[cfg(test)]
@@ -307,6 +345,35 @@ mod tests {
         assert!(!settings.is_config_unlisted());
         assert_eq!(settings.poll_interval, Some(Duration::from_secs(7)));
         assert!(settings.project("a").is_ok() && settings.secrets().len() == 2);
+    }
+
+    #[test]
+    fn secrets_that_contradict_each_other_are_told_once_and_by_the_apps_concerned() {
+        let mut settings = Settings::default();
+        let put = |settings: &mut Settings, name: &str, password: &str| {
+            let mut secret = secret(name);
+            secret.fields_mut()["data"]["url"] = "aHR0cHM6Ly9naXQuZXgvc2hvcA==".into();
+            secret.fields_mut()["data"]["password"] = password.into();
+            settings.put_secret(&secret).unwrap();
+        };
+        put(&mut settings, "a", "Yg==");
+        put(&mut settings, "b", "Yg==");
+        assert!(settings.find_rivals().is_empty(), "they say the same");
+        put(&mut settings, "other", "Yw==");
+        let told = "repository Secrets a, b, other are for the same URL and project and hold different credentials: a is \
+                    used. Delete the others, or correct their url";
+        assert_eq!(settings.find_rivals(), [told]);
+        assert!(settings.find_rivals().is_empty(), "it is known");
+        let says = |settings: &Settings, url: &str| -> Vec<String> {
+            let raw = json!({"metadata": {"name": "shop", "namespace": "argocd"}, "spec": {"project": "default",
+                "source": {"repoURL": url, "path": "."}, "destination": {"name": "in-cluster"}}});
+            let app = application::read(&raw).unwrap();
+            settings.unreadable_for(&app).into_iter().map(|setting| setting.message).collect()
+        };
+        assert_eq!(says(&settings, "https://git.ex/shop"), [told]);
+        assert!(says(&settings, "https://elsewhere.com/shop").is_empty());
+        settings.drop_secret("other");
+        assert!(settings.find_rivals().is_empty() && says(&settings, "https://git.ex/shop").is_empty());
     }
 
     #[test]

@@ -234,6 +234,14 @@ fn an_unreadable_setting_is_told_and_nothing_stops() {
     assert!(is_synced_to(&app, &revision), "{app:#}");
     let metric = "tautline_unreadable_settings{kind=\"ConfigMap\",name=\"argocd-cm\"}";
     agent.wait_probe("/metrics", |_| agent.metric(metric) == 1);
+    // What is deployed is found by the id, so that another one waits for a restart.
+    let id = json!({"data": {"installationID": "blue"}});
+    scene.patch("v1", "ConfigMap", &scene.control, "argocd-cm", &id);
+    let is_told = |line: &Value| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.contains("installationID is blue, and none goes on being used") && message.contains("Restart")
+    };
+    agent.wait_log(is_told);
     scene.delete("v1", "ConfigMap", &scene.control, "argocd-cm");
     scene.wait_app("shop", |app| is_synced_to(app, &revision) && told(app).is_empty());
     agent.wait_probe("/metrics", |answer| !answer.body.contains("tautline_unreadable_settings{"));
@@ -280,6 +288,33 @@ fn an_unreadable_secret_is_told_by_the_apps_that_it_would_serve_and_to_nobody_el
     for (place, text) in [("log", agent.log_text()), ("Applications", apps), ("metrics", metrics)] {
         assert!(!text.contains("canary"), "the {place} echo the Secret");
     }
+}
+
+#[test]
+fn two_secrets_for_one_repository_are_told_with_the_one_that_is_used() {
+    let scene = Scene::new("rivals");
+    let agent = scene.agent();
+    let (address, seen) = refusing_server();
+    let url = format!("http://{address}/shop.git");
+    for (name, password) in [("a", "canary-first"), ("b", "canary-second")] {
+        let data = json!({"url": url, "username": "ada", "password": password});
+        scene.create(&secret(name, &scene.control, &data)).unwrap();
+    }
+    let told = "repository Secrets a, b are for the same URL and project and hold different credentials: a is used. \
+                Delete the others, or correct their url";
+    agent.wait_log(|line| line["message"] == told);
+    scene.application("shop").set("/spec/source/repoURL", url.as_str()).create();
+    scene.deployed("local", &[("web.yaml", &config_map("web", "one"))]);
+    let app = scene.wait_app("shop", |app| condition(app, "UnknownError") == told);
+    assert_eq!(condition(&scene.app("local"), "UnknownError"), "");
+    // base64 of `ada:canary-first`.
+    let first = "Basic YWRhOmNhbmFyeS1maXJzdA==";
+    assert!((0..20).any(|_| {
+        seen.recv_timeout(Duration::from_secs(10)).is_ok_and(|asked| asked.as_deref() == Some(first))
+    }));
+    assert!(!app.to_string().contains("canary") && !agent.log_text().contains("canary"));
+    scene.delete("v1", "Secret", &scene.control, "b");
+    scene.wait_app("shop", |app| condition(app, "UnknownError").is_empty());
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub use credentials::Credentials;
 pub use error::{Kind, SourceError};
 pub use listing::{File, Folder, Listing};
 pub use refs::{RefTarget, Refs, Resolution};
-pub use secret::{RepositorySecret, SecretKind, pick};
+pub use secret::{RepositorySecret, SecretKind, consulted, pick, rivals};
 pub use sources::{Config, Repository, Sources};
 pub use url::{RepoUrl, normalise};
 pub use watch::{Hints, Watch};

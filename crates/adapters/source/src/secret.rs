@@ -164,6 +164,35 @@ fn chosen<'a>(secrets: &'a [RepositorySecret], url: &RepoUrl, project: &str) -> 
     }
 }
 
+/// Returns the places of the Secrets that [`pick`] looks into for a repository.
+pub fn consulted(secrets: &[RepositorySecret], url: &RepoUrl, project: &str) -> Vec<usize> {
+    if url.local_path().is_some() {
+        return Vec::new();
+    }
+    let own = own_secret(secrets, url, project);
+    let is_enough = own.is_some_and(RepositorySecret::has_credentials);
+    let template = template(secrets, url, project).filter(|_| !is_enough);
+    let place = |wanted: &RepositorySecret| secrets.iter().position(|secret| std::ptr::eq(secret, wanted));
+    own.into_iter().chain(template).filter_map(place).collect()
+}
+
+/// Returns the places of Secrets that say different things about the same: the first one of each group is used.
+pub fn rivals(secrets: &[RepositorySecret]) -> Vec<Vec<usize>> {
+    let mut groups: BTreeMap<(bool, String, &str), Vec<usize>> = BTreeMap::new();
+    for (place, secret) in secrets.iter().enumerate().filter(|(_, secret)| secret.is_git) {
+        let is_template = secret.kind == SecretKind::Template;
+        let url = match secret.kind {
+            SecretKind::Repository => RepoUrl::parse(&secret.url).ok().map(|url| normalise(&url.for_git())),
+            SecretKind::Template => RepoUrl::prefix(&secret.url).map(|prefix| prefix.normalised()),
+        };
+        if let Some(url) = url {
+            groups.entry((is_template, url, &secret.project)).or_default().push(place);
+        }
+    }
+    let says = |place: &usize| (&secrets[*place].credentials, &secrets[*place].not_yet);
+    groups.into_values().filter(|group| group.iter().any(|place| says(place) != says(&group[0]))).collect()
+}
+
 fn own_secret<'a>(
     secrets: &'a [RepositorySecret],
     url: &RepoUrl,
@@ -191,9 +220,10 @@ fn template<'a>(
     let permitted = templates.filter(|secret| secret.project.is_empty() || secret.project == project);
     let matching = permitted.filter_map(|secret| {
         let prefix = RepoUrl::prefix(&secret.url)?;
-        url.is_below(&prefix).then(|| (prefix.normalised().len(), secret))
+        url.is_below(&prefix).then(|| ((prefix.normalised().len(), !secret.project.is_empty()), secret))
     });
-    matching.max_by_key(|(length, _)| *length).map(|(_, secret)| secret)
+    // The first of equals, as with repositories.
+    matching.rev().max_by_key(|(rank, _)| *rank).map(|(_, secret)| secret)
 }
 
 #[cfg(test)]
@@ -318,5 +348,46 @@ mod tests {
             secret(SecretKind::Repository, "url=https://u:canary@h/x password=canary").unwrap()
         );
         assert!(!printed.contains("canary"), "{printed}");
+    }
+
+    #[test]
+    fn the_first_of_rivals_is_used_and_all_of_them_are_told() {
+        let all: Vec<RepositorySecret> = [
+            (SecretKind::Repository, "url=https://git.ex/shop username=a password=p"),
+            (SecretKind::Repository, "url=https://GIT.ex/shop.git username=b password=p"),
+            (SecretKind::Repository, "url=https://git.ex/shop username=mine password=p project=team"),
+            (SecretKind::Repository, "url=https://git.ex/same username=a password=p"),
+            (SecretKind::Repository, "url=https://git.ex/same/ username=a password=p"),
+            (SecretKind::Repository, "url=https://git.ex/shop type=helm username=c password=p"),
+            (SecretKind::Template, "url=https://git.ex username=t password=p"),
+            (SecretKind::Template, "url=https://git.ex/ username=u password=p"),
+            (SecretKind::Template, "url=https://git.ex username=team password=p project=team"),
+        ]
+        .map(|(kind, fields)| secret(kind, fields).unwrap())
+        .into();
+        assert_eq!(rivals(&all), [vec![0, 1], vec![6, 7]]);
+        let of = |url: &str, project: &str| {
+            let url = RepoUrl::parse(url).unwrap();
+            let name = match pick(&all, &url, project).unwrap() {
+                Credentials::Basic { username, .. } => username,
+                Credentials::None | Credentials::Bearer(_) => String::new(),
+            };
+            (consulted(&all, &url, project), name)
+        };
+        assert_eq!(of("https://git.ex/shop", ""), (vec![0], "a".into()));
+        assert_eq!(of("https://git.ex/shop", "team"), (vec![2], "mine".into()));
+        assert_eq!(of("https://git.ex/other", ""), (vec![6], "t".into()));
+        assert_eq!(of("https://git.ex/other", "team"), (vec![8], "team".into()));
+        assert_eq!(of("/srv/repos/shop", ""), (vec![], String::new()));
+        // One that holds nothing comes before the template, and hides another that would hold something.
+        let blank: Vec<RepositorySecret> = [
+            (SecretKind::Repository, "url=https://git.ex/shop"),
+            (SecretKind::Repository, "url=https://git.ex/shop username=b password=p"),
+            (SecretKind::Template, "url=https://git.ex username=t password=p"),
+        ]
+        .map(|(kind, fields)| secret(kind, fields).unwrap())
+        .into();
+        assert_eq!(rivals(&blank), [vec![0, 1]]);
+        assert_eq!(consulted(&blank, &RepoUrl::parse("https://git.ex/shop").unwrap(), ""), [0, 2]);
     }
 }

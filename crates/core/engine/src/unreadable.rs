@@ -3,7 +3,7 @@
 use crate::state::{SourceView, State};
 use model::Timestamp;
 
-/// A setting that cannot be read. What it said before stays in force, and the app goes on by it.
+/// A setting that cannot be read, or contradicts another. What it said before stays in force, and the app goes on by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// The sentence, without secrets.
