@@ -4,7 +4,7 @@ use crate::effect::{Effect, Tone};
 use crate::run::{Cause, Correction, Run, Step};
 use crate::state::{Activity, SourceView, State};
 use crate::{note, sync};
-use model::{App, Comparison, ObjectKey, Reason, Timestamp};
+use model::{App, Comparison, ObjectKey, ObjectOutcome, ObjectResult, Reason, Timestamp};
 use std::collections::BTreeSet;
 
 /// Corrects what drifted from what the settling sync deployed, each object in its time.
@@ -26,6 +26,19 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
 pub(crate) fn wake(state: &State, app: &App, now: Timestamp) -> Option<Timestamp> {
     let (_, comparison) = settling(state, app)?;
     comparison.to_apply().map(|key| state.heals.next(key, None, now).1).min()
+}
+
+/// Returns what was corrected. What could not be fails nothing: the sync had brought it there, and it is tried again.
+pub(crate) fn corrected(results: Vec<ObjectResult>, out: &mut Vec<Effect>) -> Vec<ObjectResult> {
+    let (failed, corrected): (Vec<_>, Vec<_>) =
+        results.into_iter().partition(|result| result.outcome.is_failure());
+    for result in failed {
+        if let ObjectOutcome::Failed(_, message) = result.outcome {
+            let story = format!("{} could not be corrected, and is tried again: {message}", result.key);
+            out.push(note(Reason::SelfHeal, story, Tone::Warning));
+        }
+    }
+    corrected
 }
 
 /// Takes in that all of a correction is applied.

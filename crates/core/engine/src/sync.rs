@@ -256,6 +256,7 @@ pub(crate) fn stage_done(
     }
     let mut run = run.clone();
     run.steps.pop_front();
+    let results = if run.correction.is_some() { correction::corrected(results, out) } else { results };
     run.record(results);
     if run.failures().next().is_some() {
         // Nothing is deleted while something that may depend on it, or replace it, is not in place.
