@@ -218,7 +218,8 @@ impl Agent {
         let mut unseen = self.unseen(hidden.iter().cloned());
         let mut inherited = self.inherited(key, app);
         // What is being looked for is neither there nor missing yet.
-        let unclear = self.unclear(entry, set);
+        let mut unclear = self.unclear(entry, set);
+        unclear.retain(|object| !refused.contains_key(object));
         let is_asked = |d: &&DesiredObject| {
             let probe = entry.probed.get(&d.key);
             matches!(probe, Some(Probe::Asked | Probe::Unanswered)) && !unclear.contains(&d.key)
