@@ -4,6 +4,7 @@ use crate::agent::{Agent, now};
 use crate::apps::{AppEntry, Probe};
 use crate::desired::DesiredSet;
 use crate::judge::{self, Judgement};
+use crate::live::Unjudged;
 use crate::wanted::{Kept, Wanted};
 use engine::{Event, Note, Tone};
 use model::{App, AppKey, Comparison, LiveDigest, Match, Object, ObjectKey, Reason};
@@ -30,6 +31,7 @@ impl Agent {
                 self.compared(&key, self.compare_chosen(&key, &app, &set));
             }
         }
+        self.live.pack_unjudged();
         self.narrow();
     }
 
@@ -70,7 +72,7 @@ impl Agent {
         }
         let applies = self.applies(key, app);
         let Some(entry) = self.live.get_mut(object) else { return };
-        let Some(live) = entry.unjudged.take() else {
+        let Some(live) = entry.unjudged.take().map(Unjudged::open) else {
             // Git wants something else than what live was judged by, and the object itself is not at hand.
             let is_stale = entry.judged_by != Some(judge::question(app, object, kept.digest));
             if entry.digest.matching == Match::Undecided && !entry.is_checking {

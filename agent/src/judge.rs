@@ -1,6 +1,6 @@
 //! Does a live object match what Git wants? The three levels of drift, put together.
 
-use crate::live::{Baseline, LiveEntry, digest_of};
+use crate::live::{Baseline, LiveEntry, Unjudged, digest_of};
 use crate::wanted::Wanted;
 use crate::workloads::Assessment;
 use drift::{ByHand, Outcome, Rules};
@@ -160,7 +160,7 @@ pub(crate) fn entry(
         has_other_managers: has_other_managers(&object),
         digest,
         baseline,
-        unjudged: Some(Box::new(object)),
+        unjudged: Some(Unjudged::Tree(Box::new(object))),
         heat,
         judged_by: None,
         takes_over: None,

@@ -22,6 +22,8 @@ pub(crate) struct LiveView {
     by_part_of: BTreeSet<(String, ObjectKey)>,
     /// How many objects of a kind do not carry our label.
     unlabelled: BTreeMap<GroupKind, usize>,
+    /// What came in this turn and was not judged at once.
+    fresh: Vec<ObjectKey>,
 }
 
 /// The watch of one kind.
@@ -63,7 +65,7 @@ pub(crate) struct LiveEntry {
     /// What it was judged by; something else since means that it has to be judged again.
     pub judged_by: Option<Digest>,
     /// The whole object, only until it could be judged.
-    pub unjudged: Option<Box<Object>>,
+    pub unjudged: Option<Unjudged>,
     /// Whether our apply entry holds `spec.replicas`.
     pub owns_replicas: bool,
     /// Whether tools that we adopt from, or hand tools, hold fields.
@@ -76,6 +78,36 @@ pub(crate) struct LiveEntry {
     pub checks_again: bool,
     /// Whether what the list under way shows counts whatever its resourceVersion: it was known before that began.
     pub is_listed_anew: bool,
+}
+
+/// An object that could not be judged yet: what Git wants of it may not be known for hours. Most are judged in the turn in
+/// which they came; after that they are kept as text, for a tree of JSON takes up to ten times as much.
+#[derive(Clone, Debug)]
+pub(crate) enum Unjudged {
+    /// As it came.
+    Tree(Box<Object>),
+    /// As JSON.
+    Text(Box<str>),
+}
+
+impl Unjudged {
+    /// Returns the object.
+    pub(crate) fn open(self) -> Object {
+        match self {
+            Self::Tree(object) => *object,
+            Self::Text(text) => {
+                let value = serde_json::from_str(&text).expect("the text was written from JSON");
+                Object::from_value(value).expect("the text was written from an object")
+            }
+        }
+    }
+
+    fn pack(self) -> Self {
+        match self {
+            Self::Tree(object) => Self::Text(object.into_value().to_string().into()),
+            Self::Text(text) => Self::Text(text),
+        }
+    }
 }
 
 /// What an object looked like when it was known to be in sync with a desired object.
@@ -108,7 +140,19 @@ impl LiveView {
         if !entry.digest.has_instance_label {
             *self.unlabelled.entry(key.group_kind()).or_default() += 1;
         }
+        if entry.unjudged.is_some() {
+            self.fresh.push(key.clone());
+        }
         self.objects.insert(key, Box::new(entry));
+    }
+
+    /// Ends a turn: what was not judged in it takes less room from now on.
+    pub(crate) fn pack_unjudged(&mut self) {
+        for key in std::mem::take(&mut self.fresh) {
+            if let Some(entry) = self.objects.get_mut(&key) {
+                entry.unjudged = entry.unjudged.take().map(Unjudged::pack);
+            }
+        }
     }
 
     /// A list of a kind begins: it is believed over what was known before. The numbers of a cluster that was restored from a
@@ -271,4 +315,53 @@ pub(crate) fn images(object: &Object) -> Vec<String> {
         }
     }
     found.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(name: &str) -> Object {
+        let value = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {"ratio": "0.1"},
+            "metadata": {"name": name, "namespace": "shop", "uid": "u", "resourceVersion": "7",
+                "labels": {names::PART_OF_LABEL: "argocd.shop"}},
+        });
+        Object::from_value(value).unwrap()
+    }
+
+    fn view(names: &[&str]) -> LiveView {
+        let mut view = LiveView::default();
+        for name in names {
+            let assessment = Assessment { health: None, evidence: model::Evidence::None };
+            view.insert(crate::judge::entry(object(name), "ours", assessment, None));
+        }
+        view
+    }
+
+    #[test]
+    fn what_waits_to_be_judged_is_kept_as_it_came() {
+        let mut view = view(&["early", "late"]);
+        let take = |view: &mut LiveView, name: &str| {
+            view.get_mut(&object(name).key()).and_then(|entry| entry.unjudged.take())
+        };
+        assert!(matches!(take(&mut view, "early"), Some(Unjudged::Tree(_))));
+        view.pack_unjudged();
+        assert!(take(&mut view, "early").is_none());
+        let packed = take(&mut view, "late").unwrap();
+        assert!(matches!(packed, Unjudged::Text(_)));
+        assert_eq!(packed.open(), object("late"));
+    }
+
+    #[test]
+    fn an_app_s_objects_are_those_of_its_own_label() {
+        let mut view = view(&["b", "a"]);
+        let names =
+            |view: &LiveView, label| view.part_of(label).map(|key| key.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&view, "argocd.shop"), ["a", "b"]);
+        assert!(names(&view, "argocd.shop2").is_empty() && names(&view, "argocd.sho").is_empty());
+        assert!(view.remove(&object("a").key()).is_some());
+        assert_eq!(names(&view, "argocd.shop"), ["b"]);
+    }
 }
