@@ -154,6 +154,11 @@ impl AppEntry {
         is_news
     }
 
+    /// Returns whether the last comparison rested on all that the app has in the cluster.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.state.comparison.as_ref().is_some_and(|comparison| comparison.is_complete)
+    }
+
     /// Returns what Git wants now.
     pub(crate) fn current(&self) -> Option<&Arc<DesiredSet>> {
         self.sets.get(&self.state.desired.as_ref()?.hash)

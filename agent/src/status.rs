@@ -4,19 +4,26 @@ use application::State;
 use application::condition::{Condition, ConditionKind};
 use application::status::{self, Draft, OperationState, SyncPart};
 use engine::{Attempt, OperationReport, Report};
-use model::{App, DesiredHash, Operation, OperationPhase, Reason, Revision, Timestamp, names};
+use model::{App, DesiredHash, ObjectKey, Operation, OperationPhase, Reason, Revision, Timestamp, names};
 use serde_json::Value;
 
-/// Makes the merge patch that brings the Application's status to a report; `None` where it says so already.
+/// Makes the merge patch that brings the Application's status to a report; `None` where it says so already. `live` is all
+/// that the app has in the cluster, with uids, where that is known: what we created and is gone is forgotten, by a write
+/// that happens anyway.
 pub(crate) fn patch(
     raw: &Value,
     app: &App,
     report: &Report,
-    own: &State,
+    (own, live): (&State, Option<Vec<(&ObjectKey, &str)>>),
     control_namespace: &str,
     now: Timestamp,
 ) -> Option<Value> {
-    status::patch(raw, &draft(raw, app, report, own, now), control_namespace, now)
+    let made = |own: &State| status::patch(raw, &draft(raw, app, report, own, now), control_namespace, now);
+    let patch = made(own)?;
+    let mut kept = own.clone();
+    let Some(live) = live else { return Some(patch) };
+    kept.retain_created(live);
+    if kept.n_created() == own.n_created() { Some(patch) } else { made(&kept) }
 }
 
 fn draft(raw: &Value, app: &App, report: &Report, own: &State, now: Timestamp) -> Draft {

@@ -112,7 +112,12 @@ impl Agent {
         let patch = if entry.writer.is_too_large {
             application::status::too_large(&raw, namespace, now())
         } else {
-            status::patch(&raw, app, &report, &own, namespace, now())
+            let objects = self.live.part_of(&entry.part_of).filter_map(|key| self.live.get(key));
+            let live = entry.sees_all().then(|| {
+                let live = objects.map(|object| (&object.digest.key, object.digest.uid.as_str()));
+                live.chain(entry.created.iter().map(|(key, uid)| (key, uid.as_str()))).collect()
+            });
+            status::patch(&raw, app, &report, (&own, live), namespace, now())
         };
         let Some(patch) = patch else { return };
         self.turns.n_writes += 1;

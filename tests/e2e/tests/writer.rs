@@ -369,13 +369,25 @@ fn what_a_sync_created_is_told_from_what_it_adopted() {
     let again = scene.wait_config_map("old", |map| map.is_some_and(|map| map["metadata"]["uid"] != *uid));
     let again = again.expect("it was there");
     scene.wait_app("shop", |app| is_synced_to(app, &second) && was_created(app, &again));
+    scene.delete("v1", "ConfigMap", &scene.namespace, "new");
+    let uid = &new["metadata"]["uid"];
+    let newest = scene.wait_config_map("new", |map| map.is_some_and(|map| map["metadata"]["uid"] != *uid));
+    let newest = newest.expect("it was there");
+    let app = scene.wait_app("shop", |app| is_synced_to(app, &second) && was_created(app, &newest));
+    // What is gone is forgotten.
+    assert!(was_created(&app, &again) && !was_created(&app, &new));
+    assert_eq!(own_state(&app).n_created(), 2);
 }
 
 /// Returns whether the Application's own state says that a sync created an object.
 fn was_created(app: &Value, object: &Value) -> bool {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap();
+    own_state(app).was_created(&ObjectKey::new("", "ConfigMap", text("namespace"), text("name")), text("uid"))
+}
+
+fn own_state(app: &Value) -> State {
     let annotation = app["metadata"]["annotations"]["tautline.dev/state"].as_str().unwrap_or_default();
     let (state, note) = State::read(annotation);
     assert_eq!(note, None);
-    let text = |field: &str| object["metadata"][field].as_str().unwrap();
-    state.was_created(&ObjectKey::new("", "ConfigMap", text("namespace"), text("name")), text("uid"))
+    state
 }
