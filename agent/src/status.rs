@@ -123,9 +123,12 @@ pub(crate) fn own_state(raw: &Value) -> State {
 pub(crate) fn remembered(raw: &Value) -> Option<Attempt> {
     let last = status::last_operation(raw)?;
     let own = own_state(raw);
-    let hash: Option<DesiredHash> = own.attempted.or(own.desired);
+    // The annotation tells of the last sync that was none: what a dry run went like says nothing of one that failed.
+    let is_told = !last.dry_run || own.reason.is_none() || own.is_condemned;
+    let hash: Option<DesiredHash> = own.attempted.or(own.desired).filter(|_| is_told);
     let asked = (!last.automated).then(|| Operation {
         username: last.username.clone(),
+        dry_run: last.dry_run,
         resources: last.selective.clone(),
         ..Operation::default()
     });

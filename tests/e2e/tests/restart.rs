@@ -296,6 +296,23 @@ fn what_was_there_before_us_is_looked_for_and_never_said_to_be_missing() {
 }
 
 #[test]
+fn a_dry_run_before_a_restart_was_no_try() {
+    let scene = Scene::new("dry-run");
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one"));
+    let revision = repo.commit("first");
+    scene.application("shop").repo(&repo).create();
+    let mut agent = scene.agent();
+    scene.wait_app("shop", |app| app["status"]["sync"]["status"] == "OutOfSync");
+    let app = scene.sync("shop", &json!({"dryRun": true}));
+    assert_eq!(app["status"]["operationState"]["phase"], "Succeeded");
+    assert_eq!(agent.terminate().code(), Some(0));
+    scene.patch_app("shop", &json!({"spec": {"syncPolicy": {"automated": {}}}}));
+    agent.restart();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+}
+
+#[test]
 fn what_is_cached_of_an_app_goes_with_it_even_while_nobody_looks() {
     let scene = Scene::new("swept");
     let mut agent = scene.agent();

@@ -515,6 +515,10 @@ fn what_was_written_is_remembered() {
     );
     assert_eq!((last.started_at, last.finished_at), (at("00"), Some(at("03"))));
     assert_eq!(last.revision, Some(Revision::new(SHA)));
+    assert!(!last.dry_run);
+    let dry_run = OperationState { dry_run: true, ..operation() };
+    let looked = after(&plain(), &Draft { operation: Some(dry_run), ..draft() });
+    assert!(last_operation(&looked).unwrap().dry_run);
     assert_eq!(inventory(&raw), [(ui(), "v1".to_owned())]);
     assert_eq!(listed_kinds(&raw), BTreeSet::from([ui().group_kind()]));
     assert!(listed_kinds(&plain()).is_empty());

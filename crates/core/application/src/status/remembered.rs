@@ -23,6 +23,8 @@ pub struct LastOperation {
     pub username: String,
     /// Whether the controller itself asked.
     pub automated: bool,
+    /// Whether it changed nothing.
+    pub dry_run: bool,
     /// Self-heals in a row.
     pub heal_attempts: u32,
     /// The objects that it was about; empty for all.
@@ -45,6 +47,7 @@ pub fn last_operation(raw: &Value) -> Option<LastOperation> {
         revision: Some(text(&state["syncResult"], "revision")).filter(|r| !r.is_empty()).map(Revision::new),
         username: text(&operation["initiatedBy"], "username"),
         automated: operation["initiatedBy"]["automated"] == true,
+        dry_run: operation["sync"]["dryRun"] == true,
         heal_attempts: count(&operation["sync"]["autoHealAttemptsCount"]),
         selective: resources
             .map(|entry| ResourceSelector {
