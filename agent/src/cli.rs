@@ -1,7 +1,7 @@
 //! What can be asked of the program on the command line?
 
 use crate::config::Config;
-use crate::{run, tools};
+use crate::{rendering, run, tools};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures::FutureExt;
 use std::ffi::OsString;
@@ -40,7 +40,7 @@ pub(crate) fn main() -> ExitCode {
     match matches.subcommand() {
         Some(("run", arguments)) => run_agent(arguments),
         Some(("crd", _)) => tools::crd(),
-        Some(("render", arguments)) => tools::render(arguments),
+        Some(("render", arguments)) => rendering::render(arguments),
         Some(("health", arguments)) => tools::health(arguments),
         Some(_) | None => ExitCode::from(USAGE),
     }

@@ -84,18 +84,18 @@ pub(crate) fn is_read(relative: &str, directory: &model::Directory) -> bool {
     is_asked_for && (manifest::is_manifest_file(relative) || manifest::needs_jsonnet(relative))
 }
 
-/// Returns what the files need that we do not act on yet: tools other than plain directories, overrides, jsonnet.
-fn unsupported(app: &App, listing: &source::Listing) -> Vec<NotYet> {
+/// Returns what the files of an app's folder need that we do not act on yet: tools other than plain directories, overrides,
+/// jsonnet.
+pub(crate) fn unsupported(path: &str, app: &str, listing: &source::Listing) -> Vec<NotYet> {
     let names = || listing.root_names.iter().map(String::as_str);
     let mut fields = Vec::new();
     let kind_of_source = manifest::source_type(names());
     if kind_of_source != SourceType::Directory {
-        fields
-            .push(format!("spec.source.path: {} holds a {kind_of_source:?} source", shown(&app.source.path)));
+        fields.push(format!("spec.source.path: {} holds a {kind_of_source:?} source", shown(path)));
     }
-    let own_override = format!(".argocd-source-{}.yaml", app.key.name);
+    let own_override = format!(".argocd-source-{app}.yaml");
     for name in names().filter(|name| *name == ".argocd-source.yaml" || *name == own_override) {
-        fields.push(format!("spec.source.path: {} holds {name}", shown(&app.source.path)));
+        fields.push(format!("spec.source.path: {} holds {name}", shown(path)));
     }
     let jsonnet = listing.files.iter().filter(|file| manifest::needs_jsonnet(&file.path));
     fields.extend(jsonnet.map(|file| format!("spec.source.directory.jsonnet: {}", file.path)));
@@ -113,20 +113,17 @@ pub(crate) fn render(
     listing: &source::Listing,
     rules: &Rules,
 ) -> Result<DesiredSet, NotRendered> {
-    let not_yet = unsupported(app, listing);
+    let not_yet = unsupported(&app.source.path, &app.key.name, listing);
     if !not_yet.is_empty() {
         return Err(NotRendered::Unsupported(not_yet));
     }
     let (parsed, mut problems) = parse(listing);
     let defined = defined_scopes(&parsed);
-    let scope =
-        |gvk: &model::GroupVersionKind| match (rules.discovery.scope(gvk), defined.get(&gvk.group_kind())) {
-            (Some(cluster::Scope::Namespaced), _) => Scope::Namespaced,
-            (Some(cluster::Scope::Cluster), _) => Scope::Cluster,
-            (None, Some(cluster::Scope::Namespaced)) => Scope::Namespaced,
-            (None, Some(cluster::Scope::Cluster)) => Scope::Cluster,
-            (None, None) => Scope::Unknown,
-        };
+    let scope = |gvk: &model::GroupVersionKind| match rules.discovery.scope(gvk) {
+        Some(cluster::Scope::Namespaced) => Scope::Namespaced,
+        Some(cluster::Scope::Cluster) => Scope::Cluster,
+        None => defined.get(&gvk.group_kind()).copied().unwrap_or(Scope::Unknown),
+    };
     let arranged = manifest::arrange(parsed, &app.destination.namespace, &scope);
     problems.extend(arranged.problems);
     problems.extend(arranged.objects.iter().filter_map(|parsed| forbidden(parsed, &rules.project, &scope)));
@@ -150,19 +147,20 @@ pub(crate) fn render(
 }
 
 /// Returns the scopes of kinds whose CRDs are among the manifests: they are not served yet on a first deploy.
-fn defined_scopes(parsed: &[Parsed]) -> BTreeMap<model::GroupKind, cluster::Scope> {
+pub(crate) fn defined_scopes(parsed: &[Parsed]) -> BTreeMap<model::GroupKind, Scope> {
     let definitions = parsed.iter().map(|parsed| &parsed.object);
     let definitions = definitions.filter(|object| plan::kinds::is_crd(&object.gvk().group_kind()));
     let scope = |crd: &Object| {
         let text = |pointer: &str| crd.get("spec")?.pointer(pointer)?.as_str();
         let kind = model::GroupKind::new(text("/group")?, text("/names/kind")?);
         let is_cluster = text("/scope")? == "Cluster";
-        Some((kind, if is_cluster { cluster::Scope::Cluster } else { cluster::Scope::Namespaced }))
+        Some((kind, if is_cluster { Scope::Cluster } else { Scope::Namespaced }))
     };
     definitions.filter_map(scope).collect()
 }
 
-fn parse(listing: &source::Listing) -> (Vec<Parsed>, Vec<Problem>) {
+/// Reads the manifests of a folder; every problem is returned at once.
+pub(crate) fn parse(listing: &source::Listing) -> (Vec<Parsed>, Vec<Problem>) {
     let mut all = Vec::new();
     let total = listing.files.iter().map(|file| file.bytes.len() as u64).sum();
     let mut problems: Vec<Problem> = manifest::check_total_size(total).into_iter().collect();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! main ── cli (what was asked for) ──▶ run (start, stop) ──▶ agent (the loop) ──▶ effects, writer, watching, comparing
-//!                                  └─▶ tools (crd, render, health): no agent, results on stdout
+//!                                  └─▶ tools (crd, health), rendering (render): no agent, results on stdout
 //! ```
 
 mod adopting;
@@ -38,6 +38,7 @@ mod owning;
 mod probes;
 mod refreshing;
 mod refusal;
+mod rendering;
 mod run;
 mod settings;
 mod sight;
