@@ -279,6 +279,7 @@ pub(crate) fn digest_of(object: &Object, instance_label: &str, assessment: Asses
         delete_needs_confirmation: option("Delete=confirm"),
         ignore_extraneous: object.annotation_lists(names::COMPARE_OPTIONS, "IgnoreExtraneous"),
         images: images(object),
+        links: health::links(object),
     }
 }
 

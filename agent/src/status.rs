@@ -33,6 +33,7 @@ fn draft(raw: &Value, app: &App, report: &Report, own: &State, now: Timestamp) -
         health: report.health.clone(),
         objects: report.comparison.as_ref().map(|comparison| comparison.objects.clone()),
         images: report.comparison.as_ref().map(|comparison| comparison.images.clone()),
+        links: report.comparison.as_ref().map(|comparison| comparison.links.clone()),
         conditions: report.conditions.iter().map(condition).collect(),
         operation: operation.map(|operation| operation_state(operation, app)),
         append_history: operation.is_some_and(|operation| is_new_release(raw, operation)),

@@ -236,3 +236,28 @@ fn a_long_sync_is_told_once_while_it_runs() {
     let message = running["status"]["operationState"]["message"].as_str().unwrap();
     assert!(message.starts_with("waiting for healthy state of PersistentVolumeClaim"), "{message}");
 }
+
+#[test]
+fn links_to_what_is_published_stand_in_the_summary() {
+    let scene = Scene::new("links");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    repo.write(
+        "app/ingress.yaml",
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec:\n  \
+         tls: [{hosts: [shop.example], secretName: cert}]\n  rules:\n  - host: shop.example\n    http: {paths: \
+         [{path: /start, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}\n",
+    );
+    let annotation =
+        "metadata: {annotations: {link.argocd.argoproj.io/docs: 'Docs|https://docs.example/'}, name: web}";
+    repo.write("app/map.yaml", &format!("apiVersion: v1\nkind: ConfigMap\n{annotation}\n"));
+    let revision = repo.commit("first");
+    scene.application("shop").repo(&repo).path("app").automated().create();
+    let key = ("networking.k8s.io/v1", "Ingress");
+    scene.wait_object(key.0, key.1, &scene.namespace, "web", |ingress| ingress.is_some());
+    let address = json!({"status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}}}).to_string();
+    scene.kubectl(&["patch", "ingress", "web", "--subresource=status", "--type=merge", "-p", &address]);
+    let app = scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    let expected = ["Docs|https://docs.example/", "https://shop.example/start"];
+    assert_eq!(app["status"]["summary"]["externalURLs"], json!(expected));
+}

@@ -1,17 +1,15 @@
 //! What does the API return of an Application?
 
 use crate::ListQuery;
+use model::names;
 use serde_json::{Map, Value, json};
-
-/// Annotations with this prefix are links that user interfaces show: `url` or `title|url` (Argo CD deep links).
-const LINK_PREFIX: &str = "link.argocd.argoproj.io/";
 
 /// Returns an Application as callers see it: the object as stored, without `managedFields`, without links that are not
 /// http or https (interfaces would run `javascript:` ones), and without passwords in repository URLs.
 pub fn application(raw: &Value) -> Value {
     let mut app = cleaned(raw);
     if let Some(annotations) = app.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        annotations.retain(|name, link| !name.starts_with(LINK_PREFIX) || is_web_link(link));
+        annotations.retain(|name, link| !name.starts_with(names::LINK_PREFIX) || is_web_link(link));
     }
     if let Some(Value::Array(urls)) = app.pointer_mut("/status/summary/externalURLs") {
         urls.retain(is_web_link);
@@ -92,11 +90,7 @@ fn cleaned_field(name: &str, value: &Value) -> Value {
 }
 
 fn is_web_link(link: &Value) -> bool {
-    let url = link.as_str().map(|link| link.rsplit('|').next().unwrap_or(link).trim());
-    url.is_some_and(|url| {
-        let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        matches!(scheme.as_deref(), Some("http" | "https"))
-    })
+    link.as_str().is_some_and(model::is_web_link)
 }
 
 #[cfg(test)]

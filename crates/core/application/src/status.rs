@@ -17,8 +17,9 @@ pub use remembered::{LastOperation, inventory, is_listed_by_argo_cd, last_operat
 use crate::condition::{Condition, ConditionKind};
 use crate::read::metadata_annotation;
 use crate::state::State;
-use model::{Health, ObjectStatus, Revision, SyncStatus, Timestamp, names};
+use model::{Health, ObjectStatus, Revision, SyncStatus, Timestamp, is_web_link, names};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// Everything that a status is made from.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +32,9 @@ pub struct Draft {
     pub objects: Option<Vec<ObjectStatus>>,
     /// Images of the live objects; `None` keeps what the status lists.
     pub images: Option<Vec<String>>,
+    /// Links to what the live objects publish; those that the Application itself names come beside them. `None` keeps what
+    /// the status lists.
+    pub links: Option<Vec<String>>,
     /// Every condition of the types that we write; those that the status has beyond them go.
     pub conditions: Vec<Condition>,
     /// The sync under way or the last one; `None` keeps what the status says.
@@ -97,6 +101,7 @@ pub fn too_large(raw: &Value, control_namespace: &str, now: Timestamp) -> Option
         health: current_health(raw),
         objects: None,
         images: None,
+        links: None,
         conditions: vec![Condition::new(ConditionKind::UnknownError, message)],
         operation: None,
         append_history: false,
@@ -126,11 +131,14 @@ fn next_status(raw: &Value, draft: &Draft, control_namespace: &str, now: Timesta
         set(&mut status, "resources", resources(objects));
         set(&mut status, "resourceHealthSource", Value::Null);
     }
+    let mut summary = status.get("summary").and_then(Value::as_object).cloned().unwrap_or_default();
     if let Some(images) = &draft.images {
-        let mut summary = status.get("summary").and_then(Value::as_object).cloned().unwrap_or_default();
         set(&mut summary, "images", json!(images));
-        set(&mut status, "summary", Value::Object(summary));
     }
+    if let Some(links) = &draft.links {
+        set(&mut summary, "externalURLs", json!(all_links(raw, links)));
+    }
+    set(&mut status, "summary", Value::Object(summary));
     let conditions = conditions(status.get("conditions"), &draft.conditions, now);
     set(&mut status, "conditions", conditions);
     if let Some(operation) = &draft.operation {
@@ -165,6 +173,13 @@ fn says_nothing(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(map) => map.is_empty(),
     }
+}
+
+fn all_links<'a>(raw: &'a Value, of_objects: &'a [String]) -> BTreeSet<&'a str> {
+    let annotations = raw.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
+    let own = annotations.filter(|(name, _)| name.starts_with(names::LINK_PREFIX));
+    let own = own.filter_map(|(_, link)| link.as_str()).filter(|link| is_web_link(link));
+    own.chain(of_objects.iter().map(String::as_str)).collect()
 }
 
 fn sync_part(raw: &Value, sync: &SyncPart) -> Value {

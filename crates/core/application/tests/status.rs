@@ -56,6 +56,7 @@ fn draft() -> Draft {
         health: Health::healthy(),
         objects: Some(vec![object(ui())]),
         images: Some(vec!["nginx:1".into()]),
+        links: Some(Vec::new()),
         conditions: Vec::new(),
         operation: None,
         append_history: false,
@@ -238,7 +239,7 @@ fn what_is_no_longer_so_is_removed() {
         (
             "summary",
             json!({"images": ["old:1"], "externalURLs": ["https://x"]}),
-            json!({"images": ["nginx:1"], "externalURLs": ["https://x"]}),
+            json!({"images": ["nginx:1"]}),
         ),
         ("sourceType", json!("Helm"), json!("Directory")),
         ("controllerNamespace", json!("other"), json!("argocd")),
@@ -272,9 +273,32 @@ fn empty_and_absent_are_the_same() {
 fn what_the_draft_leaves_open_stays() {
     let full = Draft { operation: Some(operation()), append_history: true, ..draft() };
     let raw = after(&plain(), &full);
-    let open =
-        Draft { sync: None, objects: None, images: None, operation: None, source_type: None, ..draft() };
+    let open = Draft {
+        sync: None,
+        objects: None,
+        images: None,
+        links: None,
+        operation: None,
+        source_type: None,
+        ..draft()
+    };
     assert_eq!(write(&raw, &open), None);
+}
+
+#[test]
+fn links_of_the_objects_and_of_the_application_itself_are_listed_once() {
+    let mut raw = plain();
+    raw["metadata"]["annotations"] = json!({
+        "link.argocd.argoproj.io/board": "Board|https://board.example/",
+        "link.argocd.argoproj.io/same": "https://shop.example/",
+        "link.argocd.argoproj.io/script": "javascript:alert(1)",
+    });
+    let links = Some(vec!["http://a.example/".into(), "https://shop.example/".into()]);
+    let stored = after(&raw, &Draft { links, ..draft() });
+    let expected = ["Board|https://board.example/", "http://a.example/", "https://shop.example/"];
+    assert_eq!(stored["status"]["summary"]["externalURLs"], json!(expected));
+    let open = Draft { links: None, images: None, ..draft() };
+    assert_eq!(write(&stored, &open), None, "they stay where nobody knows better");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! How well is a live object, why not better, and what does that say about the commit that changed it?
 //!
 //! ```text
+//! live object ──links──▶ where people reach it
+//!
 //! live object ──assess──▶ Health ──aggregate──▶ Health of the app
 //!      │                    (one file per kind, one table; else the generic rules)
 //!      ├─ + its ReplicaSets and Pods ──cause──▶ Cause: the pod, container, reason and message a person needs
@@ -29,6 +31,7 @@ mod horizontal_pod_autoscaler;
 mod image;
 mod ingress;
 mod job;
+mod links;
 mod members;
 mod newest;
 mod pending_deletion;
@@ -48,5 +51,6 @@ mod workflow;
 pub use aggregate::aggregate;
 pub use cause::{Cause, cause, explain};
 pub use evidence::evidence;
+pub use links::links;
 pub use members::{Member, Members};
 pub use table::assess;

@@ -77,6 +77,8 @@ pub struct Comparison {
     pub shared: Vec<String>,
     /// Images of the live objects, sorted and unique.
     pub images: Vec<String>,
+    /// Links to what they publish, sorted and unique.
+    pub links: Vec<String>,
 }
 
 impl Comparison {

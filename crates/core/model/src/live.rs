@@ -60,6 +60,8 @@ pub struct LiveDigest {
     pub ignore_extraneous: bool,
     /// Container images that it names, sorted.
     pub images: Vec<String>,
+    /// Links to what it publishes, sorted.
+    pub links: Vec<String>,
 }
 
 impl LiveDigest {

@@ -23,6 +23,12 @@ pub const DEADLINE_ANNOTATION: &str = "tautline.dev/sync-deadline";
 /// Argo CD's application controller: what its `StatefulSet` is called, and its field manager.
 pub const ARGO_CD_CONTROLLER: &str = "argocd-application-controller";
 
+/// Annotations with this prefix, on objects and Applications, are links that user interfaces show: `url` or `title|url`.
+pub const LINK_PREFIX: &str = "link.argocd.argoproj.io/";
+
+/// Annotation that leaves out the links that an Ingress would get from its rules.
+pub const IGNORE_DEFAULT_LINKS: &str = "argocd.argoproj.io/ignore-default-links";
+
 /// Argo CD's tracking annotation on managed objects.
 pub const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
 /// Argo CD's installation annotation on managed objects.

@@ -71,6 +71,7 @@ pub fn compare(side: &Side<'_>, aggregate: impl Fn(&[ObjectStatus]) -> Health) -
             && !side.unclear.contains(&o.key)
     };
     let images: BTreeSet<String> = side.live.values().flat_map(|live| live.images.iter().cloned()).collect();
+    let links: BTreeSet<String> = side.live.values().flat_map(|live| live.links.iter().cloned()).collect();
     Comparison {
         hash: side.hash,
         sync: roll_up(side, &objects),
@@ -81,6 +82,7 @@ pub fn compare(side: &Side<'_>, aggregate: impl Fn(&[ObjectStatus]) -> Health) -
         shared: side.shared.to_vec(),
         unseen: side.unseen.to_vec(),
         images: images.into_iter().collect(),
+        links: links.into_iter().collect(),
         objects,
     }
 }

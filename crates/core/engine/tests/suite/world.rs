@@ -226,6 +226,7 @@ impl World {
             shared: Vec::new(),
             unseen: Vec::new(),
             images: Vec::new(),
+            links: Vec::new(),
         }
     }
 

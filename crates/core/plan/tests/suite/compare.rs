@@ -283,8 +283,9 @@ fn evidence_counts_where_health_does_and_only_as_far_as_it_is_seen() {
 #[test]
 fn the_rest_of_a_comparison_is_passed_on() {
     let with = |live| Case { desired: &["Deployment a"], live, ..Case::default() }.compare();
-    let comparison = with("Deployment a image=b image=a");
+    let comparison = with("Deployment a image=b image=a link=https://b link=https://a");
     assert_eq!(comparison.images, ["a", "b"]);
+    assert_eq!(comparison.links, ["https://a", "https://b"]);
     assert_eq!(comparison.shared, ["shared"]);
     assert_eq!(comparison.progress, with("Deployment a drifted").progress);
     assert_ne!(comparison.progress, with("").progress, "an object that came or went is progress");

@@ -53,6 +53,7 @@ pub(crate) fn live(text: &str) -> LiveDigest {
         delete_needs_confirmation: false,
         ignore_extraneous: false,
         images: Vec::new(),
+        links: Vec::new(),
         key,
     };
     words.for_each(|word| change(&mut live, word));
@@ -77,6 +78,7 @@ fn change(live: &mut LiveDigest, word: &str) {
         "extraneous" => live.ignore_extraneous = true,
         "condemns" => live.evidence = Evidence::Condemns,
         "unjudged-health" => live.health_ignored = true,
+        word if word.starts_with("link=") => live.links.push(word["link=".len()..].into()),
         word => match (HealthStatus::parse(word), word.strip_prefix("image=")) {
             (Some(status), _) => live.health = Some(Health::new(status, "")),
             (None, Some(image)) => live.images.push(image.into()),

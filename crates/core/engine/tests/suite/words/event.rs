@@ -106,6 +106,7 @@ fn comparison(name: &str, words: &str) -> Comparison {
         shared: Vec::new(),
         unseen: Vec::new(),
         images: Vec::new(),
+        links: Vec::new(),
     };
     for word in words.split_whitespace() {
         match word.split_once('=') {
