@@ -313,9 +313,16 @@ fn install_definitions(lab: &Lab) {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/crds");
-        let steps = lab.kubectl(&["apply", "-f", folder]).and_then(|_| {
-            lab.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "-f", folder])
-        });
-        steps.unwrap_or_else(|error| panic!("install the CRDs: {error:#}"));
+        lab.kubectl(&["apply", "-f", folder]).unwrap_or_else(|error| panic!("install the CRDs: {error:#}"));
+        // `kubectl wait` fails where it is so early that a CRD has no conditions yet.
+        let is_established = |definition: Option<&Value>| {
+            let conditions = definition.and_then(|definition| definition["status"]["conditions"].as_array());
+            conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
+        };
+        for name in ["applications.argoproj.io", "appprojects.argoproj.io"] {
+            let definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", name);
+            let seen = kube().wait(definition, is_established);
+            seen.unwrap_or_else(|last| panic!("{name} is not established: {last:?}"));
+        }
     });
 }
