@@ -176,6 +176,7 @@ fn read_repository(
             Kind::RepositoryNotFound | Kind::RevisionNotFound | Kind::PathNotFound => NOT_FOUND,
             Kind::Authentication | Kind::NotPermitted => FORBIDDEN,
             Kind::InvalidUrl
+            | Kind::Untrusted
             | Kind::NotSupported
             | Kind::Invalid
             | Kind::TooLarge

@@ -30,8 +30,8 @@ pub struct Settings {
     pub log: PathBuf,
     /// More options; those that are set here already are replaced.
     pub options: Vec<String>,
-    /// `RUST_LOG`.
-    pub filter: Option<String>,
+    /// More variables of its environment, such as `RUST_LOG`.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// A running agent; dropping it kills it.
@@ -220,10 +220,7 @@ impl Drop for Agent {
 
 fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
     let mut command = Command::new(program());
-    command.arg("run").args(arguments(settings));
-    if let Some(filter) = &settings.filter {
-        command.env("RUST_LOG", filter);
-    }
+    command.arg("run").args(arguments(settings)).envs(&settings.environment);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the agent starts");
     let stderr = child.stderr.take().expect("it is piped");

@@ -4,13 +4,24 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rustls::ServerConfig;
 
 use crate::server::{self, Gate, Request};
+
+const UNAUTHORIZED: &[u8] = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n\
+Connection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// Serves every repository below a folder as `http://ADDRESS/NAME.git`, by the real `git http-backend`.
 pub struct GitServer {
     address: SocketAddr,
+    scheme: &'static str,
     gate: Gate,
+    authorization: Arc<Mutex<Option<String>>>,
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 impl GitServer {
@@ -19,18 +30,49 @@ impl GitServer {
     /// # Panics
     /// When no port is free.
     pub fn start(root: PathBuf) -> Self {
-        let gate = Gate::default();
-        let shared = gate.clone();
-        let address = server::serve(None, move |request| {
-            shared.pass();
-            backend(&root, request)
+        Self::serve(root, None)
+    }
+
+    /// The same as `https://ADDRESS/NAME.git`, with a certificate and its key (PEM).
+    ///
+    /// # Panics
+    /// When no port is free, or the certificate cannot be read.
+    pub fn start_tls(root: PathBuf, certificate: &Path, key: &Path) -> Self {
+        Self::serve(root, Some(server::tls(certificate, key)))
+    }
+
+    fn serve(root: PathBuf, tls: Option<Arc<ServerConfig>>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let (gate, authorization) = (Gate::default(), Arc::<Mutex<Option<String>>>::default());
+        let told = Arc::<Mutex<Vec<String>>>::default();
+        let (door, wanted, heard) = (gate.clone(), Arc::clone(&authorization), Arc::clone(&told));
+        let address = server::serve(tls, move |request| {
+            door.pass();
+            let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let told = request.headers.get("authorization");
+            heard.lock().unwrap_or_else(PoisonError::into_inner).extend(told.cloned());
+            let is_welcome = wanted.is_none() || wanted.as_ref() == told;
+            if is_welcome { backend(&root, request) } else { Ok(UNAUTHORIZED.into()) }
         });
-        Self { address, gate }
+        Self { address, scheme, gate, authorization, told }
+    }
+
+    /// Lets nobody in any more but this user with this password.
+    pub fn ask_for(&self, user: &str, password: &str) {
+        let wanted = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(wanted);
+    }
+
+    /// Returns whether somebody told it this password.
+    pub fn was_told(&self, password: &str) -> bool {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let plain = told.iter().filter_map(|told| BASE64_STANDARD.decode(told.strip_prefix("Basic ")?).ok());
+        plain.into_iter().any(|told| String::from_utf8_lossy(&told).ends_with(&format!(":{password}")))
     }
 
     /// Returns what `repoURL` says.
     pub fn url(&self, name: &str) -> String {
-        format!("http://{}/{name}.git", self.address)
+        format!("{}://{}/{name}.git", self.scheme, self.address)
     }
 
     /// Leaves requests without an answer, until they are let go.

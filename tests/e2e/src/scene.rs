@@ -1,6 +1,7 @@
 //! Where does a test take place? In namespaces and a folder of its own.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -116,7 +117,7 @@ impl Scene {
             repos: self.repos(),
             log: self.folder.path().join(format!("agent-{}.log", self.logs.borrow().len())),
             options: Vec::new(),
-            filter: None,
+            environment: BTreeMap::new(),
         }
     }
 

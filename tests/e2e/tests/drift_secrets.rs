@@ -24,7 +24,7 @@ fn deploy(scene: &Scene, repo: &Repo, manifests: &str) {
 /// Starts an agent whose log holds all that it and the packages under it ever say.
 fn talkative(scene: &Scene) -> Agent {
     let mut settings = scene.settings();
-    settings.filter = Some("trace".into());
+    settings.environment.insert("RUST_LOG".into(), "trace".into());
     scene.start(settings)
 }
 

@@ -1,7 +1,7 @@
 //! What is in the cluster now? A list, page by page, never held whole.
 
 use crate::call::{Call, Verb, is_too_long, unavailable};
-use crate::decode::{self, Page};
+use crate::decode::{self, Page, PageMetadata};
 use crate::endpoint::with_query;
 use crate::watch::{Origin, Stopped, WatchEvent, Watcher};
 use http::Method;
@@ -17,36 +17,29 @@ const LONGEST_PAGE: usize = 64 << 20;
 /// Most objects per page, however slow a list is.
 const LARGEST_PAGE: u32 = 10_000;
 
-/// One page, read.
-struct Got {
-    resource_version: String,
-    /// Where the next page begins; empty after the last.
-    next: String,
-    events: Vec<WatchEvent>,
-}
-
 impl Watcher {
     /// Lists once; returns the resourceVersion to watch from, or nothing after a failure, which it has waited out.
     pub(crate) async fn list(&mut self) -> Result<Option<String>, Stopped> {
         self.tell(WatchEvent::Began).await?;
         let mut next = String::new();
         loop {
-            let got = match self.page(&next).await {
-                Ok(got) => got,
+            let read = match self.page(&next).await {
+                Ok(body) => self.tell_page(&body).await?,
+                Err(error) => Err(error),
+            };
+            let metadata = match read {
+                Ok(metadata) => metadata,
                 Err(error) => {
                     self.list_failed(error, !next.is_empty()).await?;
                     return Ok(None);
                 }
             };
-            for event in got.events {
-                self.tell(event).await?;
-            }
-            if got.next.is_empty() {
+            if metadata.r#continue.is_empty() {
                 self.tell(WatchEvent::Listed).await?;
                 self.saw().await?;
-                return Ok(Some(got.resource_version));
+                return Ok(Some(metadata.resource_version));
             }
-            next = got.next;
+            next = metadata.r#continue;
         }
     }
 
@@ -67,7 +60,7 @@ impl Watcher {
         self.failed(error).await
     }
 
-    async fn page(&self, next: &str) -> Result<Got, CallError> {
+    async fn page(&self, next: &str) -> Result<Vec<u8>, CallError> {
         let limit = self.page.to_string();
         let mut query = vec![("limit", limit.as_str())];
         if !next.is_empty() {
@@ -78,33 +71,37 @@ impl Watcher {
         let mut call = Call::new(Verb::List, &self.spec.endpoint, Method::GET, with_query(&path, &query));
         call.timeout = Some(PAGE_TIMEOUT);
         call.longest = LONGEST_PAGE;
-        let answer = self.cluster.call(call).await?;
-        self.read(&answer.body)
+        Ok(self.cluster.call(call).await?.body)
     }
 
-    fn read(&self, body: &[u8]) -> Result<Got, CallError> {
+    /// Tells a page's items, each read when there is room for it: as trees of JSON they take ten times the page.
+    async fn tell_page(&mut self, body: &[u8]) -> Result<Result<PageMetadata, CallError>, Stopped> {
         let (text, is_lossy) = match std::str::from_utf8(body) {
             Ok(text) => (std::borrow::Cow::Borrowed(text), false),
             Err(_) => (String::from_utf8_lossy(body), true),
         };
-        let page: Page = serde_json::from_str(&text)
-            .map_err(|_| unavailable("the API server's answer to a list cannot be read"))?;
-        let events = page.items.unwrap_or_default().into_iter().map(|raw| {
-            let raw = raw.get();
-            // Which items held the bad bytes shows by what replaced them.
-            let read = if is_lossy && raw.contains('\u{fffd}') {
-                Err(decode::bad(raw, "not valid UTF-8"))
-            } else {
-                decode::object(raw, &self.spec.endpoint.gvk)
-            };
-            match read {
-                Ok(object) => WatchEvent::Object(object, Origin::Listed),
-                Err(decode::Bad { name, namespace, sentence, .. }) => {
-                    WatchEvent::Undecodable { name, namespace, sentence }
-                }
+        let Ok(page) = serde_json::from_str::<Page>(&text) else {
+            return Ok(Err(unavailable("the API server's answer to a list cannot be read")));
+        };
+        for item in page.items.unwrap_or_default() {
+            let event = self.read(item.get(), is_lossy);
+            self.tell(event).await?;
+        }
+        Ok(Ok(page.metadata))
+    }
+
+    fn read(&self, item: &str, is_lossy: bool) -> WatchEvent {
+        // Which items held the bad bytes shows by what replaced them.
+        let read = if is_lossy && item.contains('\u{fffd}') {
+            Err(decode::bad(item, "not valid UTF-8"))
+        } else {
+            decode::object(item, &self.spec.endpoint.gvk)
+        };
+        match read {
+            Ok(object) => WatchEvent::Object(object, Origin::Listed),
+            Err(decode::Bad { name, namespace, sentence, .. }) => {
+                WatchEvent::Undecodable { name, namespace, sentence }
             }
-        });
-        let events = events.collect();
-        Ok(Got { resource_version: page.metadata.resource_version, next: page.metadata.r#continue, events })
+        }
     }
 }

@@ -13,6 +13,8 @@ pub enum Kind {
     NotSupported,
     /// The server wants credentials, or other ones.
     Authentication,
+    /// The server cannot prove who it is.
+    Untrusted,
     /// No such repository, or these credentials may not see it.
     RepositoryNotFound,
     /// No such branch, tag or commit.
@@ -67,6 +69,7 @@ impl SourceError {
             | Kind::NotPermitted
             | Kind::NotSupported
             | Kind::Authentication
+            | Kind::Untrusted
             | Kind::RepositoryNotFound
             | Kind::RevisionNotFound
             | Kind::PathNotFound

@@ -201,7 +201,8 @@ impl Call<'_> {
                 .help("see that the URL is right and that the credentials may see it"),
             (_, Some(status)) => sentence(Kind::Unavailable, &format!("answered {status}")),
             (ErrorCode::Certificate, _) => {
-                sentence(Kind::Unavailable, &format!("has a certificate that is not trusted: {text}"))
+                sentence(Kind::Untrusted, &format!("has a certificate that is not trusted: {text}"))
+                    .help("see that it is valid now and for this host, and that the agent has the certificate of who signed it")
             }
             (_, None) if text.starts_with("cannot redirect") => self.redirected(&text),
             (_, None) => sentence(Kind::Unavailable, &format!("cannot be reached: {text}")),

@@ -1,0 +1,110 @@
+//! What does a repository behind TLS get: with a certificate that proves who it is, and with one that does not?
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use e2e::{GitServer, Scene, condition, config_map, is_synced_to, sync_status};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use serde_json::json;
+
+/// Someone who signs certificates.
+struct Authority {
+    folder: PathBuf,
+    parameters: CertificateParams,
+    key: KeyPair,
+}
+
+impl Authority {
+    fn new(scene: &Scene, name: &str) -> Self {
+        let folder = scene.folder().join(name);
+        fs::create_dir(&folder).unwrap();
+        let mut parameters = CertificateParams::default();
+        // By its name a certificate is told from that of who signed it.
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        fs::write(folder.join("ca.crt"), parameters.self_signed(&key).unwrap().pem()).unwrap();
+        Self { folder, parameters, key }
+    }
+
+    /// Serves the scene's repositories with a certificate for a host, changed by `change`.
+    fn serve(&self, scene: &Scene, host: &str, change: impl FnOnce(&mut CertificateParams)) -> GitServer {
+        let mut parameters = CertificateParams::new([host.to_owned()]).unwrap();
+        parameters.distinguished_name.push(DnType::CommonName, "a Git server");
+        change(&mut parameters);
+        let key = KeyPair::generate().unwrap();
+        let issuer = Issuer::from_params(&self.parameters, &self.key);
+        let certificate = parameters.signed_by(&key, &issuer).unwrap();
+        let path = |name: &str| self.folder.join(format!("{host}{name}"));
+        fs::write(path(".crt"), certificate.pem()).unwrap();
+        fs::write(path(".key"), key.serialize_pem()).unwrap();
+        GitServer::start_tls(scene.repos(), &path(".crt"), &path(".key"))
+    }
+}
+
+#[test]
+fn only_a_server_that_proves_who_it_is_gets_the_credentials() {
+    let scene = Scene::new("tls");
+    let (ours, theirs) = (Authority::new(&scene, "ours"), Authority::new(&scene, "theirs"));
+    let mut settings = scene.settings();
+    let trusted = ours.folder.join("ca.crt").display().to_string();
+    settings.environment.insert("SSL_CERT_FILE".into(), trusted);
+    settings.environment.insert("RUST_LOG".into(), "trace".into());
+    let agent = scene.start(settings);
+    let repo = scene.repo("shop");
+    let revision = repo.write("web.yaml", &config_map("web", "one")).commit("first");
+
+    let fine = ours.serve(&scene, "localhost", |_| ());
+    let wrong = ours.serve(&scene, "localhost", |_| ());
+    let invalid = "has a certificate that is not trusted: the SSL certificate is invalid";
+    let servers = [
+        ("fine", fine, ""),
+        ("wrong", wrong, "refuses the credentials"),
+        ("stranger", theirs.serve(&scene, "localhost", |_| ()), invalid),
+        ("expired", ours.serve(&scene, "localhost", |p| p.not_after = date_time_ymd(2020, 1, 1)), invalid),
+        (
+            "elsewhere",
+            ours.serve(&scene, "git.example.com", |_| ()),
+            "has a certificate that is not trusted: hostname does not match certificate",
+        ),
+    ];
+    let url = |server: &GitServer| server.url("shop").replace("127.0.0.1", "localhost");
+    for (name, server, _) in &servers {
+        server.ask_for("ann", if *name == "wrong" { "another" } else { "canary-83" });
+        // No Secret makes the agent talk to a stranger.
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": name, "namespace": scene.control, "labels": {"argocd.argoproj.io/secret-type": "repository"},
+            },
+            "stringData": {
+                "url": url(server), "username": "ann", "password": "canary-83", "insecure": "true",
+            },
+        });
+        scene.create(&secret).unwrap();
+        scene.application(name).set("/spec/source/repoURL", url(server)).automated().create();
+    }
+    for (name, server, expected) in &servers[1..] {
+        let app = scene.wait_app(name, |app| !condition(app, "ComparisonError").is_empty());
+        let expected = format!("Failed to load target state: repository {} {expected} (see ", url(server));
+        let told = condition(&app, "ComparisonError");
+        assert!(told.starts_with(&expected), "{name}: {told}");
+        assert_eq!(sync_status(&app), "Unknown", "{name}");
+        // It had to prove itself before it was told who asks.
+        assert_eq!(server.was_told("canary-83"), *name == "wrong", "{name}");
+    }
+    scene.wait_app("fine", |app| is_synced_to(app, &revision));
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+
+    let apps: String = servers.iter().map(|(name, ..)| scene.app(name).to_string()).collect();
+    let shown =
+        [("log", agent.log_text()), ("Applications", apps), ("metrics", agent.probe("/metrics").body)];
+    assert!(shown[0].1.contains("\"level\":\"TRACE\""), "the log is not what was asked for");
+    for (place, text) in shown {
+        // As it is, and as it is sent.
+        for secret in ["canary-83", "Y2FuYXJ5LTgz", "YW5uOmNhbmFyeS04Mw"] {
+            assert!(!text.contains(secret), "the {place} show the password");
+        }
+    }
+}
