@@ -61,9 +61,15 @@ impl Shared {
         drop(self.sources.set(scraped));
     }
 
-    /// Returns whether the loop turned lately.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.turned.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < WEDGED
+    /// Returns what probes answer: what the loop said last, unless that was too long ago.
+    pub(crate) fn judge(&self, last: Readiness) -> Readiness {
+        let silence = self.turned.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        if silence < WEDGED {
+            return last;
+        }
+        let mut reasons = last.reasons;
+        reasons.push(format!("the loop has not turned for {} s", silence.as_secs()));
+        Readiness { alive: false, reasons, ..last }
     }
 }
 
@@ -106,4 +112,29 @@ fn obstacles(agent: &Agent) -> Vec<String> {
     let listing = agent.live.kinds.keys().filter(|kind| agent.live.is_listing(kind)).cloned();
     reasons.extend(agent.unseen(listing));
     reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_stands_still_is_not_alive_whatever_it_said_last() {
+        let (_pulse, _readiness, shared) = Pulse::new();
+        let last = Readiness { ready: true, alive: true, reasons: Vec::new() };
+        assert_eq!(shared.judge(last.clone()), last);
+        let turned = |ago: Duration| {
+            let at = Instant::now().checked_sub(ago).expect("the machine runs for longer than that");
+            *shared.turned.lock().unwrap() = at;
+            shared.judge(last.clone())
+        };
+        // It turns every five seconds at least, and may wait for a slow machine.
+        assert!(turned(Duration::from_secs(20)).alive);
+        let wedged = turned(WEDGED);
+        assert_eq!(
+            (wedged.alive, wedged.reasons),
+            (false, vec!["the loop has not turned for 30 s".to_owned()])
+        );
+        assert!(turned(Duration::ZERO).alive, "it is alive again once it turns");
+    }
 }

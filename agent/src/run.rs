@@ -106,12 +106,8 @@ async fn serve_probes(
     tokio::spawn(async move {
         let mut readiness = readiness;
         loop {
-            let mut now = readiness.borrow_and_update().clone();
-            if !shared.is_alive() {
-                now.alive = false;
-                now.reasons.push("the loop has not turned for 30 s".into());
-            }
-            alive.send_replace(now);
+            let last = readiness.borrow_and_update().clone();
+            alive.send_replace(shared.judge(last));
             // Not on any path that work waits for.
             if let Ok(Err(_)) = tokio::time::timeout(Duration::from_secs(5), readiness.changed()).await {
                 return;
