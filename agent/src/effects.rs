@@ -5,6 +5,7 @@ use crate::apply::{self, Job};
 use crate::apps::{AppEntry, Probe};
 use crate::desired::{self, DesiredSet, Rules};
 use crate::input::{Input, RenderError};
+use crate::parameters::parameters;
 use crate::{cache, cascade};
 use engine::{Effect, Event, Mode, Trust};
 use futures::FutureExt as _;
@@ -365,23 +366,6 @@ impl Render {
         drop(permit);
         outcome
     }
-}
-
-/// Returns what, beside the files, decides what rendering gives: it is part of the cache's key.
-fn parameters(app: &App, rules: &Rules) -> String {
-    let directory = &app.source.directory;
-    let text = format!(
-        "1;{:?};{};{};{};{:?};{};{:?};{}",
-        directory.recurse,
-        directory.include,
-        directory.exclude,
-        app.destination.namespace,
-        rules.identity,
-        app.key,
-        rules.project,
-        app.uid,
-    );
-    model::digest(text.as_bytes()).short(16)
 }
 
 impl std::fmt::Display for RenderError {

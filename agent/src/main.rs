@@ -35,6 +35,7 @@ mod look_up;
 mod metrics;
 mod moving;
 mod owning;
+mod parameters;
 mod probes;
 mod refreshing;
 mod refusal;
