@@ -322,7 +322,7 @@ fn install_definitions(lab: &Lab) {
         };
         for name in ["applications.argoproj.io", "appprojects.argoproj.io"] {
             let definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", name);
-            let seen = kube().wait(definition, is_established);
+            let seen = kube().wait(DEADLINE, definition, is_established);
             seen.unwrap_or_else(|last| panic!("{name} is not established: {last:?}"));
         }
     });
