@@ -218,16 +218,17 @@ impl Repo {
     }
 }
 
-/// Returns the wait before the next poll: longer while it fails, and up to a tenth longer by chance of the URL, so that
-/// repositories on one host are not all asked at the same moment.
+/// Returns the wait before the next poll, by chance of the URL, so that repositories on one host are not all asked at the
+/// same moment: up to a tenth longer than the interval, and while it fails longer and longer, spread over the upper half
+/// and each time anew, for what failed together would come back together.
 fn wait(interval: Duration, n_failed: u32, url: &str) -> Duration {
-    let base = if n_failed == 0 {
-        interval
-    } else {
-        Duration::from_secs(1).saturating_mul(1 << n_failed.min(9)).min(interval.max(Duration::from_mins(5)))
-    };
-    let chance = u32::from(model::digest(url.as_bytes()).bytes()[0]);
-    base + base * chance / 2560
+    let chance = |text: &str| f64::from(model::digest(text.as_bytes()).bytes()[0]) / 256.0;
+    if n_failed == 0 {
+        return interval.mul_f64(1.0 + chance(url) / 10.0);
+    }
+    let longest = interval.max(Duration::from_mins(5));
+    let wait = Duration::from_secs(1).saturating_mul(1 << n_failed.min(9)).min(longest);
+    wait.mul_f64(0.5 + chance(&format!("{url} {n_failed}")) / 2.0)
 }
 
 #[cfg(test)]
@@ -360,15 +361,24 @@ mod tests {
 
     #[test]
     fn waits_grow_while_a_repository_fails_and_differ_by_its_url() {
-        let seconds = |n_failed| wait(INTERVAL, n_failed, "https://git.example/shop").as_secs();
-        assert!((30..=33).contains(&seconds(0)));
-        let first: Vec<u64> = [1, 2, 3, 8, 9, 40].map(seconds).into();
-        let least = [2, 4, 8, 256, 300, 300];
-        assert!(
-            first.iter().zip(least).all(|(wait, least)| (least..=least * 11 / 10).contains(wait)),
-            "{first:?}"
-        );
-        assert_ne!(wait(INTERVAL, 0, "https://a"), wait(INTERVAL, 0, "https://b"));
+        let millis = |n_failed, url: &str| wait(INTERVAL, n_failed, url).as_millis();
+        let urls: Vec<String> = (0..100).map(|n| format!("https://git.example/shop-{n}")).collect();
+        for (n_failed, least, most) in
+            [(0, 30, 33), (1, 1, 2), (2, 2, 4), (3, 4, 8), (8, 128, 256), (9, 150, 300), (40, 150, 300)]
+        {
+            let waits: BTreeSet<u128> = urls.iter().map(|url| millis(n_failed, url)).collect();
+            let (first, last) = (waits.first().copied().unwrap(), waits.last().copied().unwrap());
+            assert!(least * 1_000 <= first && last <= most * 1_000, "{n_failed}: {first} to {last}");
+            // Spread, not bunched.
+            assert!(waits.len() > 50 && last - first > (most - least) * 900, "{n_failed}: {waits:?}");
+        }
+        // What came together once does not come together the next time.
+        let order = |n_failed| {
+            let mut order = urls.clone();
+            order.sort_by_key(|url| millis(n_failed, url));
+            order
+        };
+        assert_ne!(order(8), order(9));
     }
 
     #[tokio::test]
