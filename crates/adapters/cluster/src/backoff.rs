@@ -22,7 +22,7 @@ impl Backoff {
         self.failures += 1;
         let asked = error.and_then(|error| error.retry_after).map_or(0, model::Seconds::as_millis);
         let asked = Duration::from_millis(u64::try_from(asked).unwrap_or_default());
-        spread(wait).max(asked.mul_f64(1.0 + fraction() / 10.0))
+        spread(wait).max(a_little_more(asked))
     }
 
     /// Notes a success.
@@ -40,6 +40,11 @@ impl Backoff {
 /// together.
 pub fn spread(length: Duration) -> Duration {
     length.mul_f64(0.5 + fraction() / 2.0)
+}
+
+/// Returns a random length from `length` to a tenth more.
+pub(crate) fn a_little_more(length: Duration) -> Duration {
+    length.mul_f64(1.0 + fraction() / 10.0)
 }
 
 /// Returns a random number from 0 up to 1. The standard library seeds its maps well enough for waits.

@@ -1,7 +1,7 @@
 //! How does one request reach the API server and come back, in time and sorted?
 //!
 //! ```text
-//! gate ──▶ permit ──▶ deadline ──▶ kube::Client::send ──▶ body, bounded ──▶ success | CallError
+//! pause ──▶ gate ──▶ permit ──▶ deadline ──▶ kube::Client::send ──▶ body, bounded ──▶ success | CallError
 //! ```
 //!
 //! `Client::request` is not used: where decoding fails it logs whole bodies, Secrets included. Nothing is repeated here;
@@ -144,6 +144,11 @@ impl Cluster {
     pub(crate) async fn call(&self, call: Call) -> Result<Answer, CallError> {
         let timeout = call.timeout.unwrap_or(self.0.call_timeout);
         let (content, longest) = (call.content(), call.longest);
+        let group = call.kind.group.clone();
+        if call.priority.is_some() {
+            // Before it takes a place.
+            self.0.pauses.wait(&group).await;
+        }
         let _permit = match call.priority {
             Some(priority) => Some(self.0.gate.enter(priority).await),
             None => None,
@@ -155,6 +160,7 @@ impl Cluster {
         let result =
             tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| Err(self.no_answer(timeout)));
         self.note(&result);
+        self.0.pauses.note(&group, &result);
         result
     }
 

@@ -2,6 +2,7 @@
 
 use crate::call::Verb;
 use crate::gate::Gate;
+use crate::pause::Pauses;
 use crate::permit::WritePermit;
 use anyhow::Context as _;
 use http::{HeaderValue, header};
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) call_timeout: Duration,
     pub(crate) gate: Arc<Gate>,
     pub(crate) permit: WritePermit,
+    pub(crate) pauses: Pauses,
     counts: Mutex<BTreeMap<(Verb, GroupKind), u64>>,
     pub(crate) events: crate::event::Memory,
 }
@@ -80,6 +82,7 @@ impl Cluster {
             call_timeout: access.call_timeout,
             gate: Gate::new(access.in_flight),
             permit: WritePermit::unlimited(),
+            pauses: Pauses::default(),
             counts: Mutex::default(),
             events: crate::event::Memory::default(),
         }))

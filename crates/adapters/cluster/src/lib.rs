@@ -26,6 +26,7 @@ mod gate;
 mod lease;
 mod list;
 mod objects;
+mod pause;
 mod permit;
 mod pieces;
 mod stream;

@@ -1,12 +1,11 @@
 //! How well is a live object, why not better, and what does that say about the commit that changed it?
 //!
 //! ```text
-//! live object ──links──▶ where people reach it
-//!
 //! live object ──assess──▶ Health ──aggregate──▶ Health of the app
 //!      │                    (one file per kind, one table; else the generic rules)
 //!      ├─ + its ReplicaSets and Pods ──cause──▶ Cause: the pod, container, reason and message a person needs
-//!      └─ + Cause ──evidence──▶ Condemns | Holds | None
+//!      ├─ + Cause ──evidence──▶ Condemns | Holds | None
+//!      └─ ──links──▶ where people reach what it publishes
 //! ```
 //!
 //! Rules and order of the built-in kinds are Argo CD's (its "Resource Health" documentation); the sentences are ours.
