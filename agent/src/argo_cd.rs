@@ -106,7 +106,7 @@ impl ArgoCd {
                 }
             }
             WatchEvent::Blind { why, .. } if why.class == ErrorClass::Forbidden => {
-                view.sight = Sight::Forbidden
+                view.sight = Sight::Forbidden;
             }
             WatchEvent::Blind { .. } | WatchEvent::Seeing => {}
         }

@@ -186,7 +186,7 @@ impl Agent {
                 self.write_kinds();
             }
             Err(error) => {
-                self.kinds_failed(format!(
+                self.kinds_failed(&format!(
                     "the record of kinds (ConfigMap {NAME}) could not be read: {error}"
                 ));
             }
@@ -256,7 +256,7 @@ impl Agent {
             Err(error) => {
                 self.kinds.wanted.extend(written);
                 self.kinds.waiting = waiting;
-                self.kinds_failed(format!(
+                self.kinds_failed(&format!(
                     "the record of kinds (ConfigMap {NAME}) could not be written: {error}"
                 ));
             }
@@ -264,13 +264,13 @@ impl Agent {
     }
 
     /// Whoever waits for the record hears why it goes without, and asks again.
-    fn kinds_failed(&mut self, why: String) {
-        self.kinds.failure = Some(why.clone());
+    fn kinds_failed(&mut self, why: &str) {
+        self.kinds.failure = Some(why.to_owned());
         self.touch_heirs();
         self.try_kinds_later();
         for (key, _, effect) in std::mem::take(&mut self.kinds.waiting) {
             if let Effect::Apply { sync, keys, .. } = effect {
-                self.answer_held(&key, sync, keys, &why);
+                self.answer_held(&key, sync, keys, why);
             }
         }
     }

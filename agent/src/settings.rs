@@ -125,8 +125,9 @@ impl Settings {
     pub(crate) fn find_rivals(&mut self) -> Vec<String> {
         let names: Vec<&String> = self.secrets.keys().collect();
         let groups = source::rivals(&self.secrets());
-        let named = |group: Vec<usize>| group.into_iter().map(|place| names[place].clone()).collect();
-        let rivals: Vec<Vec<String>> = groups.into_iter().map(named).collect();
+        let name = |place: usize| names[place].clone();
+        let rivals: Vec<Vec<String>> =
+            groups.into_iter().map(|group| group.into_iter().map(name).collect()).collect();
         let new = rivals.iter().filter(|group| !self.rivals.contains(group));
         let told = new.map(|group| rivalry(group)).collect();
         self.rivals = rivals;

@@ -97,12 +97,16 @@ impl Workloads {
             }
             WatchEvent::Began => {
                 // One that is heard of only now has nothing that could be gone.
-                self.shown(watched).iter().for_each(|ns| self.known(ns).begin(member));
+                for namespace in self.shown(watched) {
+                    self.known(&namespace).begin(member);
+                }
                 Vec::new()
             }
             WatchEvent::Listed => {
                 let shown = self.shown(watched);
-                shown.iter().for_each(|ns| self.known(ns).end(member));
+                for namespace in &shown {
+                    self.known(namespace).end(member);
+                }
                 shown
             }
             WatchEvent::Blind { why, .. } => {

@@ -175,7 +175,7 @@ impl<T> Default for ByOwner<T> {
 }
 
 impl<T> ByOwner<T> {
-    fn put(&mut self, name: &str, owned: Option<(String, T)>) {
+    fn put(&mut self, name: &str, held: Option<(String, T)>) {
         if let Some(owner) = self.owner_of.remove(name)
             && let Some(digests) = self.digests.get_mut(&owner)
         {
@@ -184,7 +184,7 @@ impl<T> ByOwner<T> {
                 self.digests.remove(&owner);
             }
         }
-        let Some((owner, digest)) = owned else { return };
+        let Some((owner, digest)) = held else { return };
         self.see(name);
         self.digests.entry(owner.clone()).or_default().insert(name.into(), digest);
         self.owner_of.insert(name.into(), owner);

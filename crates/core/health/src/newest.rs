@@ -33,14 +33,14 @@ pub(crate) fn pods<'a>(
         Some(workload.uid())
     };
     let Some(owner) = owner.filter(|uid| !uid.is_empty()) else { return Vec::new() };
-    let owned = members.pods_of(owner);
+    let pods = members.pods_of(owner);
     match (key.group.as_str(), key.kind.as_str()) {
         ("apps", "StatefulSet") => {
             let newest = Some(text(workload, "status/updateRevision"));
-            owned.filter(|pod| pod.revision_hash.as_deref() == newest).collect()
+            pods.filter(|pod| pod.revision_hash.as_deref() == newest).collect()
         }
-        ("apps", "DaemonSet") => of_newest_template(workload, owned.collect()),
-        _ => owned.collect(),
+        ("apps", "DaemonSet") => of_newest_template(workload, pods.collect()),
+        _ => pods.collect(),
     }
 }
 

@@ -140,7 +140,9 @@ fn failures_weigh_and_read_as_expected() {
         let objects = fixture.objects();
         let (workload, others) = objects.split_first().expect("the workload is the first item");
         let mut members = Members::default();
-        others.iter().for_each(|other| members.put(other));
+        for other in others {
+            members.put(other);
+        }
         let cause = cause(workload, &members);
         let weight = weight(workload, cause.as_ref()).as_str().to_lowercase();
         let sentence = cause.map(|c| c.sentence()).unwrap_or_default();
