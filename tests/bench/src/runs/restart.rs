@@ -3,8 +3,9 @@
 use super::{Bench, Counters, figure};
 use crate::agent::Agent;
 
-/// Lists beside those of Applications and ConfigMaps: projects, repository Secrets, settings, CRDs, Argo CD's controller.
-const OWN_LISTS: usize = 5;
+/// Lists beside those of Applications and ConfigMaps: projects, repository Secrets, settings, CRDs, and the two kinds that may
+/// run Argo CD's controller.
+const OWN_LISTS: usize = 6;
 /// Objects per page of a list.
 const PAGE: usize = 500;
 
