@@ -1,8 +1,11 @@
 //! The CRDs: their form, their size, and that `manifests/crds/` is fresh.
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
+mod argo_cd;
+
 use application::{crd, wire};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 fn walk(schema: &Value, path: &str, visit: &mut dyn FnMut(&Value, &str)) {
     visit(schema, path);
@@ -188,4 +191,59 @@ fn covers(value: &Value, schema: &Value, path: &str) {
         assert!(known.is_some(), "{path}.{name} is not in the schema");
         covers(value, known.unwrap(), &format!("{path}.{name}"));
     }
+}
+
+/// What Argo CD stores, ours stores: every field of its own CRDs is in ours with the same type, and nothing that it takes is
+/// refused for being missing or of another kind.
+#[test]
+fn every_field_of_argo_cds_own_crds_is_here() {
+    let mut wrong = Vec::new();
+    for (theirs, ours) in argo_cd::definitions().into_iter().zip([crd::application(), crd::app_project()]) {
+        assert_eq!(theirs["metadata"]["name"], ours["metadata"]["name"]);
+        for part in ["spec", "operation"] {
+            let property = |crd: &Value| schema(crd)["properties"][part].clone();
+            compare(&property(&theirs), &property(&ours), part, &mut wrong);
+        }
+    }
+    // Our own settings, and a field that the next version of Argo CD brings.
+    wrong.retain(|wrong| !wrong.ends_with(".directory.disableExtensionFilter is ours alone"));
+    assert_eq!(wrong, ["spec.syncPolicy.tautline is ours alone"]);
+}
+
+/// Compares two schemas field by field.
+fn compare(theirs: &Value, ours: &Value, path: &str, wrong: &mut Vec<String>) {
+    // Where ours is free, whatever is written stays.
+    if theirs.is_null() || ours["x-kubernetes-preserve-unknown-fields"] == true {
+        return;
+    }
+    for rule in ["type", "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"] {
+        if theirs[rule] != ours[rule] {
+            wrong.push(format!("{path}: {rule} is {}, and {} in Argo CD", ours[rule], theirs[rule]));
+        }
+    }
+    for bound in ["enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "anyOf"] {
+        if !ours[bound].is_null()
+            && ours[bound] != theirs[bound]
+            && ours["x-kubernetes-int-or-string"] != true
+        {
+            wrong.push(format!("{path}: {bound} refuses what Argo CD takes"));
+        }
+    }
+    let required = |schema: &Value| -> BTreeSet<String> {
+        schema["required"].as_array().into_iter().flatten().map(ToString::to_string).collect()
+    };
+    let needed = required(ours);
+    wrong
+        .extend(needed.difference(&required(theirs)).map(|name| format!("{path}: {name} need not be there")));
+    let names = |schema: &Value| -> BTreeSet<String> {
+        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    wrong.extend(names(ours).difference(&names(theirs)).map(|name| format!("{path}.{name} is ours alone")));
+    wrong.extend(names(theirs).difference(&names(ours)).map(|name| format!("{path}.{name} is missing")));
+    for name in names(theirs).intersection(&names(ours)) {
+        let property = |schema: &Value| schema["properties"][name].clone();
+        compare(&property(theirs), &property(ours), &format!("{path}.{name}"), wrong);
+    }
+    compare(&theirs["items"], &ours["items"], &format!("{path}[]"), wrong);
+    compare(&theirs["additionalProperties"], &ours["additionalProperties"], &format!("{path}{{}}"), wrong);
 }

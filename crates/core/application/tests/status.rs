@@ -1,6 +1,8 @@
 //! Which write makes an Application's status say what it should: field by field, and nothing when nothing changed.
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
+mod argo_cd;
+
 use application::condition::{Condition, ConditionKind};
 use application::state::State;
 use application::status::{
@@ -13,6 +15,7 @@ use model::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -116,7 +119,51 @@ fn write(raw: &Value, draft: &Draft) -> Option<Value> {
 fn after(raw: &Value, draft: &Draft) -> Value {
     let mut next = raw.clone();
     merge(&mut next, &write(raw, draft).expect("something to write"));
+    let before = misfits(raw);
+    let made: Vec<String> = misfits(&next).into_iter().filter(|misfit| !before.contains(misfit)).collect();
+    assert_eq!(made, [""; 0], "{:#}", next["status"]);
     next
+}
+
+/// Returns why a status could not be stored under Argo CD's own CRD, and what of it would be dropped there.
+fn misfits(app: &Value) -> Vec<String> {
+    static THEIRS: LazyLock<Value> = LazyLock::new(|| {
+        let [application, _] = argo_cd::definitions();
+        application["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"].clone()
+    });
+    let mut misfits = Vec::new();
+    fit(&app["status"], &THEIRS, "status", &mut misfits);
+    misfits
+}
+
+fn fit(value: &Value, schema: &Value, path: &str, misfits: &mut Vec<String>) {
+    if value.is_null() || schema["x-kubernetes-preserve-unknown-fields"] == true {
+        return;
+    }
+    let fits = match schema["type"].as_str().unwrap_or("any") {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64(),
+        "boolean" => value.is_boolean(),
+        _ => true,
+    };
+    if !fits {
+        misfits.push(format!("{path} is of another type"));
+    }
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let missing = required.filter(|name| value[*name].is_null());
+    misfits.extend(missing.map(|name| format!("{path}.{name} is missing")));
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        match (schema["properties"].get(name), schema.get("additionalProperties")) {
+            (Some(schema), _) | (None, Some(schema)) => fit(value, schema, &path, misfits),
+            (None, None) => misfits.push(format!("{path} is not stored")),
+        }
+    }
+    for value in value.as_array().into_iter().flatten() {
+        fit(value, &schema["items"], &format!("{path}[]"), misfits);
+    }
 }
 
 #[test]

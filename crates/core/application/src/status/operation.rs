@@ -151,6 +151,7 @@ fn selector(selector: &ResourceSelector) -> Value {
 fn resource(result: &ObjectResult, phase: OperationPhase) -> Value {
     let mut entry = Map::new();
     let key = &result.key;
+    // Argo CD's own CRD wants all five, empty or not.
     for (field, text) in [
         ("group", &key.group),
         ("version", &result.version),
@@ -158,7 +159,7 @@ fn resource(result: &ObjectResult, phase: OperationPhase) -> Value {
         ("namespace", &key.namespace),
         ("name", &key.name),
     ] {
-        set(&mut entry, field, text.as_str().into());
+        entry.insert(field.into(), text.as_str().into());
     }
     let (status, hook_phase) = words(&result.outcome, phase);
     set(&mut entry, "status", status.into());
