@@ -1,9 +1,11 @@
 //! What if the API server takes long over an object? A webhook that does not answer.
 
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::kube::DEADLINE;
 use crate::scene::Scene;
 
 const API_VERSION: &str = "admissionregistration.k8s.io/v1";
@@ -26,6 +28,7 @@ impl<'a> HeldUp<'a> {
     /// When the webhook cannot be set up.
     pub fn new(scene: &'a Scene) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        listener.set_nonblocking(true).expect("it listens");
         let url = format!("https://{}/", listener.local_addr().expect("it listens"));
         let name = scene.unique("held-up");
         let webhook = json!({
@@ -41,8 +44,11 @@ impl<'a> HeldUp<'a> {
             "apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "webhooks": [webhook],
         });
         scene.create(&object).expect("a webhook can be configured");
+        let end = Instant::now() + DEADLINE;
         let probe = ["create", "configmap", "probe", "--dry-run=server", "--request-timeout=1s"];
-        while scene.lab.kubectl(&[&["-n", scene.namespace.as_str()], &probe[..]].concat()).is_ok() {}
+        while scene.lab.kubectl(&[&["-n", scene.namespace.as_str()], &probe[..]].concat()).is_ok() {
+            assert!(Instant::now() < end, "the API server asks nobody");
+        }
         let mut held = Self { scene, name, listener, asked: Vec::new() };
         held.wait(1);
         held
@@ -51,11 +57,16 @@ impl<'a> HeldUp<'a> {
     /// Waits until the API server asks about so many more objects.
     ///
     /// # Panics
-    /// When it cannot ask.
+    /// When it does not before [`DEADLINE`].
     pub fn wait(&mut self, n_objects: usize) {
-        for _ in 0..n_objects {
-            let (question, _) = self.listener.accept().expect("it listens");
-            self.asked.push(question);
+        let (end, n_asked) = (Instant::now() + DEADLINE, self.asked.len() + n_objects);
+        while self.asked.len() < n_asked {
+            match self.listener.accept() {
+                Ok((question, _)) => self.asked.push(question),
+                // Whoever accepts cannot be told to give up.
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+            assert!(Instant::now() < end, "{} of {n_asked} questions in {DEADLINE:?}", self.asked.len());
         }
     }
 }
