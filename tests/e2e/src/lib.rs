@@ -4,6 +4,7 @@
 //! Scene ─┬─ repo("shop") ─▶ Repo          a Git repository that the agent may read       (repo)
 //!        ├─ application("shop") ─▶ …       an Application, made in words                  (application)
 //!        ├─ agent() ─▶ Agent               the real program, its log, its two listeners   (agent, http, program)
+//!        ├─ install_account, grant ─▶ …    the rights of an agent that may not do everything   (account)
 //!        ├─ edit_as, apply_as ─▶ …         other people and tools, by their field managers      (hands)
 //!        ├─ HeldUp                          objects that the API server takes long over              (held_up)
 //!        ├─ GitServer, Webhook ─▶ …        servers on 127.0.0.1, plain or by TLS      (git_server, webhook, server)
@@ -33,6 +34,7 @@
 //!   and compare [`Agent::requests`] before and after.
 //! - A failing test prints the logs of its agents.
 
+mod account;
 mod agent;
 mod application;
 mod git_server;

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use application::install;
 use e2e::{
     Repo, Scene, Webhook, condition, config_map, is_condemned, is_synced_to, operation_phase, result_of,
     retries, sync_status,
@@ -244,21 +245,9 @@ fn an_api_group_whose_server_is_away_holds_its_objects_and_no_others() {
 #[test]
 fn what_the_agent_may_not_write_holds_only_itself_until_it_is_granted() {
     let scene = Scene::new("no-right");
-    let account = "limited";
-    scene.lab.kubectl(&["-n", &scene.control, "create", "serviceaccount", account]).unwrap();
-    let grant = |name: &str, verbs: &str, resources: &str| {
-        let name = scene.unique(name);
-        let [verbs, resources] = [format!("--verb={verbs}"), format!("--resource={resources}")];
-        scene.lab.kubectl(&["create", "clusterrole", &name, &verbs, &resources]).unwrap();
-        let subject = format!("--serviceaccount={}:{account}", scene.control);
-        let role = format!("--clusterrole={name}");
-        scene.lab.kubectl(&["create", "clusterrolebinding", &name, &role, &subject]).unwrap();
-    };
-    let own = "applications.argoproj.io,appprojects.argoproj.io,configmaps,secrets,events,pods,\
-               leases.coordination.k8s.io,replicasets.apps,statefulsets.apps,\
-               customresourcedefinitions.apiextensions.k8s.io";
-    grant("own", "*", own);
-    grant("reads", "get,list,watch", "podtemplates");
+    scene.install_account();
+    scene.grant("maps", "configmaps", &["get", "list", "watch", "create", "patch"]);
+    scene.grant("reads", "podtemplates", &["get", "list", "watch"]);
     let template = |name: &str| {
         format!(
             "apiVersion: v1\nkind: PodTemplate\nmetadata: {{name: {name}}}\n\
@@ -269,7 +258,7 @@ fn what_the_agent_may_not_write_holds_only_itself_until_it_is_granted() {
         |name: &str| format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}}}\n");
     let readable = Case::begin(&scene, "readable", "PodTemplate", &template("readable"));
     let unreadable = Case::begin(&scene, "unreadable", "ServiceAccount", &account_of("unreadable"));
-    let _agent = scene.agent_as(account);
+    let _agent = scene.agent_as(install::NAME);
     readable.holds(
         &["podtemplates \"readable\" is forbidden", "cannot patch resource \"podtemplates\""],
         "; grant the agent's service account what is missing on PodTemplate",
@@ -285,9 +274,9 @@ fn what_the_agent_may_not_write_holds_only_itself_until_it_is_granted() {
     assert!(blind.contains("ServiceAccount is not seen since") && blind.contains("cannot list"), "{blind}");
     assert_eq!((sync_status(&app), operation_phase(&app)), ("Unknown", "Running"), "{app:#}");
 
-    grant("writes", "create,patch", "podtemplates");
+    scene.grant("writes", "podtemplates", &["create", "patch"]);
     readable.passes();
-    grant("manages", "get,list,watch,create,patch", "serviceaccounts");
+    scene.grant("manages", "serviceaccounts", &["get", "list", "watch", "create", "patch"]);
     unreadable.passes();
     assert_eq!(condition(&scene.app("unreadable"), "ComparisonError"), "");
 }

@@ -75,39 +75,13 @@ fn used(agent: &Agent) -> BTreeSet<Right> {
     used
 }
 
-/// Installs the agent's service account and role for a scene, under names of its own where they are the cluster's.
+/// Installs the agent's service account for a scene, with the rights that the fixtures need.
 fn install(scene: &Scene) {
-    let ours = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
-    let documents = install::documents(&scene.control, install::IMAGE);
-    for mut document in
-        documents.into_iter().filter(|document| ours.contains(&document["kind"].as_str().unwrap()))
-    {
-        if document["metadata"]["name"] == install::MANAGED_ROLE {
-            continue;
-        }
-        if document["kind"].as_str().unwrap().starts_with("Cluster") {
-            document["metadata"]["name"] = scene.unique("agent").into();
-            if document["kind"] == "ClusterRoleBinding" {
-                document["roleRef"]["name"] = scene.unique("agent").into();
-            }
-        }
-        scene.create(&document).unwrap();
+    scene.install_account();
+    for (n, rule) in FIXTURES.iter().enumerate() {
+        let group = if rule.group.is_empty() { String::new() } else { format!(".{}", rule.group) };
+        scene.grant(&format!("fixtures-{n}"), &format!("{}{group}", rule.resource), rule.verbs);
     }
-    let rules: Vec<Value> = FIXTURES
-        .iter()
-        .map(|rule| json!({"apiGroups": [rule.group], "resources": [rule.resource], "verbs": rule.verbs}))
-        .collect();
-    let name = scene.unique("fixtures");
-    let role = |kind: &str| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}});
-    let mut cluster_role = role("ClusterRole");
-    cluster_role["rules"] = rules.into();
-    scene.create(&cluster_role).unwrap();
-    let mut binding = role("ClusterRoleBinding");
-    binding["roleRef"] =
-        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
-    binding["subjects"] =
-        json!([{"kind": "ServiceAccount", "name": install::NAME, "namespace": scene.control}]);
-    scene.create(&binding).unwrap();
 }
 
 fn service(name: &str, port: u16) -> String {
@@ -121,16 +95,6 @@ fn deployment(image: &str) -> String {
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec: {{selector: {{matchLabels: {{app: web}}}}, \
          template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: web, image: '{image}'}}]}}}}}}\n"
     )
-}
-
-/// Lets the agent's account do something to a kind that it may otherwise not touch.
-fn grant(scene: &Scene, name: &str, resource: &str, verbs: &[&str]) {
-    let (role, name) = (scene.unique(name), format!("--clusterrole={}", scene.unique(name)));
-    let verbs = format!("--verb={}", verbs.join(","));
-    let resource = format!("--resource={resource}");
-    scene.lab.kubectl(&["create", "clusterrole", &role, &verbs, &resource]).unwrap();
-    let account = format!("--serviceaccount={}:{}", scene.control, install::NAME);
-    scene.lab.kubectl(&["create", "clusterrolebinding", &role, &name, &account]).unwrap();
 }
 
 /// Has everything happen that the agent ever does; returns the rights that it took.
@@ -266,7 +230,7 @@ fn the_shipped_manifest_installs_twice_and_its_account_can_sync() {
 fn what_may_not_be_taken_over_is_told_once_and_tried_again_later() {
     let scene = Scene::new("no-patch");
     install(&scene);
-    grant(&scene, "reads", "podtemplates", &["get", "list", "watch"]);
+    scene.grant("reads", "podtemplates", &["get", "list", "watch"]);
     let template = |name: &str| {
         format!(
             "apiVersion: v1\nkind: PodTemplate\nmetadata:\n  name: {name}\n  annotations: \
@@ -304,7 +268,7 @@ fn what_may_not_be_taken_over_is_told_once_and_tried_again_later() {
     let told = agent.log().iter().filter(|line| line["reason"] == "TakeOver").count();
     assert_eq!((told, before, tries()), (1, 4, 4), "{}", agent.log_text());
 
-    grant(&scene, "writes", "podtemplates", &["patch"]);
+    scene.grant("writes", "podtemplates", &["patch"]);
     let app = scene.wait_app("shop", |app| status(app, "old-1") == Some(json!("OutOfSync")));
     assert_eq!((condition(&app, "ComparisonError"), &app["status"]["sync"]["revision"]), ("", &json!(first)));
 }
