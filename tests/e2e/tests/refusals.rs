@@ -142,7 +142,7 @@ fn a_webhook_that_denies_condemns_and_one_that_is_down_holds() {
     let scene = Scene::new("webhooks");
     let _agent = scene.agent();
     let [denies, down] = ["denies", "down"].map(|name| scene.unique(name));
-    let webhook = Webhook::denying(scene.lab, "no cats here");
+    let webhook = Webhook::denying(scene.lab, "no cats here\u{1b}[2J");
     webhook.install(&scene, &denies, "ConfigMap");
     Webhook::install_missing(&scene, &down, "ConfigMap");
     let labelled = |name: &str, label: &str| {
@@ -158,6 +158,8 @@ fn a_webhook_that_denies_condemns_and_one_that_is_down_holds() {
         "; correct the manifest",
     );
     assert!(is_condemned(&app), "{app:#}");
+    // Whoever runs a webhook writes on nobody's terminal.
+    assert!(!app["status"].to_string().contains("\\u001b"), "{}", app["status"]);
     unlucky.holds(
         &["failed calling webhook \"cats.example.com\"", "connection refused"],
         "; see to the webhook, or to its failurePolicy",

@@ -189,12 +189,14 @@ fn plain_text(body: &[u8]) -> String {
     if text.starts_with('<') || text.starts_with('{') { String::new() } else { text.into() }
 }
 
+/// A webhook's words come from somebody else: lines stay, and what else a terminal would act on goes.
 fn shortened(text: &str) -> String {
-    let text = text.trim();
-    match text.char_indices().nth(LONGEST_MESSAGE) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
+    let clean = text.trim().chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c });
+    let mut short: String = clean.take(LONGEST_MESSAGE + 1).collect();
+    if let Some((end, _)) = short.char_indices().nth(LONGEST_MESSAGE) {
+        short.replace_range(end.., "…");
     }
+    short
 }
 
 fn bare(status: u16) -> String {
@@ -300,6 +302,15 @@ mod tests {
         assert_eq!(error(599, "").message, "the API server answered 599");
         assert_eq!(classify(500, b"\xff\xfe", Content::Plain).class, ErrorClass::Unavailable);
         assert_eq!(error(500, &"x".repeat(1_000_000)).message.chars().count(), LONGEST_MESSAGE + 1);
+    }
+
+    #[test]
+    fn what_a_terminal_acts_on_is_not_passed_on() {
+        let body = status("webhook denied:\n\u{1b}[31mno\u{1b}[0m\u{7}", &Value::Null);
+        let error = classify(403, body.as_bytes(), Content::Plain);
+        assert_eq!(error.message, "webhook denied:\n [31mno [0m ");
+        let long = classify(500, "é".repeat(3_000).as_bytes(), Content::Plain).message;
+        assert_eq!((long.chars().count(), long.ends_with("é…")), (LONGEST_MESSAGE + 1, true));
     }
 
     #[test]
