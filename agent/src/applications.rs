@@ -245,3 +245,26 @@ impl Agent {
         self.cache.remove(key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::agent::Task;
+    use crate::harness::{Harness, shop};
+    use model::{Object, ObjectKey};
+
+    #[tokio::test]
+    async fn what_is_rendered_for_an_app_ends_with_it() {
+        let mut harness = Harness::new(&[]).await;
+        let [rendering, preparing] = [(); 2].map(|()| tokio::spawn(std::future::pending::<()>()));
+        let entry = harness.agent.apps.get_mut(&shop()).unwrap();
+        entry.rendering = Some(Task::new(rendering.abort_handle()));
+        entry.preparing = Some(Task::new(preparing.abort_handle()));
+        let last = Object::from_value(entry.stored.value()).unwrap();
+        let key = ObjectKey::new("argoproj.io", "Application", "argocd", "shop");
+        harness.agent.application_event(cluster::WatchEvent::Deleted(key, last));
+        assert!(harness.agent.apps.is_empty());
+        for task in [rendering, preparing] {
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+    }
+}
