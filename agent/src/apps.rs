@@ -201,36 +201,10 @@ impl AppEntry {
 pub(crate) fn placeholder(key: &AppKey, raw: &Value) -> App {
     let text = |pointer: &str| raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     App {
-        key: key.clone(),
         uid: text("/metadata/uid"),
         project: text("/spec/project"),
-        source: model::Source {
-            repo_url: String::new(),
-            path: String::new(),
-            target_revision: String::new(),
-            directory: model::Directory::default(),
-        },
-        destination: model::Destination {
-            server: String::new(),
-            name: String::new(),
-            namespace: String::new(),
-        },
-        automated: None,
-        create_namespace: false,
-        prune_disabled: false,
-        delete_disabled: false,
-        retry: None,
-        ignore_differences: Vec::new(),
-        history_limit: 10,
-        added_fields: model::AddedFields::Keep,
-        sync_deadline: None,
         not_yet: vec![model::NotYet { field: "spec".into() }],
-        operation: None,
-        terminate: false,
-        refresh: None,
-        refresh_stamp: String::new(),
-        skip_reconcile: false,
         deletion: application::deletion(raw),
-        deletion_approved: None,
+        ..App::named(key.clone())
     }
 }

@@ -25,8 +25,6 @@ use std::fmt::Write as _;
 pub const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
 /// Name of the cluster that the agent runs in.
 pub const IN_CLUSTER_NAME: &str = "in-cluster";
-/// Entries of history to keep where the spec says nothing (Argo CD).
-pub(crate) const DEFAULT_HISTORY: usize = 10;
 
 /// Reads an Application as the API server gave it.
 ///
@@ -246,7 +244,7 @@ fn ignore_rules(parsed: &wire::ApplicationSpec, findings: &mut Findings) -> Vec<
 
 /// Returns how many entries of history to keep; negative counts as none (Argo CD).
 pub(crate) fn history_limit(limit: Option<i64>) -> usize {
-    limit.map_or(DEFAULT_HISTORY, |limit| usize::try_from(limit).unwrap_or(0))
+    limit.map_or(model::HISTORY, |limit| usize::try_from(limit).unwrap_or(0))
 }
 
 fn added_fields(raw: &Value, spec: Option<&str>, findings: &mut Findings) -> AddedFields {

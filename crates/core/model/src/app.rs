@@ -3,6 +3,9 @@
 use crate::{ObjectKey, Seconds, Timestamp};
 use std::fmt;
 
+/// Entries of history to keep where the spec says nothing (Argo CD).
+pub const HISTORY: usize = 10;
+
 /// What identifies an Application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppKey {
@@ -84,6 +87,34 @@ pub struct App {
 }
 
 impl App {
+    /// Returns an app of which nothing is known but its name: it asks for nothing.
+    pub fn named(key: AppKey) -> Self {
+        Self {
+            key,
+            uid: String::new(),
+            project: String::new(),
+            source: Source::default(),
+            destination: Destination::default(),
+            automated: None,
+            create_namespace: false,
+            prune_disabled: false,
+            delete_disabled: false,
+            retry: None,
+            ignore_differences: Vec::new(),
+            history_limit: HISTORY,
+            added_fields: AddedFields::Keep,
+            sync_deadline: None,
+            not_yet: Vec::new(),
+            operation: None,
+            terminate: false,
+            refresh: None,
+            refresh_stamp: String::new(),
+            skip_reconcile: false,
+            deletion: None,
+            deletion_approved: None,
+        }
+    }
+
     /// Returns whether we may change the cluster for this app.
     pub fn is_read_only(&self) -> bool {
         !self.not_yet.is_empty()
@@ -98,7 +129,7 @@ pub struct NotYet {
 }
 
 /// Where manifests come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Source {
     /// Repository URL, as the spec writes it.
     pub repo_url: String,
@@ -122,7 +153,7 @@ pub struct Directory {
 }
 
 /// Where objects go. Only the cluster that the agent runs in, for now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Destination {
     /// The server, as the spec writes it; empty if it names the cluster instead.
     pub server: String,

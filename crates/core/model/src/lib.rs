@@ -28,8 +28,8 @@ mod timestamp;
 pub mod tracking;
 
 pub use app::{
-    AddedFields, App, AppKey, Automated, Backoff, Cascade, Deletion, Destination, Directory, IgnoreRule,
-    NotYet, Operation, Refresh, ResourceSelector, Retry, Source,
+    AddedFields, App, AppKey, Automated, Backoff, Cascade, Deletion, Destination, Directory, HISTORY,
+    IgnoreRule, NotYet, Operation, Refresh, ResourceSelector, Retry, Source,
 };
 pub use bytes::{base64_decode, base64_encode};
 pub use comparison::{Comparison, ObjectStatus, SyncStatus};

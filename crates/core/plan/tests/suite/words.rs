@@ -1,8 +1,8 @@
 //! How do the tests speak of objects? `Kind name word word ...`, one object per line.
 
 use model::{
-    AddedFields, App, AppKey, Automated, Deletion, Destination, Directory, Evidence, Health, HealthStatus,
-    LiveDigest, Match, ObjectKey, Source, Timestamp, digest, tracking::TrackingId,
+    App, AppKey, Automated, Destination, Directory, Evidence, Health, HealthStatus, LiveDigest, Match,
+    ObjectKey, Source, digest, tracking::TrackingId,
 };
 use std::collections::BTreeMap;
 
@@ -101,7 +101,6 @@ pub(crate) fn cluster(lines: &str) -> BTreeMap<ObjectKey, LiveDigest> {
 /// Makes an app with auto-sync and prune.
 pub(crate) fn app() -> App {
     App {
-        key: AppKey::new("argocd", "shop"),
         uid: "uid".into(),
         project: "default".into(),
         source: Source {
@@ -116,21 +115,6 @@ pub(crate) fn app() -> App {
             namespace: "ns".into(),
         },
         automated: Some(Automated { prune: true, self_heal: true, allow_empty: false }),
-        create_namespace: false,
-        prune_disabled: false,
-        delete_disabled: false,
-        retry: None,
-        ignore_differences: Vec::new(),
-        history_limit: 10,
-        added_fields: AddedFields::Keep,
-        sync_deadline: None,
-        not_yet: Vec::new(),
-        operation: None,
-        terminate: false,
-        refresh: None,
-        refresh_stamp: String::new(),
-        skip_reconcile: false,
-        deletion: None::<Deletion>,
-        deletion_approved: None::<Timestamp>,
+        ..App::named(AppKey::new("argocd", "shop"))
     }
 }

@@ -1,8 +1,8 @@
 //! How do the tests speak of an app? `auto prune heal op prune dry`, one word per fact.
 
 use model::{
-    AddedFields, App, AppKey, Automated, Backoff, Cascade, Deletion, Destination, Directory, NotYet,
-    Operation, Refresh, ResourceSelector, Retry, Source, Timestamp,
+    App, AppKey, Backoff, Cascade, Deletion, Destination, Directory, NotYet, Operation, Refresh,
+    ResourceSelector, Retry, Source, Timestamp,
 };
 
 /// Makes an app of words. `auto` alone has neither pruning nor self-heal; words after `op` are the operation's.
@@ -85,7 +85,6 @@ fn read_operation(words: &[&str]) -> Operation {
 
 fn plain() -> App {
     App {
-        key: AppKey::new("argocd", "shop"),
         uid: "uid".into(),
         project: "default".into(),
         source: Source {
@@ -95,22 +94,6 @@ fn plain() -> App {
             directory: Directory::default(),
         },
         destination: Destination { server: String::new(), name: "in-cluster".into(), namespace: "ns".into() },
-        automated: None::<Automated>,
-        create_namespace: false,
-        prune_disabled: false,
-        delete_disabled: false,
-        retry: None,
-        ignore_differences: Vec::new(),
-        history_limit: 10,
-        added_fields: AddedFields::Keep,
-        sync_deadline: None,
-        not_yet: Vec::new(),
-        operation: None,
-        terminate: false,
-        refresh: None,
-        refresh_stamp: String::new(),
-        skip_reconcile: false,
-        deletion: None,
-        deletion_approved: None,
+        ..App::named(AppKey::new("argocd", "shop"))
     }
 }
