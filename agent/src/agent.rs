@@ -233,6 +233,10 @@ impl Agent {
             *entry.syncs.entry((last.phase.as_str(), is_dry_run)).or_default() += 1;
         }
         entry.fence.store(state.run().map_or(0, |run| run.id.0), Ordering::Release);
+        if state.run().is_none() && state.unanswered.is_none() {
+            // What it has sent was waited for: nothing of it may come later.
+            entry.stage = None;
+        }
         entry.state = state;
         self.inherit(key);
         self.effects.extend(effects.into_iter().map(|effect| (key.clone(), Arc::clone(&app), effect)));
@@ -262,9 +266,9 @@ impl Agent {
     /// Takes in whether we hold the lease.
     pub(crate) fn lease_changed(&mut self, held: &cluster::Holding) {
         if let cluster::Holding::NotHeld { holder } = held
-            && !holder.is_empty()
             && *holder != self.holder
         {
+            // Nobody may stand for one who came and went.
             self.kinds.doubt();
         }
         self.holds_lease = held.permits_writes();
@@ -308,6 +312,7 @@ impl Agent {
             } else {
                 // Whoever writes instead may deploy, too.
                 entry.inheritance = None;
+                entry.leave();
             }
             if entry.app.is_none() {
                 // It has not been read yet, and has no engine that an event could step.

@@ -156,7 +156,7 @@ impl Agent {
             }
         };
         app.not_yet.extend(application::project_not_yet(&project));
-        app.ignore_differences.extend(drift::controller::rules(&self.config.namespace));
+        app.ignore_differences.extend(drift::controller::rules(&self.config.namespace, self.argo_cd.names()));
         let refused = project.check_app(&app, &self.config.namespace);
         let is_first = entry.app.is_none();
         let project_changed = *entry.project != *project;

@@ -98,7 +98,7 @@ pub(crate) fn known(
 
 /// Applies objects in parallel; one bad object stops only itself.
 pub(crate) async fn stage(mut job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResult>, Vec<Seen>) {
-    let defined: Vec<_> = keys.iter().filter_map(|key| defined::just_defined(&job, key)).collect();
+    let defined = defined::just_defined(&job, &keys);
     let is_told = |discovery: &Discovery| defined.iter().all(|gvk| discovery.endpoint(gvk).is_some());
     if !defined.is_empty()
         && let Ok(discovery) = job.cluster.discover_until(is_told).await

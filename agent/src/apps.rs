@@ -62,6 +62,8 @@ pub(crate) struct AppEntry {
     pub writer: Writer,
     /// Kinds that its status listed last; none where it never listed anything.
     pub listed: BTreeSet<GroupKind>,
+    /// What the status told of the last sync when we had to stop writing.
+    pub told_at_leave: Option<engine::Attempt>,
     /// Who waits for the end of a refresh; each is answered with the Application.
     pub waiters: Vec<oneshot::Sender<Value>>,
     /// Objects that other apps may hold or that carry no label yet and were looked up one by one.
@@ -137,6 +139,7 @@ impl AppEntry {
             wake: None,
             stage: None,
             writer: Writer::default(),
+            told_at_leave: None,
             waiters: Vec::new(),
             probed: BTreeMap::new(),
             undecided: Undecided::default(),
@@ -172,11 +175,21 @@ impl AppEntry {
         self.sets.get(&hash).filter(|_| !is_wanted)
     }
 
+    /// Notes what the status tells when somebody else may write from now on.
+    pub(crate) fn leave(&mut self) {
+        self.told_at_leave = crate::status::remembered(&self.stored.value());
+    }
+
     /// Takes in what the status tells of a sync that began after the last one we know of: somebody else wrote meanwhile, and
     /// may have been cut short.
     pub(crate) fn take_in_told(&mut self) {
         let second = |attempt: &engine::Attempt| attempt.started_at.as_millis() / 1000;
+        let at_leave = self.told_at_leave.take();
         let Some(told) = crate::status::remembered(&self.stored.value()) else { return };
+        if at_leave.as_ref() == Some(&told) {
+            // Nobody wrote. What we had begun by then may not be told yet, and may have begun in the same second.
+            return;
+        }
         let is_news = self.state.last.as_ref().is_none_or(|last| match second(&told).cmp(&second(last)) {
             Ordering::Greater => true,
             // The status counts in seconds: two that began in the same one are told apart by what they are.
@@ -206,5 +219,59 @@ pub(crate) fn placeholder(key: &AppKey, raw: &Value) -> App {
         not_yet: vec![model::NotYet { field: "spec".into() }],
         deletion: application::deletion(raw),
         ..App::named(key.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::Attempt;
+    use model::OperationPhase::{self, Failed, Running, Succeeded};
+    use model::Revision;
+    use serde_json::json;
+
+    fn stored(phase: OperationPhase, revision: &str) -> Stored {
+        Stored::new(&json!({
+            "metadata": {"name": "shop", "namespace": "argocd", "uid": "u", "resourceVersion": "7"},
+            "status": {"operationState": {
+                "phase": phase.as_str(), "startedAt": "2026-01-01T00:00:00Z", "message": "",
+                "operation": {"sync": {"revision": revision}, "initiatedBy": {"automated": true}},
+                "syncResult": {"revision": revision},
+            }},
+        }))
+    }
+
+    fn told(entry: &AppEntry) -> (OperationPhase, Revision) {
+        let last = entry.state.last.as_ref().unwrap();
+        (last.phase, last.revision.clone())
+    }
+
+    /// An app whose status tells of a success, with a sync of ours that was cut short in the same second.
+    fn cut_short() -> AppEntry {
+        let key = AppKey::new("argocd", "shop");
+        let stored = stored(Succeeded, "old");
+        let last = crate::status::remembered(&stored.value()).unwrap();
+        let project = Arc::new(Project::built_in_default());
+        let mut entry = AppEntry::new(&key, stored, "argocd", State::new(None, false), project);
+        let revision = Revision::new("new");
+        entry.state.last = Some(Attempt { phase: Running, revision, is_old: true, ..last });
+        entry
+    }
+
+    #[test]
+    fn a_sync_that_was_cut_short_is_not_forgotten_for_what_was_told_before_it() {
+        let mut entry = cut_short();
+        entry.leave();
+        entry.take_in_told();
+        assert_eq!(told(&entry), (Running, Revision::new("new")));
+    }
+
+    #[test]
+    fn what_another_writer_told_meanwhile_counts() {
+        let mut entry = cut_short();
+        entry.leave();
+        entry.stored = stored(Failed, "theirs");
+        entry.take_in_told();
+        assert_eq!(told(&entry), (Failed, Revision::new("theirs")));
     }
 }

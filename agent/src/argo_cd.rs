@@ -79,6 +79,12 @@ impl ArgoCd {
         }
     }
 
+    /// Returns the names of what runs it, or would if it were scaled up.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        let views = [&self.stateful_sets, &self.deployments];
+        views.iter().flat_map(|view| view.controllers.keys().cloned()).collect()
+    }
+
     /// Takes in what a watch saw.
     fn see(&mut self, runner: Runner, event: &WatchEvent, control_namespace: &str) {
         let view = match runner {
@@ -134,7 +140,7 @@ fn replicas(object: &Object) -> i64 {
 impl Agent {
     /// Takes in what a watch saw of what may run Argo CD's controller.
     pub(crate) fn argo_cd_event(&mut self, runner: Runner, event: &WatchEvent) {
-        let before = self.argo_cd.presence();
+        let (before, names) = (self.argo_cd.presence(), self.argo_cd.names());
         if let WatchEvent::Blind { why, .. } = event {
             tracing::warn!(error = %why, "whether Argo CD's controller runs here is not seen");
         }
@@ -156,6 +162,13 @@ impl Agent {
             }
         }
         self.update_writes();
+        if self.argo_cd.names() != names {
+            // That somebody scales it up is drift to no app.
+            let apps: Vec<_> = self.apps.keys().cloned().collect();
+            for key in apps {
+                self.read_app(&key);
+            }
+        }
     }
 }
 

@@ -3,27 +3,75 @@
 use crate::desired::DesiredSet;
 use model::{AppKey, digest};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// The folder of rendered sets. One thread writes: a disk that is slow or stands still holds up neither the loop nor a render.
+/// The folder of rendered sets. One thread writes: a disk that is slow or stands still holds up neither the loop nor a render,
+/// and what waits for it is the newest set of each app.
 pub(crate) struct Cache {
     folder: PathBuf,
-    /// `None` once no more is written.
-    work: Option<mpsc::Sender<Work>>,
+    queue: Arc<Queue>,
     writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// The only paths that are wanted. It goes first: what is kept later may be of a newer app.
+    wanted: Option<BTreeSet<PathBuf>>,
+    /// What to keep at a path; `None` removes what is there.
+    due: BTreeMap<PathBuf, Option<Arc<DesiredSet>>>,
+    is_closed: bool,
 }
 
 enum Work {
     Store(PathBuf, Arc<DesiredSet>),
     Remove(PathBuf),
-    KeepOnly(PathBuf, BTreeSet<PathBuf>),
+    KeepOnly(BTreeSet<PathBuf>),
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<Work> {
+        if let Some(wanted) = self.wanted.take() {
+            return Some(Work::KeepOnly(wanted));
+        }
+        let (path, set) = self.due.pop_first()?;
+        Some(match set {
+            Some(set) => Work::Store(path, set),
+            None => Work::Remove(path),
+        })
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to do; `None` once all is done and nothing more will come.
+    fn next(&self) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            if let Some(work) = state.pop() {
+                return Some(work);
+            }
+            if state.is_closed {
+                return None;
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Cache {
@@ -32,9 +80,12 @@ impl Cache {
     /// # Errors
     /// When there is no thread to be had.
     pub(crate) fn open(cache_dir: &Path) -> std::io::Result<Self> {
-        let (work, queue) = mpsc::channel();
-        let writer = std::thread::Builder::new().name("cache".into()).spawn(move || write(&queue))?;
-        Ok(Self { folder: cache_dir.join("rendered"), work: Some(work), writer: Some(writer) })
+        let queue = Arc::new(Queue::default());
+        let work = Arc::clone(&queue);
+        let folder = cache_dir.join("rendered");
+        let below = folder.clone();
+        let writer = std::thread::Builder::new().name("cache".into()).spawn(move || write(&work, &below))?;
+        Ok(Self { folder, queue, writer: Some(writer) })
     }
 
     /// Returns where the rendered set of an app is kept.
@@ -44,35 +95,42 @@ impl Cache {
 
     /// Has an app's rendered set kept.
     pub(crate) fn store(&self, key: &AppKey, set: Arc<DesiredSet>) {
-        self.send(Work::Store(self.path(key), set));
+        self.put(self.path(key), Some(set));
     }
 
     /// Has what is kept of an app removed.
     pub(crate) fn remove(&self, key: &AppKey) {
-        self.send(Work::Remove(self.path(key)));
+        self.put(self.path(key), None);
     }
 
     /// Has everything removed that is of none of these apps: some may have gone while nobody watched.
     pub(crate) fn keep_only<'a>(&self, apps: impl Iterator<Item = &'a AppKey>) {
-        self.send(Work::KeepOnly(self.folder.clone(), apps.map(|key| self.path(key)).collect()));
+        let wanted: BTreeSet<PathBuf> = apps.map(|key| self.path(key)).collect();
+        {
+            let mut waiting = self.queue.lock();
+            waiting.due.retain(|path, _| wanted.contains(path));
+            waiting.wanted = Some(wanted);
+        }
+        self.queue.wake.notify_one();
     }
 
-    fn send(&self, work: Work) {
-        // Without the thread nothing is kept, and the next start renders.
-        let _unwritten = self.work.as_ref().map(|sender| sender.send(work));
+    fn put(&self, path: PathBuf, set: Option<Arc<DesiredSet>>) {
+        self.queue.lock().due.insert(path, set);
+        self.queue.wake.notify_one();
     }
 }
 
 impl Drop for Cache {
     /// Waits until everything is written.
     fn drop(&mut self) {
-        drop(self.work.take());
+        self.queue.lock().is_closed = true;
+        self.queue.wake.notify_one();
         let _panicked = self.writer.take().map(JoinHandle::join);
     }
 }
 
-fn write(queue: &mpsc::Receiver<Work>) {
-    while let Ok(work) = queue.recv() {
+fn write(queue: &Queue, folder: &Path) {
+    while let Some(work) = queue.next() {
         match work {
             Work::Store(path, set) => {
                 if let Err(error) = store(&path, &set) {
@@ -82,7 +140,7 @@ fn write(queue: &mpsc::Receiver<Work>) {
             Work::Remove(path) => {
                 let _absent = std::fs::remove_file(path);
             }
-            Work::KeepOnly(folder, wanted) => match keep_only(&folder, &wanted) {
+            Work::KeepOnly(wanted) => match keep_only(folder, &wanted) {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "rendered manifests of apps that are gone were removed"),
                 Err(error) => {

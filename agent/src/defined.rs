@@ -1,26 +1,30 @@
 //! When are the kinds served that a CRD defines? Later than the CRD is stored, and what an app holds of them waits for it.
 
 use crate::apply::Job;
-use crate::wanted::Kept;
 use cluster::{Cluster, Endpoint, WatchEvent, WatchId, WatchSpec};
-use model::{CallError, ErrorClass, GroupVersionKind, Object, ObjectKey};
+use model::{CallError, ErrorClass, GroupKind, GroupVersionKind, Object, ObjectKey};
 use plan::kinds;
+use std::collections::BTreeSet;
 
 /// Longest wait until a CRD's kinds are served.
 const ESTABLISHED: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Returns an object's kind if that is defined by a CRD of the same app and was not served yet when we last looked: an
-/// earlier stage established it.
-pub(crate) fn just_defined(job: &Job, key: &ObjectKey) -> Option<GroupVersionKind> {
-    let gvk = job.set.objects.gvk(key)?;
-    let defines = |(crd, kept): (&ObjectKey, &Kept)| {
-        let spec =
-            kinds::is_crd(&crd.group_kind()).then(|| kept.open().object.get("spec").cloned()).flatten();
-        let text = |pointer: &str| spec.as_ref()?.pointer(pointer)?.as_str();
-        text("/group") == Some(key.group.as_str()) && text("/names/kind") == Some(key.kind.as_str())
-    };
-    let is_new = job.rules.discovery.endpoint(&gvk).is_none() && job.set.objects.iter().any(defines);
-    is_new.then_some(gvk)
+/// Returns the kinds of objects that are defined by CRDs of the same app and were not served yet when we last looked: an
+/// earlier stage established them.
+pub(crate) fn just_defined(job: &Job, keys: &[ObjectKey]) -> Vec<GroupVersionKind> {
+    let gvks = keys.iter().filter_map(|key| job.set.objects.gvk(key));
+    let unserved: BTreeSet<_> = gvks.filter(|gvk| job.rules.discovery.endpoint(gvk).is_none()).collect();
+    if unserved.is_empty() {
+        return Vec::new();
+    }
+    let crds = job.set.objects.iter().filter(|(key, _)| kinds::is_crd(&key.group_kind()));
+    let defined: BTreeSet<GroupKind> = crds.filter_map(|(_, crd)| kind_of(&crd.open().object)).collect();
+    unserved.into_iter().filter(|gvk| defined.contains(&gvk.group_kind())).collect()
+}
+
+fn kind_of(crd: &Object) -> Option<GroupKind> {
+    let text = |pointer: &str| crd.get("spec")?.pointer(pointer)?.as_str();
+    Some(GroupKind::new(text("/group")?, text("/names/kind")?))
 }
 
 /// Waits until a CRD's kinds are served, so that its resources in the same sync find them.

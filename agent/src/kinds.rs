@@ -26,6 +26,8 @@ pub(crate) struct KindsRecord {
     dropped: BTreeSet<GroupKind>,
     /// What the write under way records.
     writing: Option<BTreeMap<GroupKind, GroupVersionKind>>,
+    /// What it takes out.
+    dropping: BTreeSet<GroupKind>,
     /// Whether it is as stored: nobody else has been the writer since it was read.
     is_current: bool,
     /// Reads under way; only the last of them counts.
@@ -83,6 +85,11 @@ impl KindsRecord {
         self.is_current = false;
     }
 
+    /// Says that another may have recorded kinds that we do not know of.
+    pub(crate) fn doubts(&self) -> Option<String> {
+        (!self.is_current).then(|| format!("the record of kinds (ConfigMap {NAME}) is being read anew"))
+    }
+
     /// Wants kinds recorded.
     pub(crate) fn want(&mut self, gvks: impl Iterator<Item = GroupVersionKind>) {
         for gvk in gvks {
@@ -125,7 +132,17 @@ impl KindsRecord {
         let kept = writing.values().map(|gvk| (gvk.group_kind().to_string(), json!(gvk.api_version())));
         let data = gone.chain(kept).collect();
         self.writing = Some(writing);
+        self.dropping = dropped;
         data
+    }
+
+    /// Takes back what a write that failed was to do: it is to be done still, save what is wanted otherwise by now.
+    fn put_back(&mut self, written: BTreeMap<GroupKind, GroupVersionKind>) {
+        for (kind, gvk) in written {
+            self.wanted.entry(kind).or_insert(gvk);
+        }
+        let dropping = std::mem::take(&mut self.dropping);
+        self.dropped.extend(dropping.into_iter().filter(|kind| !self.wanted.contains_key(kind)));
     }
 }
 
@@ -180,6 +197,8 @@ impl Agent {
         match outcome {
             Ok(found) => {
                 self.kinds.stored.clear();
+                // Somebody else may hold objects of these by now.
+                self.kinds.dropped.clear();
                 self.kinds.load(found.as_ref());
                 self.kinds.n_failed = 0;
                 self.watch_recorded();
@@ -245,6 +264,7 @@ impl Agent {
             Ok(()) => {
                 self.kinds.n_failed = 0;
                 self.kinds.failure = None;
+                self.kinds.dropping.clear();
                 self.kinds.stored.extend(written);
                 self.watch_recorded();
                 for (key, app, effect) in waiting {
@@ -254,7 +274,7 @@ impl Agent {
                 self.record(std::iter::empty());
             }
             Err(error) => {
-                self.kinds.wanted.extend(written);
+                self.kinds.put_back(written);
                 self.kinds.waiting = waiting;
                 self.kinds_failed(&format!(
                     "the record of kinds (ConfigMap {NAME}) could not be written: {error}"

@@ -32,7 +32,9 @@ impl Agent {
     /// Says why kinds that we ever created are not seen. While there are any, something may be left of an app that shows
     /// nothing.
     pub(crate) fn unseen_of_all(&self) -> Vec<String> {
-        self.unseen(self.kinds.known().map(model::GroupVersionKind::group_kind))
+        let mut unseen = self.unseen(self.kinds.known().map(model::GroupVersionKind::group_kind));
+        unseen.extend(self.kinds.doubts());
+        unseen
     }
 
     /// Takes in how far a kind is seen, and compares the apps that it concerns.

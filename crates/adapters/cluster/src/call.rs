@@ -262,5 +262,6 @@ async fn take(response: Response<Body>, content: Content, longest: usize) -> Res
         return Ok(Answer { status: status.as_u16(), body });
     }
     let error = classify::classify(status.as_u16(), &body, content);
-    Err(CallError { retry_after: retry_after.or(error.retry_after), ..error })
+    let retry_after = retry_after.or(error.retry_after).filter(|_| !classify::is_of_webhook(&body));
+    Err(CallError { retry_after, ..error })
 }

@@ -64,6 +64,11 @@ pub fn classify(status: u16, body: &[u8], content: Content) -> CallError {
     CallError { class, status: Some(status), message, retry_after: bounded(asked) }
 }
 
+/// Returns whether a webhook speaks: that is about one object, and anybody's, so that nothing else waits for it.
+pub(crate) fn is_of_webhook(body: &[u8]) -> bool {
+    serde_json::from_slice::<Status>(body).is_ok_and(|status| status.message.contains("webhook"))
+}
+
 /// Reads a `Retry-After` header; dates and nonsense count as absent.
 pub(crate) fn retry_after(header: Option<&str>) -> Option<Seconds> {
     header.and_then(|text| text.trim().parse().ok()).and_then(bounded)

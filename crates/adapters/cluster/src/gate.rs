@@ -108,6 +108,9 @@ impl Gate {
                 return;
             }
             let Some(next) = state.waiting.iter_mut().find_map(VecDeque::pop_front) else { return };
+            if next.is_closed() {
+                continue;
+            }
             state.in_flight += 1;
             drop(state);
             // Outside the lock: a receiver that gave up returns the permit, whose drop comes back here.

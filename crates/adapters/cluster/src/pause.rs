@@ -12,15 +12,11 @@ use tokio::time::Instant;
 pub(crate) struct Pauses(Mutex<BTreeMap<String, Instant>>);
 
 impl Pauses {
-    /// Takes in how a call ended: 429 and 503 may say for how long to stay away. What a webhook says is about one object, and
-    /// anybody's.
+    /// Takes in how a call ended: 429 and 503 may say for how long to stay away.
     pub(crate) fn note<T>(&self, group: &str, result: &Result<T, CallError>) {
-        let Err(CallError { status: Some(429 | 503), retry_after: Some(asked), message, .. }) = result else {
+        let Err(CallError { status: Some(429 | 503), retry_after: Some(asked), .. }) = result else {
             return;
         };
-        if message.contains("webhook") {
-            return;
-        }
         // How long at most was decided where the answer was read.
         let asked = Duration::from_millis(u64::try_from(asked.as_millis()).unwrap_or_default());
         let until = Instant::now() + asked;

@@ -3,6 +3,7 @@
 use crate::replicas;
 use model::{IgnoreRule, Object, names};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What runs it.
 const KINDS: [&str; 2] = ["StatefulSet", "Deployment"];
@@ -36,14 +37,19 @@ pub fn keep_down(desired: &mut Object, control_namespace: &str) -> Option<String
     ))
 }
 
-/// Returns the rules by which a controller that somebody scales up is no drift.
-pub fn rules(control_namespace: &str) -> impl Iterator<Item = IgnoreRule> {
-    KINDS.iter().map(|kind| IgnoreRule {
-        group: "apps".into(),
-        kind: (*kind).into(),
-        namespace: control_namespace.into(),
-        name: names::ARGO_CD_CONTROLLER.into(),
-        json_pointers: vec!["/spec/replicas".into()],
+/// Returns the rules by which a controller that somebody scales up is no drift: one of Argo CD's own name, or of one that
+/// it is known to have.
+pub fn rules(control_namespace: &str, known: BTreeSet<String>) -> impl Iterator<Item = IgnoreRule> {
+    let mut all = known;
+    all.insert(names::ARGO_CD_CONTROLLER.into());
+    all.into_iter().flat_map(move |name| {
+        KINDS.iter().map(move |kind| IgnoreRule {
+            group: "apps".into(),
+            kind: (*kind).into(),
+            namespace: control_namespace.into(),
+            name: name.clone(),
+            json_pointers: vec!["/spec/replicas".into()],
+        })
     })
 }
 
@@ -75,9 +81,20 @@ mod tests {
                 assert_eq!(object.get("spec"), Some(&json!({"replicas": 0, "paused": true})));
                 assert_eq!(keep_down(&mut object, "argocd"), None, "Git says so already");
             }
-            let all: Vec<IgnoreRule> = rules("argocd").collect();
+            let all: Vec<IgnoreRule> = rules("argocd", BTreeSet::new()).collect();
             let key = workload(kind, "argocd", name, &json!({})).key();
             assert_eq!(rules_for(&all, &key).pointers, ["/spec/replicas"]);
+        }
+    }
+
+    #[test]
+    fn a_known_controller_of_another_name_may_be_scaled_up_too() {
+        let all: Vec<IgnoreRule> = rules("argocd", BTreeSet::from(["argo-cd-controller".into()])).collect();
+        for (namespace, name, pointers) in
+            [("argocd", "argo-cd-controller", 1), ("argocd", "other", 0), ("shop", "argo-cd-controller", 0)]
+        {
+            let key = workload("StatefulSet", namespace, name, &json!({})).key();
+            assert_eq!(rules_for(&all, &key).pointers.len(), pointers, "{namespace}/{name}");
         }
     }
 
@@ -107,7 +124,7 @@ mod tests {
             let mut object = workload("StatefulSet", namespace, name, &spec);
             assert_eq!(keep_down(&mut object, "argocd"), None);
             assert_eq!(object.get("spec"), Some(&spec));
-            let all: Vec<IgnoreRule> = rules("argocd").collect();
+            let all: Vec<IgnoreRule> = rules("argocd", BTreeSet::new()).collect();
             assert!(rules_for(&all, &object.key()).pointers.is_empty());
         }
         assert!(!is_argo_cd(&workload("DaemonSet", "argocd", names::ARGO_CD_CONTROLLER, &spec), "argocd"));
