@@ -1,6 +1,7 @@
 //! What can be asked of the program on the command line?
 
 use crate::config::Config;
+use crate::exit::{self, CODES, OTHER, USAGE};
 use crate::{rendering, run, tools};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures::FutureExt;
@@ -11,20 +12,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
-
-/// A difference, or a bad verdict.
-pub(crate) const DIFFERENCE: u8 = 1;
-/// Wrong usage.
-pub(crate) const USAGE: u8 = 2;
-/// What was asked for does not exist.
-pub(crate) const NOT_FOUND: u8 = 4;
-/// Not allowed.
-pub(crate) const FORBIDDEN: u8 = 5;
-/// Anything else that went wrong.
-pub(crate) const OTHER: u8 = 6;
-
-/// What `--help` says after the options.
-const EXIT_CODES: &str = "Exit codes: 0 as wished, 1 a difference or a bad verdict, 2 usage, 3 timeout, 4 not found, 5 forbidden, 6 anything else.";
 
 /// Reads the command line and does what it says.
 pub(crate) fn main() -> ExitCode {
@@ -50,7 +37,7 @@ fn command() -> Command {
     Command::new("tautline")
         .about("Keeps Kubernetes clusters equal to Git")
         .version(env!("CARGO_PKG_VERSION"))
-        .after_help(EXIT_CODES)
+        .after_help(CODES)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands([run_command(), crd_command(), render_command(), health_command()])
@@ -63,7 +50,7 @@ fn run_command() -> Command {
             "Runs the agent: watches the Applications of one namespace, keeps what they describe equal to Git, and writes \
              what it did into their status. Ends cleanly on SIGTERM and Ctrl-C.",
         )
-        .after_help(EXIT_CODES)
+        .after_help(CODES)
         .args([
             Arg::new("kubeconfig")
                 .long("kubeconfig")
@@ -128,7 +115,7 @@ fn crd_command() -> Command {
 fn render_command() -> Command {
     Command::new("render")
         .about("Prints the objects of a folder as they would be applied, and every problem")
-        .after_help(EXIT_CODES)
+        .after_help(CODES)
         .args([
             Arg::new("dir").value_name("DIR").value_parser(value_parser!(PathBuf)).help("A folder on disk"),
             Arg::new("repo")
@@ -162,7 +149,7 @@ fn health_command() -> Command {
     Command::new("health")
         .about("Says how well live objects are: one line each")
         .long_about("Reads live objects, such as `kubectl get ... -o yaml` prints them, and says how well each is: kind, name, status, message.")
-        .after_help(EXIT_CODES)
+        .after_help(CODES)
         .args([
             Arg::new("file").long("filename").short('f').value_name("FILE").default_value("-").help("A file; - for standard input"),
             Arg::new("output").long("output").short('o').value_parser(["table", "json"]).default_value("table").help("How to print"),
@@ -197,7 +184,7 @@ fn run_agent(arguments: &ArgMatches) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("cannot run: {error:#}");
-            ExitCode::from(OTHER)
+            ExitCode::from(exit::of(&error))
         }
     }
 }

@@ -22,6 +22,7 @@ mod defined;
 mod desired;
 mod discovering;
 mod effects;
+mod exit;
 mod exposition;
 #[cfg(test)]
 mod harness;
@@ -66,7 +67,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // One TLS provider for the whole process, before anything connects.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        return ExitCode::from(cli::OTHER);
+        return ExitCode::from(exit::OTHER);
     }
     cli::main()
 }

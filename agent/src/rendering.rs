@@ -1,9 +1,9 @@
 //! What would be applied of a folder or a repository? What `tautline render` prints: the agent's own answer, as far as it can
 //! be given without a cluster.
 
-use crate::cli::{DIFFERENCE, FORBIDDEN, NOT_FOUND, OTHER};
 use crate::desired;
 use crate::effects::look_up;
+use crate::exit::{self, DIFFERENCE, OTHER, USAGE};
 use crate::tools::{complain, print, talk};
 use clap::ArgMatches;
 use manifest::Scope;
@@ -30,9 +30,7 @@ pub(crate) fn render(arguments: &ArgMatches) -> ExitCode {
     let listing = match (dir, arguments.get_one::<String>("repo")) {
         (Some(dir), _) => read_folder(dir, &directory),
         (None, Some(url)) => read_repository(url, &text("path"), &text("revision"), &directory),
-        (None, None) => {
-            Err((crate::cli::USAGE, "give a folder, or --repo URL; see tautline render --help".into()))
-        }
+        (None, None) => Err((USAGE, "give a folder, or --repo URL; see tautline render --help".into())),
     };
     let listing = match listing {
         Ok(listing) => listing,
@@ -125,10 +123,13 @@ fn built_in_scope(gvk: &model::GroupVersionKind) -> Scope {
 
 fn read_folder(dir: &Path, directory: &Directory) -> Result<Listing, (u8, String)> {
     let mut listing = Listing { inputs: String::new(), files: Vec::new(), root_names: Vec::new() };
-    walk(dir, dir, directory, &mut listing).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => (NOT_FOUND, format!("{} does not exist", dir.display())),
-        std::io::ErrorKind::PermissionDenied => (FORBIDDEN, format!("{} may not be read", dir.display())),
-        _ => (OTHER, format!("{} cannot be read: {error}", dir.display())),
+    walk(dir, dir, directory, &mut listing).map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::NotFound => "does not exist".into(),
+            std::io::ErrorKind::PermissionDenied => "may not be read".into(),
+            _ => format!("cannot be read: {error}"),
+        };
+        (exit::of_io(&error), format!("{} {why}", dir.display()))
     })?;
     listing.files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(listing)
@@ -171,20 +172,7 @@ fn read_repository(
     let outcome = runtime.block_on(fetch(url, path, revision, directory, &cache));
     // The folder is ours alone; leaving it behind would be worse than failing to say so.
     let _absent = std::fs::remove_dir_all(&cache);
-    outcome.map_err(|error| {
-        let code = match error.kind {
-            Kind::RepositoryNotFound | Kind::RevisionNotFound | Kind::PathNotFound => NOT_FOUND,
-            Kind::Authentication | Kind::NotPermitted => FORBIDDEN,
-            Kind::InvalidUrl
-            | Kind::Untrusted
-            | Kind::NotSupported
-            | Kind::Invalid
-            | Kind::TooLarge
-            | Kind::Unavailable
-            | Kind::Cancelled => OTHER,
-        };
-        (code, error.to_string())
-    })
+    outcome.map_err(|error| (exit::of_source(error.kind), error.to_string()))
 }
 
 async fn fetch(

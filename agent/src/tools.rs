@@ -1,6 +1,6 @@
 //! What do the commands do that need no agent?
 
-use crate::cli::{DIFFERENCE, NOT_FOUND, OTHER};
+use crate::exit::{self, DIFFERENCE, OTHER};
 use clap::ArgMatches;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ pub(crate) fn health(arguments: &ArgMatches) -> ExitCode {
         std::fs::read(file).map(|read| bytes = read)
     };
     if let Err(error) = read {
-        return complain(&format!("{file} cannot be read: {error}"), NOT_FOUND);
+        return complain(&format!("{file} cannot be read: {error}"), exit::of_io(&error));
     }
     let (objects, problems) = manifest::parse(file, &bytes);
     for problem in &problems {

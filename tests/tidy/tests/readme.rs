@@ -1,6 +1,8 @@
 //! Does the program do what the README shows?
 #![expect(clippy::unwrap_used, reason = "a document that cannot be read is a failed test")]
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use tidy::{console_blocks, root, table_rows, tautline};
 
 fn readme() -> String {
@@ -20,6 +22,8 @@ fn commands_print_what_the_readme_shows() {
         let arguments: Vec<&str> = command.split(' ').collect();
         let output = tautline(&arguments).unwrap();
         assert_eq!(output.text, expected, "tautline {command}");
+        // Each of them shows something that is wrong.
+        assert_eq!(output.code, 1, "tautline {command}");
     }
 }
 
@@ -52,6 +56,49 @@ fn exit_codes_are_the_programs() {
     let listed: Vec<String> = rows.iter().map(|row| format!("{} {}", row[0], row[1])).collect();
     let help = words(&tautline(&["--help"]).unwrap().text);
     assert!(help.contains(&format!("Exit codes: {}", listed.join(", "))), "{listed:?}\n{help}");
+}
+
+/// Starts a server of one answer, and returns its URL.
+fn answering(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/shop.git", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            // The request is small, and nobody asks what it says.
+            drop(stream.read(&mut [0; 4096]));
+            drop(write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+        }
+    });
+    url
+}
+
+#[test]
+fn commands_end_with_the_code_of_what_went_wrong() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let (refuses, fails) = (answering("403 Forbidden"), answering("500 Internal Server Error"));
+    let any = "127.0.0.1:0";
+    let cases: &[(i32, &[&str])] = &[
+        (0, &["crd"]),
+        (0, &["--help"]),
+        (0, &["render", "fixtures/repos/sample/shop"]),
+        (1, &["render", "fixtures/repos/broken"]),
+        (2, &["render"]),
+        (2, &["render", "--repo", "ext::sh -c true"]),
+        (2, &["run", "--poll-interval", "soon"]),
+        (2, &["run", "--probes", any, "--listen", "0.0.0.0:0"]),
+        (4, &["run", "--probes", any, "--listen", any, "--kubeconfig", "/nowhere/kubeconfig"]),
+        (4, &["render", "/nowhere"]),
+        (4, &["render", "--repo", "/nowhere"]),
+        (4, &["health", "-f", "/nowhere"]),
+        (5, &["render", "--repo", &refuses]),
+        (6, &["render", "--repo", &fails]),
+        (6, &["run", "--probes", &taken]),
+    ];
+    for (code, arguments) in cases {
+        let output = tautline(arguments).unwrap();
+        assert_eq!(output.code, *code, "tautline {}:\n{}", arguments.join(" "), output.text);
+    }
 }
 
 #[test]

@@ -25,8 +25,10 @@ pub enum Kind {
     Invalid,
     /// More than the limits of [`crate::Config`].
     TooLarge,
-    /// Network, deadline or disk: it may pass by itself.
+    /// Network or disk: it may pass by itself.
     Unavailable,
+    /// No answer before the deadline: it may pass by itself.
+    TimedOut,
     /// The caller went away.
     Cancelled,
 }
@@ -64,7 +66,7 @@ impl SourceError {
     /// Returns whether the failure may pass without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self.kind {
-            Kind::Unavailable | Kind::Cancelled => true,
+            Kind::Unavailable | Kind::TimedOut | Kind::Cancelled => true,
             Kind::InvalidUrl
             | Kind::NotPermitted
             | Kind::NotSupported

@@ -40,7 +40,7 @@ impl Token {
             return Err(SourceError::new(Kind::Cancelled, "the read was cancelled"));
         }
         if Instant::now() >= self.deadline() {
-            return Err(SourceError::new(Kind::Unavailable, "the repository did not answer in time"));
+            return Err(SourceError::new(Kind::TimedOut, "the repository did not answer in time"));
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ impl Pool {
 
 fn no_answer(host: &str, timeout: Duration) -> SourceError {
     let place = if host.is_empty() { "the disk" } else { host };
-    SourceError::new(Kind::Unavailable, format!("no answer from {place} within {} s", timeout.as_secs_f64()))
+    SourceError::new(Kind::TimedOut, format!("no answer from {place} within {} s", timeout.as_secs_f64()))
 }
 
 impl Drop for Pool {

@@ -205,6 +205,7 @@ impl Call<'_> {
                     .help("see that it is valid now and for this host, and that the agent has the certificate of who signed it")
             }
             (_, None) if text.starts_with("cannot redirect") => self.redirected(&text),
+            (ErrorCode::Timeout, _) => sentence(Kind::TimedOut, &format!("does not answer: {text}")),
             (_, None) => sentence(Kind::Unavailable, &format!("cannot be reached: {text}")),
         }
     }

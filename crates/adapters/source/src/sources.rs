@@ -134,7 +134,7 @@ impl Sources {
     /// Asks the repository for its refs, once.
     ///
     /// # Errors
-    /// What the server or the operator refuses, or [`Kind::Unavailable`].
+    /// What the server or the operator refuses, [`Kind::TimedOut`], or [`Kind::Unavailable`].
     pub async fn refs(&self, repository: &Repository) -> Result<Refs, SourceError> {
         let inner = &self.0;
         let timeout = inner.config.timeout;

@@ -197,7 +197,7 @@ async fn a_host_that_never_answers_stops_only_itself() {
     }
     for call in dead {
         let error = call.await.unwrap().unwrap_err();
-        assert_eq!((error.kind, error.is_transient()), (Kind::Unavailable, true));
+        assert_eq!((error.kind, error.is_transient()), (Kind::TimedOut, true));
         assert!(error.message.starts_with("no answer from 127.0.0.1:"), "{error}");
     }
     let hung = it.server.seen().iter().filter(|seen| seen.line.contains("hang")).count();
