@@ -240,6 +240,7 @@ impl Agent {
         entry.state = state;
         self.inherit(key);
         self.effects.extend(effects.into_iter().map(|effect| (key.clone(), Arc::clone(&app), effect)));
+        self.answer_waiting(key);
         self.drain_effects();
     }
 

@@ -4,7 +4,7 @@ use crate::agent::Agent;
 use crate::apply::Seen;
 use crate::apps::AppEntry;
 use crate::input::Input;
-use engine::Event;
+use engine::{Effect, Event};
 use model::{AppKey, ErrorClass, ObjectKey, ObjectOutcome, ObjectResult, SyncId};
 use std::convert::Infallible;
 use tokio::sync::oneshot;
@@ -56,6 +56,17 @@ impl Agent {
         }
     }
 
+    /// Answers a stage that still waits for its turn and whose sync has ended: what comes next waits for that answer.
+    pub(crate) fn answer_waiting(&mut self, key: &AppKey) {
+        if !self.apps.get(key).is_some_and(|entry| entry.state.unanswered.is_some()) {
+            return;
+        }
+        let Some(place) = self.stages_due.iter().position(|(other, ..)| other == key) else { return };
+        if let Some((_, _, Effect::Apply { sync, keys, .. })) = self.stages_due.remove(place) {
+            self.answer_held(key, sync, keys, "a newer sync took over");
+        }
+    }
+
     /// Ends what an older sync may still have under way: the engine has waited long enough for it, and what is planned now must
     /// not be undone by it.
     pub(crate) fn end_stage(&mut self, key: &AppKey) {
@@ -78,4 +89,49 @@ fn unanswered(keys: Vec<ObjectKey>, why: &str) -> Vec<ObjectResult> {
         images: Vec::new(),
     };
     keys.into_iter().map(result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{Harness, config_map, shop};
+    use engine::Writes;
+    use serde_json::json;
+
+    /// An app whose sync wants to begin while as many stages as may be are under way.
+    async fn crowded() -> Harness {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        let agent = &mut harness.agent;
+        agent.kinds.load(Some(&json!({"data": {"ConfigMap": "v1"}})));
+        agent.turns.n_stages = MOST;
+        agent.dirty.insert(shop());
+        agent.compare_dirty();
+        harness
+    }
+
+    fn begun(agent: &Agent) -> bool {
+        agent.apps[&shop()].stage.is_some()
+    }
+
+    #[tokio::test]
+    async fn a_stage_waits_for_its_turn_and_then_begins() {
+        let mut harness = crowded().await;
+        let agent = &mut harness.agent;
+        assert_eq!((agent.stages_due.len(), begun(agent)), (1, false));
+        agent.begin_waiting();
+        assert_eq!((agent.stages_due.len(), begun(agent)), (1, false));
+        agent.turns.n_stages -= 1;
+        agent.begin_waiting();
+        assert_eq!((agent.stages_due.len(), begun(agent)), (0, true));
+        assert_eq!(agent.turns.n_stages, MOST);
+    }
+
+    #[tokio::test]
+    async fn a_stage_whose_sync_ended_is_answered_before_its_turn() {
+        let mut harness = crowded().await;
+        let agent = &mut harness.agent;
+        agent.event(&shop(), Event::Writes(Writes::Forbidden));
+        assert_eq!((agent.stages_due.len(), begun(agent)), (0, false));
+        assert!(agent.apps[&shop()].state.unanswered.is_none());
+    }
 }
