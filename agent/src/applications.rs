@@ -5,7 +5,7 @@ use crate::apps::AppEntry;
 use crate::sources::RepoId;
 use crate::stored::Stored;
 use cluster::WatchEvent;
-use engine::{Event, SourceView, State};
+use engine::{Event, State};
 use model::{AppKey, Digest, Object, Problem};
 use serde_json::Value;
 use source::{Repository, SourceError};
@@ -95,7 +95,8 @@ impl Agent {
         if let Some(entry) = self.apps.get_mut(key) {
             entry.stored = Stored::new(&raw);
         } else {
-            let state = State::new(crate::status::remembered(&raw), self.may_write);
+            let mut state = State::new(crate::status::remembered(&raw), self.may_write);
+            state.remembered = crate::status::remembered_not_yet(&raw);
             let project = self.settings.built_in_project();
             let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);
             self.by_part_of.insert(entry.part_of.clone(), key.clone());
@@ -222,10 +223,8 @@ impl Agent {
     /// Renders again, whatever is cached: what rendering looks at beside the files changed.
     pub(crate) fn rerender(&mut self, key: &AppKey) {
         let Some(entry) = self.apps.get_mut(key) else { return };
-        entry.state.desired = None;
         // What was wrong with the revision may be right now.
-        entry.state.source = SourceView::Unknown;
-        entry.state.rendering = None;
+        entry.state.forget_desired();
         self.event(key, Event::AppChanged);
         self.repos.ask(key, Instant::now());
     }

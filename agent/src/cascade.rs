@@ -2,6 +2,7 @@
 
 use crate::agent::Agent;
 use crate::apply::{self, Job};
+use crate::apps::AppEntry;
 use crate::input::Input;
 use cluster::Propagation;
 use engine::CascadePass;
@@ -15,10 +16,8 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
     let Some(entry) = agent.apps.get(key) else { return };
     let owner = (entry.instance.as_str(), entry.part_of.as_str());
     let own_key = ObjectKey::new("argoproj.io", "Application", &key.namespace, &key.name);
-    let digests =
-        agent.live.part_of(&entry.part_of).filter_map(|k| agent.live.get(k)).map(|entry| &entry.digest);
-    let going: Vec<LiveDigest> =
-        plan::prune::cascade(app, digests, owner, &own_key).into_iter().cloned().collect();
+    let going = plan::prune::cascade(app, agent.digests_of(entry), owner, &own_key);
+    let going: Vec<LiveDigest> = going.into_iter().cloned().collect();
     // They may be the app's, so it does not go before them.
     let failed = Agent::not_taken_over(entry);
     let mut unseen = agent.unseen_of_all();
@@ -30,6 +29,16 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
     if is_hidden || agent.is_inheriting(key) {
         let unseen = unseen.into_iter().chain(agent.unseen(own_kinds)).collect::<BTreeSet<_>>();
         let pass = CascadePass { unseen: unseen.into_iter().collect(), ..CascadePass::default() };
+        agent.spawn_ready(Input::Cascaded(key.clone(), pass));
+        return;
+    }
+    // What Git holds may make the app read-only; where nobody knows that, its objects say how Git wanted them.
+    let not_yet = match &entry.state.desired {
+        Some(_) => Vec::new(),
+        None => plan::prune::not_yet(agent.digests_of(entry), owner),
+    };
+    if !not_yet.is_empty() {
+        let pass = CascadePass { not_yet, ..CascadePass::default() };
         agent.spawn_ready(Input::Cascaded(key.clone(), pass));
         return;
     }
@@ -64,8 +73,15 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
     agent.spawn(async move {
         let (remaining, mut not_deleted) = pass(job, going, propagation).await;
         not_deleted.extend(failed);
-        Input::Cascaded(key, CascadePass { remaining, unconfirmed, failed: not_deleted, unseen })
+        Input::Cascaded(key, CascadePass { remaining, unconfirmed, failed: not_deleted, unseen, not_yet })
     });
+}
+
+impl Agent {
+    /// Returns the objects that carry an app's label.
+    fn digests_of<'a>(&'a self, entry: &'a AppEntry) -> impl Iterator<Item = &'a LiveDigest> {
+        self.live.part_of(&entry.part_of).filter_map(|key| self.live.get(key)).map(|live| &live.digest)
+    }
 }
 
 /// Deletes objects; returns what is still there, and what could not be deleted.

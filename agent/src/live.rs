@@ -278,6 +278,7 @@ pub(crate) fn digest_of(object: &Object, instance_label: &str, assessment: Asses
         prune_needs_confirmation: option("Prune=confirm"),
         delete_needs_confirmation: option("Delete=confirm"),
         ignore_extraneous: object.annotation_lists(names::COMPARE_OPTIONS, "IgnoreExtraneous"),
+        not_yet: application::object_not_yet(object),
         images: images(object),
         links: health::links(object),
     }

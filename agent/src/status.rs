@@ -4,7 +4,9 @@ use application::State;
 use application::condition::{Condition, ConditionKind};
 use application::status::{self, Draft, OperationState, SyncPart};
 use engine::{Attempt, OperationReport, Report};
-use model::{App, DesiredHash, ObjectKey, Operation, OperationPhase, Reason, Revision, Timestamp, names};
+use model::{
+    App, DesiredHash, NotYet, ObjectKey, Operation, OperationPhase, Reason, Revision, Timestamp, names,
+};
 use serde_json::Value;
 
 /// Makes the merge patch that brings the Application's status to a report; `None` where it says so already. `live` is all
@@ -118,6 +120,20 @@ pub(crate) fn own_state(raw: &Value) -> State {
             state
         }
     }
+}
+
+/// Returns what an earlier life knew to make an app read-only, ours by its condition, Argo CD's by what it deployed and how.
+pub(crate) fn remembered_not_yet(raw: &Value) -> Vec<NotYet> {
+    let messages = status::condition_messages(raw);
+    // A spec that was invalid as a whole says nothing of the objects.
+    let named = messages.flat_map(engine::read_only_fields).filter(|field| *field != "spec");
+    let mut named: Vec<NotYet> = named.map(|field| NotYet { field: field.into() }).collect();
+    if named.is_empty() {
+        named = status::deployed_not_yet(raw);
+    }
+    named.sort();
+    named.dedup();
+    named
 }
 
 /// Returns the last sync that a status remembers, of an earlier life of ours or of Argo CD's.

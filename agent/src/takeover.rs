@@ -1,7 +1,7 @@
 //! How are objects that Argo CD deployed taken over? Those that a status lists and no watch shows are looked up one by one,
 //! and get our labels where they say themselves that they are the app's.
 
-use crate::agent::Agent;
+use crate::agent::{Agent, now};
 use crate::apps::{AppEntry, Probe};
 use crate::desired::DesiredSet;
 use crate::input::Input;
@@ -22,7 +22,7 @@ impl Agent {
     pub(crate) fn inherit(&mut self, key: &AppKey) {
         let Some(entry) = self.apps.get(key) else { return };
         let Some(app) = entry.app.as_ref().filter(|_| entry.inheritance.is_none()) else { return };
-        if !is_permitted(&entry.state, app) {
+        if !is_permitted(&entry.state, app, now()) {
             return;
         }
         let raw = entry.stored.value();
@@ -56,7 +56,7 @@ impl Agent {
     pub(crate) fn take_over(&mut self, key: &AppKey) {
         let Some(entry) = self.apps.get(key) else { return };
         let (Some(app), Some(inheritance)) = (entry.app.clone(), &entry.inheritance) else { return };
-        if inheritance.objects().is_empty() || !is_permitted(&entry.state, &app) {
+        if inheritance.objects().is_empty() || !is_permitted(&entry.state, &app, now()) {
             return;
         }
         let sightings: BTreeMap<ObjectKey, Sighting> = inheritance
@@ -216,7 +216,7 @@ impl Agent {
             let Some(entry) = self.apps.get(*app) else { return false };
             let (Some(read), Some(inheritance)) = (&entry.app, &entry.inheritance) else { return false };
             inheritance.takes_over()
-                && is_permitted(&entry.state, read)
+                && is_permitted(&entry.state, read, now())
                 && Self::permits(entry, &object)
                 && drift::takeover::labels(live, &self.owner(entry)).is_some()
         };
@@ -242,7 +242,7 @@ impl Agent {
         let Some(entry) = self.apps.get(key) else { return BTreeMap::new() };
         let objects = entry.inheritance.iter().flat_map(Inheritance::objects);
         objects
-            .filter(|_| is_permitted(&entry.state, app))
+            .filter(|_| is_permitted(&entry.state, app, now()))
             .filter(|(object, inherited)| {
                 inherited.standing != Standing::Waiting || !self.leaves_to_sync(key, entry, object)
             })

@@ -149,3 +149,51 @@ fn nothing_stays_behind_although_the_record_of_kinds_was_lost() {
         });
     }
 }
+
+/// Deploys an app, lets something happen to it, takes Git away and all that the agent keeps of it, and deletes the app.
+fn deleted_without_git(scene: &Scene, happens: impl Fn(&Repo)) -> e2e::Agent {
+    let mut agent = scene.agent();
+    let repo = deployed(scene, Some(FOREGROUND), &[("map.yaml", &config_map("map", "one"))]);
+    happens(&repo);
+    assert_eq!(agent.terminate().code(), Some(0));
+    std::fs::remove_dir_all(scene.settings().cache).expect("the agent kept something");
+    std::fs::remove_dir_all(repo.path()).expect("the repository is there");
+    scene.delete_app("shop");
+    agent.restart();
+    agent
+}
+
+fn waits_for(scene: &Scene, field: &str) {
+    let app = scene.wait_app("shop", |app| condition(app, "DeletionError").contains(field));
+    let message = condition(&app, "DeletionError");
+    assert!(message.starts_with("Read-only: Tautline does not act on "), "{message}");
+    scene.let_pass("other");
+    assert!(scene.config_map("map").is_some(), "deleted although it may have to go in order");
+}
+
+#[test]
+fn an_app_that_git_made_read_only_is_so_without_git() {
+    let scene = Scene::new("read-only-without-git");
+    let _agent = deleted_without_git(&scene, |repo| {
+        let hook = "name: map\n  annotations: {argocd.argoproj.io/hook: PostSync}";
+        repo.write("map.yaml", &config_map("map", "two").replace("name: map", hook)).commit("second");
+        scene.wait_app("shop", |app| condition(app, "SyncError").contains("argocd.argoproj.io/hook"));
+    });
+    waits_for(&scene, "argocd.argoproj.io/hook: PostSync");
+    // Nobody waits for it after the test.
+    scene.patch_app("shop", &json!({"metadata": {"finalizers": null}}));
+}
+
+#[test]
+fn objects_that_ask_for_an_order_hold_a_deletion_up_without_git() {
+    let scene = Scene::new("ordered-without-git");
+    let annotate = |wave: serde_json::Value| {
+        let patch = json!({"metadata": {"annotations": {"argocd.argoproj.io/sync-wave": wave}}});
+        scene.patch("v1", "ConfigMap", &scene.namespace, "map", &patch);
+    };
+    let _agent = deleted_without_git(&scene, |_| annotate("1".into()));
+    waits_for(&scene, "argocd.argoproj.io/sync-wave: 1");
+    annotate(serde_json::Value::Null);
+    scene.wait_app_gone("shop");
+    assert!(scene.config_map("map").is_none());
+}

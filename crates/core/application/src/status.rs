@@ -12,7 +12,10 @@ mod operation;
 mod remembered;
 
 pub use operation::{OperationState, result_line};
-pub use remembered::{LastOperation, inventory, is_listed_by_argo_cd, last_operation, listed_kinds};
+pub use remembered::{
+    LastOperation, condition_messages, deployed_not_yet, inventory, is_listed_by_argo_cd, last_operation,
+    listed_kinds,
+};
 
 use crate::condition::{Condition, ConditionKind};
 use crate::read::metadata_annotation;

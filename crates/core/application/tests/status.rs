@@ -619,3 +619,34 @@ fn a_status_that_is_too_large_says_so_and_keeps_the_rest() {
     assert_eq!(told["status"]["resources"], raw["status"]["resources"]);
     assert_eq!(told["status"]["health"], raw["status"]["health"]);
 }
+
+#[test]
+fn a_status_of_argo_cd_tells_what_we_do_not_act_on() {
+    let fields = |status: Value| -> Vec<String> {
+        let not_yet = application::status::deployed_not_yet(&json!({"status": status}));
+        not_yet.into_iter().map(|not_yet| not_yet.field).collect()
+    };
+    let entry = |name: &str| json!({"kind": "ConfigMap", "namespace": "shop", "name": name});
+    let with = |name: &str, field: &str, value: Value| {
+        let mut entry = entry(name);
+        entry[field] = value;
+        entry
+    };
+    let resources = json!([
+        entry("plain"),
+        with("zero", "syncWave", json!(0)),
+        with("odd", "syncWave", json!("x")),
+        with("late", "syncWave", json!(2)),
+        with("after", "hook", json!(true)),
+    ]);
+    assert_eq!(
+        fields(json!({"sourceType": "Helm", "resources": resources})),
+        [
+            "a Helm source",
+            "ConfigMap shop/late: argocd.argoproj.io/sync-wave: 2",
+            "ConfigMap shop/after: argocd.argoproj.io/hook",
+        ]
+    );
+    assert!(fields(json!({"sourceType": "Directory", "resources": [entry("plain")]})).is_empty());
+    assert!(fields(json!({})).is_empty());
+}

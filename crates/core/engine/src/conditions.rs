@@ -46,7 +46,7 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
     for message in unreadable::told(state, now) {
         add(ConditionKind::UnknownError, message.clone());
     }
-    for message in deletion::obstacles(state, app) {
+    for message in deletion::obstacles(state, app, now) {
         add(ConditionKind::DeletionError, message);
     }
     conditions.sort();
@@ -54,13 +54,23 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
     conditions
 }
 
+/// How the sentence begins that an app is read-only.
+const READ_ONLY: &str = "Read-only: Tautline does not act on ";
+/// How it goes on after what is named.
+const READ_ONLY_END: &str = " yet, so it compares this app and changes nothing. ";
+
 /// Says that an app is read-only, and because of what.
 pub(crate) fn read_only_sentence(fields: &[String]) -> String {
     format!(
-        "Read-only: Tautline does not act on {} yet, so it compares this app and changes nothing. \
-         Remove what is named, or leave the app to Argo CD",
+        "{READ_ONLY}{}{READ_ONLY_END}Remove what is named, or leave the app to Argo CD",
         fields.join(", ")
     )
+}
+
+/// Returns what a condition's message names as the reasons why an app is read-only; nothing for other messages.
+pub fn read_only_fields(message: &str) -> Vec<&str> {
+    let named = message.strip_prefix(READ_ONLY).and_then(|rest| rest.rsplit_once(READ_ONLY_END));
+    named.into_iter().flat_map(|(named, _)| named.split(", ")).collect()
 }
 
 fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {
@@ -81,4 +91,17 @@ fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {
     let open = comparison.sync != SyncStatus::Synced;
     (is_current && failed && open && state.run().is_none())
         .then(|| format!("Failed last sync attempt to [{}]: {}", last.revision, last.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_made_an_app_read_only_can_be_read_from_its_condition() {
+        let fields = ["spec.source.path: app holds a Kustomize source", "Job.batch ns/a: hook: Sync"];
+        let sentence = read_only_sentence(&fields.map(String::from));
+        assert_eq!(read_only_fields(&sentence), fields);
+        assert!(read_only_fields("Failed last sync attempt to [a]: Read-only: Tautline does not").is_empty());
+    }
 }

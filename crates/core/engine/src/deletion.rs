@@ -2,8 +2,8 @@
 
 use crate::effect::Effect;
 use crate::event::CascadePass;
-use crate::state::{Activity, Deleting, SourceView, State};
-use crate::{conditions, trigger};
+use crate::state::{Activity, Deleting, State};
+use crate::{conditions, source, trigger};
 use model::{App, Cascade, Seconds, Timestamp};
 
 /// First wait after a pass that failed.
@@ -25,17 +25,16 @@ impl Deleting {
 }
 
 /// Returns whether the Application's deletion is ours to carry out, and how.
-fn wanted(state: &State, app: &App) -> Option<Cascade> {
+fn wanted(state: &State, app: &App, now: Timestamp) -> Option<Cascade> {
     let cascade = match app.deletion?.cascade {
         Cascade::Orphan => return None,
         cascade @ (Cascade::Foreground | Cascade::Background) => cascade,
     };
-    // What a sync has sent may yet be made, and go unnoticed. A rendering in flight may yet turn out to need something that makes the app read-only.
+    // What a sync has sent may yet be made, and go unnoticed.
     let permitted = state.may_write
         && state.unanswered.is_none()
         && !app.skip_reconcile
-        && state.source != SourceView::Unknown
-        && state.rendering.is_none()
+        && source::is_heard(state, now)
         && state.refused.is_empty()
         && trigger::read_only(state, app).is_empty();
     permitted.then_some(cascade)
@@ -43,7 +42,7 @@ fn wanted(state: &State, app: &App) -> Option<Cascade> {
 
 /// Begins the deletion if it is due, or another pass.
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
-    let Some(cascade) = wanted(state, app) else {
+    let Some(cascade) = wanted(state, app, now) else {
         if let Activity::Deleting(_) = state.activity {
             state.activity = Activity::Idle;
         }
@@ -98,12 +97,15 @@ pub(crate) fn passed(
     now: Timestamp,
     out: &mut Vec<Effect>,
 ) {
-    if wanted(state, app).is_none() {
+    if wanted(state, app, now).is_none() {
         return;
     }
     let Activity::Deleting(deleting) = &mut state.activity else { return };
     deleting.is_passing = false;
-    let is_gone = pass.remaining.is_empty() && pass.unconfirmed.is_empty() && pass.failed.is_empty();
+    let is_gone = pass.remaining.is_empty()
+        && pass.unconfirmed.is_empty()
+        && pass.failed.is_empty()
+        && pass.not_yet.is_empty();
     if is_gone && pass.unseen.is_empty() {
         deleting.is_done = true;
         deleting.waits_for.clear();
@@ -125,7 +127,9 @@ fn waits_for(pass: &CascadePass) -> String {
         let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
         format!("{what}{}{tail}", items.iter().take(3).cloned().collect::<Vec<_>>().join("; "))
     };
-    if !pass.failed.is_empty() {
+    if !pass.not_yet.is_empty() {
+        conditions::read_only_sentence(&pass.not_yet)
+    } else if !pass.failed.is_empty() {
         named("", &pass.failed)
     } else if !pass.unconfirmed.is_empty() {
         named(
@@ -153,7 +157,7 @@ pub(crate) fn wake(state: &State) -> Option<Timestamp> {
 }
 
 /// Returns why a deletion does not go on.
-pub(crate) fn obstacles(state: &State, app: &App) -> Vec<String> {
+pub(crate) fn obstacles(state: &State, app: &App, now: Timestamp) -> Vec<String> {
     let Some(deletion) = app.deletion else { return Vec::new() };
     if deletion.cascade == Cascade::Orphan {
         return Vec::new();
@@ -167,6 +171,12 @@ pub(crate) fn obstacles(state: &State, app: &App) -> Vec<String> {
     }
     if !fields.is_empty() {
         obstacles.push(conditions::read_only_sentence(&fields));
+    } else if let Some((until, failure)) = source::patience(state).filter(|(until, _)| now < *until) {
+        obstacles.push(format!(
+            "Deletion waits for the repository until {until}, because what it holds may have to be deleted in order: {}; \
+             or remove the finalizer to leave the objects",
+            failure.message
+        ));
     }
     if let Activity::Deleting(deleting) = &state.activity
         && !deleting.waits_for.is_empty()

@@ -121,4 +121,6 @@ pub struct CascadePass {
     pub failed: Vec<String>,
     /// Why kinds that may hold something of the app are not seen: sentences. While there are any nothing is finished.
     pub unseen: Vec<String>,
+    /// What live objects ask for that we do not act on yet, where nothing is rendered: nothing was deleted.
+    pub not_yet: Vec<String>,
 }

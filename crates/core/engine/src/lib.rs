@@ -35,6 +35,7 @@ mod unanswered;
 mod unreadable;
 mod verdict;
 
+pub use conditions::read_only_fields;
 pub use effect::{Effect, Mode, Note, Tone, Trust};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
 pub use report::{Condition, ConditionKind, OperationReport, Report};
@@ -93,6 +94,8 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
 }
 
 fn app_changed(state: &mut State, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
+    // What the spec itself asks for is known from it.
+    state.remembered.retain(|not_yet| !app.not_yet.iter().any(|known| known.field.contains(&not_yet.field)));
     let was_refused = !std::mem::take(&mut state.refused).is_empty();
     let mut must_resolve = asks_for_refresh(state, app) || was_refused;
     let spec = Some((app.source.clone(), app.destination.clone()));
@@ -101,11 +104,8 @@ fn app_changed(state: &mut State, now: Timestamp, app: &App, out: &mut Vec<Effec
             verdict::supersede(state, Reason::SpecChanged, now, out);
         }
         state.spec = spec;
-        state.desired = None;
+        state.forget_desired();
         state.comparison = None;
-        state.rendering = None;
-        state.unsupported = Vec::new();
-        state.source = SourceView::Unknown;
         must_resolve = true;
     }
     let is_forgotten = state.desired.is_none() && state.rendering.is_none();

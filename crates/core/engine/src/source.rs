@@ -2,10 +2,32 @@
 
 use crate::effect::{Effect, Tone, Trust};
 use crate::event::{Desired, SourceFailure};
+use crate::report::BLIND_GRACE;
 use crate::state::{RefreshView, SourceView, State};
 use crate::{note, sync};
 use model::{App, NotYet, Problem, Reason, Refresh, Revision, Timestamp};
 use std::sync::Arc;
+
+/// Returns whether the repository has said what it holds, or is not going to. Where nothing is rendered, what it holds may yet
+/// make the app read-only, so that a failure that may pass is waited out for a while.
+pub(crate) fn is_heard(state: &State, now: Timestamp) -> bool {
+    let is_unheard = state.source == SourceView::Unknown || state.rendering.is_some();
+    !is_unheard && patience(state).is_none_or(|(until, _)| until <= now)
+}
+
+/// Returns until when a failure is waited out, and the failure.
+pub(crate) fn patience(state: &State) -> Option<(Timestamp, &SourceFailure)> {
+    match &state.source {
+        SourceView::Failing(failure, since) if failure.is_transient && state.desired.is_none() => {
+            Some((*since + BLIND_GRACE, failure))
+        }
+        SourceView::Failing(..)
+        | SourceView::Unknown
+        | SourceView::At(_)
+        | SourceView::Invalid(..)
+        | SourceView::Unsupported(..) => None,
+    }
+}
 
 /// Takes in what the tracked revision is.
 pub(crate) fn resolved(state: &mut State, revision: Revision, out: &mut Vec<Effect>) {
@@ -77,6 +99,7 @@ pub(crate) fn rendered(
     }
     state.rendering = None;
     state.unsupported = Vec::new();
+    state.remembered = Vec::new();
     state.source = SourceView::At(desired.revision.clone());
     // Rendered once more, because what rendering looks at beside the files changed, it may be what is being synced.
     let running = state.run().and_then(|run| run.desired.as_ref());
@@ -117,6 +140,7 @@ pub(crate) fn unsupported(state: &mut State, revision: Revision, not_yet: Vec<No
     state.rendering = None;
     rendered_at_last(state);
     state.unsupported.clone_from(&not_yet);
+    state.remembered = Vec::new();
     state.source = SourceView::Unsupported(revision, not_yet);
 }
 

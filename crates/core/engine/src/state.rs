@@ -34,6 +34,9 @@ pub struct State {
     pub before: Option<Box<Attempt>>,
     /// What the newest revision needs that we do not act on yet; it stays until another revision was rendered.
     pub unsupported: Vec<NotYet>,
+    /// What was last known to make the app read-only, by an earlier life or of another spec; it counts until something is
+    /// rendered, or cannot be for such a reason.
+    pub remembered: Vec<NotYet>,
     /// Whether the request to end a sync was carried out and its removal has not been seen yet.
     pub is_terminated: bool,
     /// Why nothing may be done at all; empty if something may.
@@ -193,6 +196,7 @@ impl State {
             last,
             before: None,
             unsupported: Vec::new(),
+            remembered: Vec::new(),
             is_terminated: false,
             refused: Vec::new(),
             unreadable: Vec::new(),
@@ -205,6 +209,19 @@ impl State {
             reported: None,
             wake: None,
         }
+    }
+
+    /// Forgets what Git wants, for that was about something else; not what made the app read-only.
+    pub fn forget_desired(&mut self) {
+        let rendered = self.desired.take();
+        let rendered = rendered.iter().flat_map(|desired| desired.not_yet.iter());
+        let known: Vec<NotYet> = rendered.chain(&self.unsupported).cloned().collect();
+        if !known.is_empty() {
+            self.remembered = known;
+        }
+        self.unsupported = Vec::new();
+        self.rendering = None;
+        self.source = SourceView::Unknown;
     }
 
     /// Returns the comparison if it is of what Git wants now.

@@ -12,9 +12,9 @@
 //! A pure registry: the agent says how each object looks, asks the API server about those that come out of
 //! [`Inheritance::advance`], and tells what came of it.
 
-use crate::state::{SourceView, State};
-use crate::trigger;
-use model::{App, ObjectKey, Seconds};
+use crate::state::State;
+use crate::{source, trigger};
+use model::{App, ObjectKey, Seconds, Timestamp};
 use std::collections::BTreeMap;
 
 /// First wait before what failed is tried again.
@@ -24,9 +24,8 @@ const LONGEST_WAIT: Seconds = Seconds::new(300);
 
 /// Returns whether objects of the app may be touched on the word of its status: we are the writer, and what Git holds is
 /// known well enough to say that the app is not read-only.
-pub fn is_permitted(state: &State, app: &App) -> bool {
-    let is_known =
-        state.desired.is_some() || (state.source != SourceView::Unknown && state.rendering.is_none());
+pub fn is_permitted(state: &State, app: &App, now: Timestamp) -> bool {
+    let is_known = state.desired.is_some() || source::is_heard(state, now);
     state.may_write
         && is_known
         && !app.skip_reconcile

@@ -51,9 +51,13 @@ pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Wish {
     }
 }
 
-/// Returns what the app uses that we do not act on yet, in its spec or in its objects.
+/// Returns what the app uses that we do not act on yet, in its spec or in its objects. While nothing is rendered, what was
+/// known of its objects last counts.
 pub fn read_only(state: &State, app: &App) -> Vec<String> {
-    let rendered = state.desired.iter().flat_map(|desired| desired.not_yet.iter());
+    let rendered = match &state.desired {
+        Some(desired) => &desired.not_yet,
+        None => &state.remembered,
+    };
     let newest = state.unsupported.iter();
     app.not_yet.iter().chain(rendered).chain(newest).map(|not_yet| not_yet.field.clone()).collect()
 }

@@ -1,6 +1,6 @@
 //! What do we remember of a live object? A digest, never the object.
 
-use crate::{Digest, Evidence, GroupVersionKind, Health, ObjectKey, tracking::TrackingId};
+use crate::{Digest, Evidence, GroupVersionKind, Health, NotYet, ObjectKey, tracking::TrackingId};
 
 /// How a live object relates to what Git wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,8 @@ pub struct LiveDigest {
     pub delete_needs_confirmation: bool,
     /// Whether, being extra, it leaves the app's sync status alone (`IgnoreExtraneous`).
     pub ignore_extraneous: bool,
+    /// What its annotations ask for that we do not act on yet.
+    pub not_yet: Vec<NotYet>,
     /// Container images that it names, sorted.
     pub images: Vec<String>,
     /// Links to what it publishes, sorted.

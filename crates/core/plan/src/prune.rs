@@ -3,7 +3,7 @@
 
 use crate::{Plan, kinds, skipped, staged};
 use model::{App, Comparison, LiveDigest, ObjectKey, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who wants the pruning, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,4 +103,14 @@ pub fn cascade<'a>(
             && !kinds::is_crd(&live.key.group_kind())
     })
     .collect()
+}
+
+/// Returns what the objects of an app ask for that we do not act on yet, sorted: where nothing is rendered, they tell
+/// whether the app is read-only.
+pub fn not_yet<'a>(live: impl Iterator<Item = &'a LiveDigest>, owner: (&str, &str)) -> Vec<String> {
+    let (instance, part_of) = owner;
+    let proven = live.filter(|live| live.is_proven(instance, part_of));
+    let fields: BTreeSet<&str> =
+        proven.flat_map(|live| live.not_yet.iter()).map(|not_yet| not_yet.field.as_str()).collect();
+    fields.into_iter().map(str::to_owned).collect()
 }

@@ -1,6 +1,6 @@
 //! What does a status remember from an earlier life, ours or Argo CD's? Read with suspicion: anybody may have written it.
 
-use model::{GroupKind, ObjectKey, OperationPhase, ResourceSelector, Revision, Timestamp, names};
+use model::{GroupKind, NotYet, ObjectKey, OperationPhase, ResourceSelector, Revision, Timestamp, names};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -93,6 +93,30 @@ pub fn listed_kinds(raw: &Value) -> BTreeSet<GroupKind> {
         last = (group, kind);
     }
     kinds
+}
+
+/// Returns the messages of `status.conditions`.
+pub fn condition_messages(raw: &Value) -> impl Iterator<Item = &str> {
+    let conditions = raw.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().filter_map(|condition| condition["message"].as_str())
+}
+
+/// Returns what a status tells of how Argo CD deployed that we do not act on yet: the kind of source, hooks and waves.
+pub fn deployed_not_yet(raw: &Value) -> Vec<NotYet> {
+    let source = raw.pointer("/status/sourceType").and_then(Value::as_str).unwrap_or_default();
+    let source = (!matches!(source, "" | "Directory")).then(|| format!("a {source} source"));
+    let entries = raw.pointer("/status/resources").and_then(Value::as_array).into_iter().flatten();
+    let ordered = entries.filter_map(|entry| {
+        let asks = match (entry["hook"] == true, entry["syncWave"].as_i64().unwrap_or(0)) {
+            (true, _) => names::HOOK.to_owned(),
+            (false, 0) => return None,
+            (false, wave) => format!("{}: {wave}", names::SYNC_WAVE),
+        };
+        let [group, kind, namespace, name] =
+            ["group", "kind", "namespace", "name"].map(|field| text(entry, field));
+        Some(format!("{}: {asks}", ObjectKey { group, kind, namespace, name }))
+    });
+    source.into_iter().chain(ordered).map(|field| NotYet { field }).collect()
 }
 
 /// Returns whether Argo CD's controller was the last to change what `status.resources` lists, as `managedFields` tell it.

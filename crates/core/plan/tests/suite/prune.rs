@@ -4,7 +4,7 @@ use crate::words::{INSTANCE, PART_OF, app, cluster, key, live};
 use model::{
     App, Comparison, DesiredHash, Health, LiveDigest, NotYet, ObjectKey, ObjectOutcome, Timestamp, digest,
 };
-use plan::prune::{Prune, add, cascade, is_still_deletable};
+use plan::prune::{Prune, add, cascade, is_still_deletable, not_yet};
 use plan::{DesiredObject, Plan, Side, compare, kinds};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -219,6 +219,16 @@ fn deletion_of_an_application_takes_what_is_its_own() {
     let mut read_only = app();
     read_only.not_yet = vec![NotYet { field: "spec.sources".into() }];
     assert_eq!(cascaded(&read_only, lines), "");
+}
+
+#[test]
+fn what_live_objects_ask_for_is_named_where_they_are_the_app_s_own() {
+    let lines = "ConfigMap b wave
+                 ConfigMap a wave keep-on-delete
+                 ConfigMap plain
+                 ConfigMap stranger wave foreign
+                 CustomResourceDefinition c wave";
+    assert_eq!(not_yet(cluster(lines).values(), (INSTANCE, PART_OF)), ["a: wave", "b: wave", "c: wave"]);
 }
 
 fn any_object() -> impl Strategy<Value = String> {

@@ -2,7 +2,7 @@
 
 use model::{
     App, AppKey, Automated, Destination, Directory, Evidence, Health, HealthStatus, LiveDigest, Match,
-    ObjectKey, Source, digest, tracking::TrackingId,
+    NotYet, ObjectKey, Source, digest, tracking::TrackingId,
 };
 use std::collections::BTreeMap;
 
@@ -52,6 +52,7 @@ pub(crate) fn live(text: &str) -> LiveDigest {
         prune_needs_confirmation: false,
         delete_needs_confirmation: false,
         ignore_extraneous: false,
+        not_yet: Vec::new(),
         images: Vec::new(),
         links: Vec::new(),
         key,
@@ -75,6 +76,7 @@ fn change(live: &mut LiveDigest, word: &str) {
         "allow" => live.delete_allowed = true,
         "confirm" => live.prune_needs_confirmation = true,
         "confirm-delete" => live.delete_needs_confirmation = true,
+        "wave" => live.not_yet.push(NotYet { field: format!("{}: wave", live.key.name) }),
         "extraneous" => live.ignore_extraneous = true,
         "condemns" => live.evidence = Evidence::Condemns,
         "unjudged-health" => live.health_ignored = true,

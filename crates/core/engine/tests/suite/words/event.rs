@@ -69,6 +69,12 @@ fn unreadable(text: &str) -> Unreadable {
     Unreadable { message: message.into(), told }
 }
 
+/// Returns what a status says of `needs=x`: what made the app read-only.
+pub(crate) fn remembered_not_yet(text: &str) -> Vec<NotYet> {
+    let fields = text.split_whitespace().filter_map(|word| word.strip_prefix("needs="));
+    fields.map(|field| NotYet { field: field.into() }).collect()
+}
+
 fn needs(text: &str) -> Vec<NotYet> {
     text.split_whitespace().map(|field| NotYet { field: field.into() }).collect()
 }
@@ -215,6 +221,7 @@ fn pass(text: &str) -> CascadePass {
         unconfirmed: all("asks="),
         failed: all("failed="),
         unseen: all("unseen="),
+        not_yet: all("needs="),
     }
 }
 
@@ -246,6 +253,7 @@ pub(crate) fn remembered(text: &str, now: Timestamp) -> Option<Attempt> {
             "late" => attempt.reason = Reason::HealthTimeout,
             "condemned" => attempt.is_condemned = true,
             "hashless" => attempt.hash = None,
+            word if word.starts_with("needs=") => {}
             "dry" => attempt.operation.get_or_insert_default().dry_run = true,
             other => panic!("no such word: {other}"),
         }

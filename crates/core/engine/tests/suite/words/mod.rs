@@ -51,6 +51,7 @@ impl Story {
         }
         if let Some(last) = line.strip_prefix("start") {
             self.state = State::new(event::remembered(last.trim(), self.now), true);
+            self.state.remembered = event::remembered_not_yet(last);
             return Vec::new();
         }
         if let Some(words) = line.strip_prefix("app") {
