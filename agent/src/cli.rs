@@ -136,6 +136,18 @@ fn render_command() -> Command {
                 .default_value("default")
                 .help("Namespace of objects that name none"),
             Arg::new("recurse").long("recurse").action(ArgAction::SetTrue).help("Folders below it, too"),
+            Arg::new("include")
+                .long("include")
+                .value_name("GLOB")
+                .default_value("")
+                .hide_default_value(true)
+                .help("Only these files, as spec.source.directory.include"),
+            Arg::new("exclude")
+                .long("exclude")
+                .value_name("GLOB")
+                .default_value("")
+                .hide_default_value(true)
+                .help("Not these files, as spec.source.directory.exclude"),
             Arg::new("output")
                 .long("output")
                 .short('o')

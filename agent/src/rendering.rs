@@ -9,7 +9,7 @@ use clap::ArgMatches;
 use manifest::Scope;
 use model::{Directory, NotYet, Object, Problem};
 use serde_json::{Value, json};
-use source::{Credentials, File, Folder, Kind, Listing, RepoUrl, Repository, SourceError, Sources};
+use source::{Credentials, Folder, Kind, Listing, RepoUrl, Repository, SourceError, Sources};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -25,7 +25,14 @@ struct Rendered {
 /// Prints the objects of a folder as they would be applied, and every problem.
 pub(crate) fn render(arguments: &ArgMatches) -> ExitCode {
     let text = |name: &str| arguments.get_one::<String>(name).cloned().unwrap_or_default();
-    let directory = Directory { recurse: arguments.get_flag("recurse"), ..Directory::default() };
+    let directory = Directory {
+        recurse: arguments.get_flag("recurse"),
+        include: text("include"),
+        exclude: text("exclude"),
+    };
+    if let Err(problem) = manifest::selects("x.yaml", &directory) {
+        return complain(&problem.to_string(), USAGE);
+    }
     let dir = arguments.get_one::<PathBuf>("dir");
     let listing = match (dir, arguments.get_one::<String>("repo")) {
         (Some(dir), _) => read_folder(dir, &directory),
@@ -70,12 +77,8 @@ fn rendered(listing: &Listing, path: &str, namespace: &str) -> Rendered {
     let arranged = manifest::arrange(parsed, namespace, &scope);
     problems.extend(arranged.problems);
     let objects: Vec<Object> = arranged.objects.into_iter().map(|parsed| parsed.object).collect();
-    let not_yet = objects
-        .iter()
-        .flat_map(application::object_not_yet)
-        .map(|NotYet { field }| format!("read-only: Tautline does not act on {field} yet"));
-    let warnings = arranged.warnings.into_iter().chain(not_yet).collect();
-    Rendered { objects, warnings, problems, not_yet: Vec::new() }
+    let not_yet = objects.iter().flat_map(application::object_not_yet).collect();
+    Rendered { objects, warnings: arranged.warnings, problems, not_yet }
 }
 
 fn as_yaml(objects: &[&Object]) -> String {
@@ -122,42 +125,9 @@ fn built_in_scope(gvk: &model::GroupVersionKind) -> Scope {
 }
 
 fn read_folder(dir: &Path, directory: &Directory) -> Result<Listing, (u8, String)> {
-    let mut listing = Listing { inputs: String::new(), files: Vec::new(), root_names: Vec::new() };
-    walk(dir, dir, directory, &mut listing).map_err(|error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::NotFound => "does not exist".into(),
-            std::io::ErrorKind::PermissionDenied => "may not be read".into(),
-            _ => format!("cannot be read: {error}"),
-        };
-        (exit::of_io(&error), format!("{} {why}", dir.display()))
-    })?;
-    listing.files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(listing)
-}
-
-fn walk(root: &Path, dir: &Path, directory: &Directory, listing: &mut Listing) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-        let kind = path.symlink_metadata()?;
-        if relative == ".git" {
-            continue;
-        }
-        if dir == root {
-            listing.root_names.push(relative.clone());
-        }
-        if kind.is_dir() && directory.recurse {
-            walk(root, &path, directory, listing)?;
-        } else if kind.is_file() && desired::is_read(&relative, directory) {
-            listing.files.push(File {
-                path: relative,
-                id: String::new(),
-                bytes: std::fs::read(&path)?,
-                link: None,
-            });
-        }
-    }
-    Ok(())
+    let listing =
+        source::read_folder(dir, directory.recurse, |relative| desired::is_read(relative, directory));
+    listing.map_err(|error| (exit::of_source(error.kind), error.to_string()))
 }
 
 fn read_repository(
@@ -203,6 +173,7 @@ async fn fetch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use source::File;
 
     fn listing(files: &[(&str, &str)]) -> Listing {
         let file = |(path, text): &(&str, &str)| File {
@@ -238,6 +209,16 @@ mod tests {
         );
         assert_eq!(refused(&[plain, ("b.jsonnet", "{}")], ""), ["spec.source.directory.jsonnet: b.jsonnet"]);
         assert_eq!(rendered(&listing(&[plain]), "", "shop").objects.len(), 1);
+    }
+
+    #[test]
+    fn objects_that_make_the_app_read_only_are_printed_and_told() {
+        let hook = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, annotations: \
+                    {argocd.argoproj.io/hook: PreSync}}\n";
+        let rendered = rendered(&listing(&[("a.yaml", hook)]), "", "shop");
+        assert_eq!(rendered.objects.len(), 1);
+        let fields: Vec<&str> = rendered.not_yet.iter().map(|not_yet| not_yet.field.as_str()).collect();
+        assert!(matches!(fields[..], [field] if field.contains("hook")), "{fields:?}");
     }
 
     #[test]

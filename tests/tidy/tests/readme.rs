@@ -84,6 +84,7 @@ fn commands_end_with_the_code_of_what_went_wrong() {
         (0, &["render", "fixtures/repos/sample/shop"]),
         (1, &["render", "fixtures/repos/broken"]),
         (2, &["render"]),
+        (2, &["render", "fixtures/repos/sample/shop", "--exclude", "[a"]),
         (2, &["render", "--repo", "ext::sh -c true"]),
         (2, &["run", "--poll-interval", "soon"]),
         (2, &["run", "--probes", any, "--listen", "0.0.0.0:0"]),
@@ -99,6 +100,18 @@ fn commands_end_with_the_code_of_what_went_wrong() {
         let output = tautline(arguments).unwrap();
         assert_eq!(output.code, *code, "tautline {}:\n{}", arguments.join(" "), output.text);
     }
+}
+
+#[test]
+fn render_takes_the_files_that_an_application_would() {
+    let folder = "fixtures/repos/sample";
+    let rendered = |options: &[&str]| tautline(&[&["render", folder], options].concat()).unwrap().text;
+    let all = rendered(&["--recurse"]);
+    let one = rendered(&["--recurse", "--include", "shop/web.yaml"]);
+    let others = rendered(&["--recurse", "--exclude", "shop/web.yaml"]);
+    assert!(one.contains("kind: Deployment") && one.len() < all.len(), "{one}");
+    assert!(!others.contains("kind: Deployment") && others.contains("kind: "), "{others}");
+    assert_eq!(rendered(&[]), "", "folders below it are asked for by --recurse");
 }
 
 #[test]

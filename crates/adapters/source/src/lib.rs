@@ -24,6 +24,7 @@ mod commit;
 mod confine;
 mod constraint;
 mod credentials;
+mod disk;
 mod error;
 mod listing;
 mod local;
@@ -40,6 +41,7 @@ mod watch;
 
 pub use commit::Commit;
 pub use credentials::Credentials;
+pub use disk::read_folder;
 pub use error::{Kind, SourceError};
 pub use listing::{File, Folder, Listing};
 pub use refs::{RefTarget, Refs, Resolution};

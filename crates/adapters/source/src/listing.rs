@@ -50,6 +50,40 @@ pub(crate) struct Limits {
     pub max_blob: u64,
 }
 
+/// How much was selected so far, and how much may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selection {
+    limits: Limits,
+    total: u64,
+}
+
+impl Selection {
+    fn within(limits: Limits) -> Self {
+        Self { limits, total: 0 }
+    }
+
+    /// Counts a file in.
+    pub(crate) fn add(&mut self, path: &str, size: u64) -> Result<(), SourceError> {
+        if size > self.limits.max_blob {
+            return Err(too_large(&format!("file {path:?} has {size} bytes"), self.limits.max_blob));
+        }
+        self.total = self.total.saturating_add(size);
+        if self.total > self.limits.max_total {
+            return Err(too_large("the manifests together are too large", self.limits.max_total));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self::within(Limits { max_total: MAX_TOTAL, max_blob: MAX_BLOB })
+    }
+}
+
+/// The limits where nobody sets others.
+pub(crate) const MAX_TOTAL: u64 = 10_000_000;
+pub(crate) const MAX_BLOB: u64 = 10_000_000;
 /// Entries that one read looks at: a few nested trees of a kilobyte can spell out more than any disk holds.
 const MAX_ENTRIES: usize = 500_000;
 const MAX_DEPTH: usize = 200;
@@ -94,19 +128,10 @@ pub(crate) fn read(
     let selected: Vec<&Item> =
         walk.items.iter().filter(|item| item.blob.is_some() && filter(&item.relative)).collect();
     let odb = repository.odb()?;
-    let mut total: u64 = 0;
+    let mut selection = Selection::within(limits);
     for item in &selected {
         let Some(blob) = item.blob else { continue };
-        let size = odb.read_header(blob)?.0 as u64;
-        total = total.saturating_add(size);
-        if size > limits.max_blob {
-            return Err(
-                too_large(&format!("file {:?} has {size} bytes", item.relative), limits.max_blob).into()
-            );
-        }
-        if total > limits.max_total {
-            return Err(too_large("the manifests together are too large", limits.max_total).into());
-        }
+        selection.add(&item.relative, odb.read_header(blob)?.0 as u64)?;
     }
     let mut files = Vec::with_capacity(selected.len());
     for item in selected {
@@ -310,12 +335,12 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn outside(path: &str, text: &str) -> SourceError {
+pub(crate) fn outside(path: &str, text: &str) -> SourceError {
     SourceError::new(Kind::Invalid, format!("{path:?} is a link out of the repository (-> {text:?})"))
         .help("links may only lead to files of the same repository")
 }
 
-fn cycle(path: &str) -> SourceError {
+pub(crate) fn cycle(path: &str) -> SourceError {
     SourceError::new(Kind::Invalid, format!("{path:?} is a link that leads back to itself"))
 }
 

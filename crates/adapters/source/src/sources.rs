@@ -57,8 +57,8 @@ impl Config {
             fetch_timeout: Duration::from_mins(5),
             unused: Duration::from_mins(15),
             max_fetch: 4_000_000_000,
-            max_blob: 10_000_000,
-            max_total: 10_000_000,
+            max_blob: crate::listing::MAX_BLOB,
+            max_total: crate::listing::MAX_TOTAL,
         }
     }
 }

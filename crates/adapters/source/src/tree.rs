@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 /// Mode of an entry that is a symbolic link.
 const LINK_MODE: i32 = 0o120_000;
 /// As Linux: longer chains of links count as a cycle.
-const MAX_LINKS: usize = 40;
+pub(crate) const MAX_LINKS: usize = 40;
 /// As Linux: the longest text of a link.
 const MAX_LINK_TEXT: usize = 4096;
 

@@ -3,6 +3,7 @@
 
 mod cache;
 mod content;
+mod disk;
 mod local;
 mod remote;
 mod secrecy;
