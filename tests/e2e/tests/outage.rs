@@ -252,6 +252,24 @@ fn a_project_that_went_while_the_agent_was_cut_off_permits_nothing_any_more() {
 }
 
 #[test]
+fn an_agent_is_not_ready_before_it_has_seen_the_api_server() {
+    let _alone = alone();
+    let scene = Scene::new("not-ready");
+    let line = Line::open();
+    line.cut();
+    let agent = line.agent(&scene);
+    agent.wait_log(|line| {
+        line["message"].as_str().unwrap_or_default().contains("the API server cannot be used yet")
+    });
+    let answer = agent.probe("/readyz");
+    assert_eq!((answer.status, answer.body.contains("starting")), (503, true), "{answer:?}");
+    // It is alive all the same: whoever restarts it changes nothing.
+    assert_eq!(agent.probe("/healthz").status, 200);
+    line.mend();
+    agent.wait_ready();
+}
+
+#[test]
 fn a_repository_that_is_gone_leaves_everything_as_it_is() {
     let _alone = alone();
     let mut shop = Shop::with("no-git", polls_often);

@@ -191,6 +191,35 @@ fn the_role_holds_what_is_used_and_what_is_used_is_in_the_role() {
 }
 
 #[test]
+fn an_agent_is_ready_once_it_has_listed_what_it_looks_at() {
+    let scene = Scene::new("unlisted");
+    install(&scene);
+    let role =
+        || scene.get("rbac.authorization.k8s.io/v1", "Role", &scene.control, install::AGENT_ROLE).unwrap();
+    let rules = role()["rules"].as_array().unwrap().clone();
+    let allow = |rules: &[&Value]| {
+        let patch = json!({"rules": rules});
+        scene.patch("rbac.authorization.k8s.io/v1", "Role", &scene.control, install::AGENT_ROLE, &patch);
+    };
+    let is_about = |rule: &Value, resource: &str| rule["resources"][0] == resource;
+    let without = |left_out: &[&str]| -> Vec<&Value> {
+        rules.iter().filter(|rule| !left_out.iter().any(|resource| is_about(rule, resource))).collect()
+    };
+    allow(&without(&["applications", "appprojects"]));
+    let agent = scene.agent_as(install::NAME);
+    let says = |reason: &str| agent.wait_probe("/readyz", |answer| answer.body.contains(reason));
+    let (apps, settings) =
+        ("Applications have not been listed yet", "projects, repository Secrets or settings");
+    let answer = says(apps);
+    assert_eq!((answer.status, answer.body.contains(settings)), (503, true), "{answer:?}");
+    allow(&without(&["applications"]));
+    let answer = agent.wait_probe("/readyz", |answer| !answer.body.contains(settings));
+    assert_eq!((answer.status, answer.body.contains(apps)), (503, true), "{answer:?}");
+    allow(&without(&[]));
+    agent.wait_ready();
+}
+
+#[test]
 fn the_shipped_manifest_installs_twice_and_its_account_can_sync() {
     let mut scene = Scene::new("shipped");
     // As strict as a cluster can be about pods.
