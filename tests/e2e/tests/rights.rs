@@ -220,6 +220,33 @@ fn an_agent_is_ready_once_it_has_listed_what_it_looks_at() {
 }
 
 #[test]
+fn what_is_asked_for_over_http_needs_no_other_rights() {
+    let scene = Scene::new("http-rights");
+    install(&scene);
+    let repo = scene.repo("shop");
+    repo.write("app/web.yaml", &service("web", 80));
+    let first = repo.commit("first");
+    scene.application("shop").repo(&repo).path("app").create();
+    let agent = scene.agent_as(install::NAME);
+    scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == first.as_str());
+
+    let answer = agent.post("/api/v1/applications/shop/sync", &json!({"revision": first}));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+    assert!(scene.get("v1", "Service", &scene.namespace, "web").is_some());
+    repo.write("app/web.yaml", &service("web", 81));
+    let second = repo.commit("second");
+    for kind in ["normal", "hard"] {
+        let answer = agent.get(&format!("/api/v1/applications/shop?refresh={kind}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let app = answer.json();
+        assert_eq!(app["status"]["sync"]["revision"], second.as_str(), "{app:#}");
+        assert_eq!(app["status"]["sync"]["status"], "OutOfSync", "{app:#}");
+    }
+    assert!(!agent.log_text().to_lowercase().contains("forbidden"), "{}", agent.log_text());
+}
+
+#[test]
 fn the_shipped_manifest_installs_twice_and_its_account_can_sync() {
     let mut scene = Scene::new("shipped");
     // As strict as a cluster can be about pods.
