@@ -16,7 +16,7 @@ const TOP: &[&str] = &[
 ];
 
 /// The documents whose claims are checked.
-const DOCUMENTS: &[&str] = &["README.md", "crates/README.md"];
+const DOCUMENTS: &[&str] = &["README.md", "crates/README.md", "tests/README.md"];
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
