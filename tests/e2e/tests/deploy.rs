@@ -47,6 +47,34 @@ fn a_first_deploy_and_its_update_reach_the_cluster() {
 }
 
 #[test]
+fn a_commit_on_this_disk_is_not_waited_for() {
+    let scene = Scene::new("hinted");
+    let (shop, pushed) = (scene.repo("shop"), scene.repo("pushed"));
+    for (repo, name) in [(&shop, "committed"), (&pushed, "pushed")] {
+        repo.write(&format!("app/{name}.yaml"), &config_map(name, "0")).commit("first");
+    }
+    let bare = scene.repos().join("bare.git").display().to_string();
+    pushed.git(&["clone", "--quiet", "--bare", ".", &bare]);
+    scene.application("shop").repo(&shop).path("app").automated().create();
+    scene.application("pushed").set("/spec/source/repoURL", bare.as_str()).path("app").automated().create();
+    // Nothing but the folder itself tells within the hour.
+    let _agent = scene.agent_with(&["--poll-interval", "1h"]);
+    scene.wait_app("shop", |app| is_synced_to(app, &shop.head()));
+    scene.wait_app("pushed", |app| is_synced_to(app, &pushed.head()));
+    for n in ["1", "2", "3"] {
+        let revision = shop.write("app/committed.yaml", &config_map("committed", n)).commit(n);
+        scene.wait_app("shop", |app| is_synced_to(app, &revision));
+        let revision = pushed.write("app/pushed.yaml", &config_map("pushed", n)).commit(n);
+        pushed.git(&["push", "--quiet", &bare, "main"]);
+        scene.wait_app("pushed", |app| is_synced_to(app, &revision));
+    }
+    // Where refs are packed, a branch is no file of its own.
+    shop.git(&["pack-refs", "--all"]);
+    let revision = shop.write("app/committed.yaml", &config_map("committed", "4")).commit("4");
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+}
+
+#[test]
 fn branches_tags_and_commits_are_followed_as_they_move() {
     let scene = Scene::new("targets");
     let _agent = scene.agent();
