@@ -58,7 +58,7 @@ impl Agent {
 
     /// Answers a stage that still waits for its turn and whose sync has ended: what comes next waits for that answer.
     pub(crate) fn answer_waiting(&mut self, key: &AppKey) {
-        if !self.apps.get(key).is_some_and(|entry| entry.state.unanswered.is_some()) {
+        if self.apps.get(key).is_none_or(|entry| entry.state.unanswered.is_none()) {
             return;
         }
         let Some(place) = self.stages_due.iter().position(|(other, ..)| other == key) else { return };
