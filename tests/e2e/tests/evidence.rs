@@ -154,7 +154,9 @@ fn the_deadline_may_stand_in_the_spec_and_the_annotation_wins() {
     let app = scene.wait_app("spec", |app| retries(app) >= 1);
     let message = operation_message(&app);
     assert!(message.contains("with no progress before the deadline"), "{message}");
-    // The other one began a moment later at most.
+    scene.wait_app("both", |app| operation_phase(app) == "Running");
+    // By now the other one had time for a try, too, however much later it began.
+    scene.wait_app("spec", |app| retries(app) >= 2);
     let both = scene.app("both");
     assert_eq!((operation_phase(&both), retries(&both)), ("Running", 0), "{both:#}");
     // What a person takes off in a hurry counts at once.
