@@ -16,8 +16,10 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
     let Some(entry) = agent.apps.get(key) else { return };
     let owner = (entry.instance.as_str(), entry.part_of.as_str());
     let own_key = ObjectKey::new("argoproj.io", "Application", &key.namespace, &key.name);
-    let going = plan::prune::cascade(app, agent.digests_of(entry), owner, &own_key);
-    let going: Vec<LiveDigest> = going.into_iter().cloned().collect();
+    let permits = |object: &ObjectKey| Agent::permits(entry, object);
+    let cascaded = plan::prune::cascade(app, agent.digests_of(entry), owner, &own_key, permits);
+    let not_permitted = cascaded.not_permitted.iter().map(|digest| digest.key.to_string()).collect();
+    let going: Vec<LiveDigest> = cascaded.going.into_iter().cloned().collect();
     // They may be the app's, so it does not go before them.
     let failed = Agent::not_taken_over(entry);
     let mut unseen = agent.unseen_of_all();
@@ -73,7 +75,8 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
     agent.spawn(async move {
         let (remaining, mut not_deleted) = pass(job, going, propagation).await;
         not_deleted.extend(failed);
-        Input::Cascaded(key, CascadePass { remaining, unconfirmed, failed: not_deleted, unseen, not_yet })
+        let failed = not_deleted;
+        Input::Cascaded(key, CascadePass { remaining, unconfirmed, failed, unseen, not_yet, not_permitted })
     });
 }
 

@@ -206,3 +206,28 @@ fn a_project_that_is_narrowed_in_the_middle_of_a_sync_stops_what_has_not_begun()
     }
     Webhook::uninstall(&scene, &label);
 }
+
+#[test]
+fn a_deletion_leaves_what_the_project_has_come_to_deny_and_ends() {
+    let scene = Scene::new("denied");
+    let agent = scene.agent();
+    let repo = scene.repo("shop");
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\n";
+    let first = repo.write("web.yaml", &config_map("web", "one")).write("keys.yaml", secret).commit("first");
+    project(&scene, "team", &json!({}));
+    let app = scene.application("shop").repo(&repo).set("/spec/project", "team").automated();
+    app.finalizer("resources-finalizer.argocd.argoproj.io").create();
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+    let secrets = json!({"spec": {"namespaceResourceBlacklist": [{"group": "", "kind": "Secret"}]}});
+    scene.patch(DEFINITION, "AppProject", &scene.control, "team", &secrets);
+    scene.wait_app("shop", |app| {
+        condition(app, "ComparisonError").contains("(in spec.namespaceResourceBlacklist)")
+    });
+    scene.delete_app("shop");
+    scene.wait_app_gone("shop");
+    assert!(scene.config_map("web").is_none());
+    assert!(scene.get("v1", "Secret", &scene.namespace, "keys").is_some());
+    let told = agent.wait_log(|line| line["reason"] == "NotPermitted" && line["app"].is_string());
+    let message = told["message"].as_str().unwrap_or_default();
+    assert!(message.contains("does not permit them: Secret") && message.ends_with("keys"), "{message}");
+}

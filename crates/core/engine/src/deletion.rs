@@ -1,10 +1,10 @@
 //! How does a deleted Application take its objects along?
 
-use crate::effect::Effect;
+use crate::effect::{Effect, Tone};
 use crate::event::CascadePass;
 use crate::state::{Activity, Deleting, State};
-use crate::{conditions, source, trigger};
-use model::{App, Cascade, Seconds, Timestamp};
+use crate::{conditions, note, source, trigger};
+use model::{App, Cascade, Reason, Seconds, Timestamp};
 
 /// First wait after a pass that failed.
 const FIRST_WAIT: Seconds = Seconds::new(1);
@@ -107,6 +107,11 @@ pub(crate) fn passed(
         && pass.failed.is_empty()
         && pass.not_yet.is_empty();
     if is_gone && pass.unseen.is_empty() {
+        if !pass.not_permitted.is_empty() {
+            let kept =
+                named("left in the cluster, because the project does not permit them: ", &pass.not_permitted);
+            out.push(note(Reason::NotPermitted, kept, Tone::Warning));
+        }
         deleting.is_done = true;
         deleting.waits_for.clear();
         out.push(Effect::Finalize);
@@ -121,12 +126,13 @@ pub(crate) fn passed(
     deleting.waits_for = waits_for(pass);
 }
 
+fn named(what: &str, items: &[String]) -> String {
+    let more = items.len().saturating_sub(3);
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{what}{}{tail}", items.iter().take(3).cloned().collect::<Vec<_>>().join("; "))
+}
+
 fn waits_for(pass: &CascadePass) -> String {
-    let named = |what: &str, items: &[String]| {
-        let more = items.len().saturating_sub(3);
-        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{what}{}{tail}", items.iter().take(3).cloned().collect::<Vec<_>>().join("; "))
-    };
     if !pass.not_yet.is_empty() {
         conditions::read_only_sentence(&pass.not_yet)
     } else if !pass.failed.is_empty() {

@@ -123,4 +123,6 @@ pub struct CascadePass {
     pub unseen: Vec<String>,
     /// What live objects ask for that we do not act on yet, where nothing is rendered: nothing was deleted.
     pub not_yet: Vec<String>,
+    /// Objects that the project does not permit: they stay.
+    pub not_permitted: Vec<String>,
 }

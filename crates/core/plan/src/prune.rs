@@ -83,26 +83,39 @@ pub fn is_still_deletable(app: &App, live: &LiveDigest, (instance, part_of): (&s
     live.is_proven(instance, part_of) && !live.is_owned && !live.keep_on_prune && !app.prune_disabled
 }
 
+/// What becomes of the objects of an Application that is deleted.
+#[derive(Debug, Default)]
+pub struct Cascaded<'a> {
+    /// What is deleted.
+    pub going: Vec<&'a LiveDigest>,
+    /// What would be, if the project permitted it: it stays.
+    pub not_permitted: Vec<&'a LiveDigest>,
+}
+
 /// Returns what the deletion of an Application deletes: everything that proves to be its own, save what says to be
-/// kept, CRDs and the Application itself (Argo CD app deletion documentation).
+/// kept, CRDs, the Application itself and what its project does not permit (Argo CD app deletion documentation).
+///
+/// `permits` is the project's word on each object.
 pub fn cascade<'a>(
     app: &App,
     live: impl Iterator<Item = &'a LiveDigest>,
     owner: (&str, &str),
     own_key: &ObjectKey,
-) -> Vec<&'a LiveDigest> {
+    permits: impl Fn(&ObjectKey) -> bool,
+) -> Cascaded<'a> {
     let (instance, part_of) = owner;
     if app.is_read_only() || app.delete_disabled {
-        return Vec::new();
+        return Cascaded::default();
     }
-    live.filter(|live| {
+    let own = live.filter(|live| {
         !live.is_owned
             && live.is_proven(instance, part_of)
             && !live.keep_on_delete
             && live.key != *own_key
             && !kinds::is_crd(&live.key.group_kind())
-    })
-    .collect()
+    });
+    let (going, not_permitted) = own.partition(|live| permits(&live.key));
+    Cascaded { going, not_permitted }
 }
 
 /// Returns what the objects of an app ask for that we do not act on yet, sorted: where nothing is rendered, they tell

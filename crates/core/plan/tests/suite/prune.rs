@@ -190,8 +190,13 @@ fn an_object_that_got_an_owner_meanwhile_stays() {
 
 fn cascaded(app: &App, lines: &str) -> String {
     let live = cluster(lines);
-    let going = cascade(app, live.values(), (INSTANCE, PART_OF), &key("Application shop"));
-    going.iter().map(|live| format!("{} {}", live.key.kind, live.key.name)).collect::<Vec<_>>().join(", ")
+    let cascaded = cascade(app, live.values(), (INSTANCE, PART_OF), &key("Application shop"), |_| true);
+    assert!(cascaded.not_permitted.is_empty());
+    named(&cascaded.going)
+}
+
+fn named(live: &[&LiveDigest]) -> String {
+    live.iter().map(|live| format!("{} {}", live.key.kind, live.key.name)).collect::<Vec<_>>().join(", ")
 }
 
 #[test]
@@ -219,6 +224,15 @@ fn deletion_of_an_application_takes_what_is_its_own() {
     let mut read_only = app();
     read_only.not_yet = vec![NotYet { field: "spec.sources".into() }];
     assert_eq!(cascaded(&read_only, lines), "");
+}
+
+#[test]
+fn what_the_project_does_not_permit_stays() {
+    let live = cluster("ConfigMap a\nSecret a\nSecret kept keep-on-delete\nSecret stranger foreign");
+    let permits = |key: &ObjectKey| key.kind != "Secret";
+    let cascaded = cascade(&app(), live.values(), (INSTANCE, PART_OF), &key("Application shop"), permits);
+    assert_eq!(named(&cascaded.going), "ConfigMap a");
+    assert_eq!(named(&cascaded.not_permitted), "Secret a");
 }
 
 #[test]
@@ -289,7 +303,9 @@ proptest! {
     fn cascade_never_takes_what_is_not_proven(lines in prop::collection::vec(any_object(), 0..12)) {
         let live = cluster(&lines.join("\n"));
         let own = live.keys().next().cloned().unwrap_or_else(|| key("Application shop"));
-        for object in cascade(&app(), live.values(), (INSTANCE, PART_OF), &own) {
+        let permits = |key: &ObjectKey| !key.kind.starts_with('D');
+        for object in cascade(&app(), live.values(), (INSTANCE, PART_OF), &own, permits).going {
+            prop_assert!(permits(&object.key));
             prop_assert!(object.is_proven(INSTANCE, PART_OF) && !object.is_owned && !object.keep_on_delete);
             prop_assert!(object.key != own && !kinds::is_crd(&object.key.group_kind()));
         }

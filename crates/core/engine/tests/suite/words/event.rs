@@ -222,6 +222,7 @@ fn pass(text: &str) -> CascadePass {
         failed: all("failed="),
         unseen: all("unseen="),
         not_yet: all("needs="),
+        not_permitted: all("kept="),
     }
 }
 
