@@ -444,7 +444,7 @@ fn automated_syncs_are_told_as_argo_cd_asks_for_them() {
     assert_eq!(
         told["status"]["operationState"]["operation"],
         json!({
-            "initiatedBy": {"automated": true}, "retry": {"limit": 5},
+            "initiatedBy": {"automated": true}, "retry": {"limit": -1},
             "sync": {
                 "revision": SHA, "prune": true, "source": raw["spec"]["source"], "syncOptions": ["CreateNamespace=true"],
                 "resources": [{"group": "apps", "kind": "Deployment", "name": "ui"}], "autoHealAttemptsCount": 2,

@@ -58,7 +58,7 @@ pub struct App {
     pub prune_disabled: bool,
     /// `Delete=false` for the whole app.
     pub delete_disabled: bool,
-    /// Repeats of failed syncs; `None` where the spec says nothing (Argo CD: 5 for automated syncs, 0 for manual ones).
+    /// Repeats of failed syncs; `None` where the spec says nothing: automated ones for ever (Argo CD: 5), manual ones never.
     pub retry: Option<Retry>,
     /// Differences that do not count.
     pub ignore_differences: Vec<IgnoreRule>,

@@ -4,8 +4,8 @@ use super::set;
 use model::{ObjectOutcome, ObjectResult, OperationPhase, ResourceSelector, Revision, Timestamp};
 use serde_json::{Map, Value, json};
 
-/// Repeats of automated syncs where the spec says nothing (Argo CD).
-const AUTOMATED_RETRIES: i64 = 5;
+/// Repeats of automated syncs where the spec says nothing: for ever, in Argo CD's way to say so. Its own limit is 5.
+const AUTOMATED_RETRIES: i64 = -1;
 
 /// The sync under way, or the last one.
 #[derive(Clone, Debug, PartialEq)]
