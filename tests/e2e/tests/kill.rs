@@ -3,13 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use e2e::{Agent, Repo, Scene, config_map, is_synced_to};
 use serde_json::{Value, json};
 
-/// How often each of install, update, prune and delete is interrupted.
+/// How often each of install, update, prune and delete is interrupted: the last time at any moment until everything is healthy,
+/// else at any moment until the last write.
 const ROUNDS: usize = 5;
+/// How many of the crashes have to leave some of a step's objects written and others not.
+const HALFWAY: usize = 5;
 /// What a test looks at; `kubectl get` takes it as it is.
 const KINDS: &str = "configmaps,secrets,serviceaccounts,services,deployments.apps,roles.rbac.authorization.k8s.io,poddisruptionbudgets.policy";
 
@@ -36,6 +40,16 @@ const STEPS: [Step; 4] = [Step::Install, Step::Update, Step::Prune, Step::Delete
 struct Picture {
     objects: BTreeMap<String, Value>,
     uids: BTreeMap<String, String>,
+}
+
+/// How a step goes when nobody interferes.
+struct Course {
+    /// When the agent begins to write objects, and when it has written the last one.
+    first_write: Duration,
+    last_write: Duration,
+    /// When all of them are healthy.
+    end: Duration,
+    after: Picture,
 }
 
 /// A small generator of numbers that are the same each time (Marsaglia's xorshift).
@@ -104,9 +118,10 @@ impl Shop {
         }
     }
 
-    /// Kills the agent and starts another, with the cache or without it.
-    fn crash(&mut self, keeps_cache: bool) {
+    /// Kills the agent and starts another, with the cache or without it; returns what the dead one left behind.
+    fn crash(&mut self, keeps_cache: bool) -> Picture {
         self.agent.kill();
+        let left = self.look();
         if !keeps_cache {
             fs::remove_dir_all(self.scene.settings().cache).ok();
         }
@@ -114,6 +129,51 @@ impl Shop {
         let gone = ["-n", &self.scene.control, "delete", "lease", "tautline", "--ignore-not-found"];
         self.scene.lab.kubectl(&gone).unwrap();
         self.agent.restart();
+        left
+    }
+
+    /// Does a step without a crash.
+    fn run(&self, step: Step) -> Course {
+        let (begun, before) = (Instant::now(), n_writes(&self.agent));
+        let is_over = AtomicBool::new(false);
+        let (end, [first_write, last_write]) = std::thread::scope(|threads| {
+            let (agent, is_over) = (&self.agent, &is_over);
+            let writes = threads.spawn(move || {
+                let (mut seen, mut times) = (before, Vec::new());
+                while !is_over.load(Ordering::Relaxed) {
+                    let now = n_writes(agent);
+                    if now > seen {
+                        times.push(begun.elapsed());
+                        seen = now;
+                    }
+                }
+                times
+            });
+            let revision = self.begin(step);
+            self.wait_end(revision.as_deref());
+            let end = begun.elapsed();
+            is_over.store(true, Ordering::Relaxed);
+            let times = writes.join().unwrap();
+            (end, [*times.first().unwrap(), *times.last().unwrap()])
+        });
+        if step == Step::Delete {
+            self.wait_swept();
+        }
+        Course { first_write, last_write, end, after: self.look() }
+    }
+
+    /// Waits for the moment of a crash: a time since the step began or, once the agent writes, since it does. This is the one wait
+    /// that is meant.
+    fn wait_moment(&self, moment: Duration, course: &Course, before: u64) {
+        let Some(writing) = moment.checked_sub(course.first_write) else {
+            std::thread::sleep(moment);
+            return;
+        };
+        let end = Instant::now() + e2e::DEADLINE;
+        while n_writes(&self.agent) == before {
+            assert!(Instant::now() < end, "nothing is written\n{}", self.agent.log_text());
+        }
+        std::thread::sleep(writing);
     }
 
     fn look(&self) -> Picture {
@@ -148,6 +208,12 @@ impl Shop {
             assert!(Instant::now() < end, "left behind: {left:?}\n{}", self.agent.log_text());
         }
     }
+}
+
+/// Returns how many objects the agent has written or deleted.
+fn n_writes(agent: &Agent) -> u64 {
+    let is_write = |request: &&String| ["apply ", "delete "].iter().any(|verb| request.starts_with(verb));
+    agent.requests().iter().filter(|(request, _)| is_write(request)).map(|(_, count)| count).sum()
 }
 
 /// Returns an object without what differs from life to life: ids, versions, times, what controllers wrote.
@@ -220,42 +286,37 @@ fn killed_at_any_moment_it_ends_where_it_would_have_ended() {
     let mut shop = Shop::new();
     shop.agent.wait_ready();
 
-    // How it goes when nobody interferes.
-    let mut undisturbed = BTreeMap::new();
-    for step in STEPS {
-        let started = Instant::now();
-        let revision = shop.begin(step);
-        shop.wait_end(revision.as_deref());
-        let took = started.elapsed();
-        if step == Step::Delete {
-            shop.wait_swept();
-        }
-        undisturbed.insert(step, (took, shop.look()));
-    }
-    assert_eq!(undisturbed[&Step::Delete].1.objects["ConfigMap/bystander"]["data"], json!({"key": "mine"}));
+    let courses: BTreeMap<Step, Course> = STEPS.iter().map(|step| (*step, shop.run(*step))).collect();
+    assert_eq!(courses[&Step::Delete].after.objects["ConfigMap/bystander"]["data"], json!({"key": "mine"}));
 
     let mut dice = Dice(0x5eed_0001);
+    let mut halfway = Vec::new();
+    let mut before = shop.look();
     for round in 0..ROUNDS {
-        let mut before = Picture::default();
         for step in STEPS {
-            let (took, expected) = &undisturbed[&step];
-            let moment = took.mul_f64(dice.throw()).min(Duration::from_secs(5));
+            let course = &courses[&step];
+            let latest = if round == ROUNDS - 1 { course.end } else { course.last_write };
+            let moment = latest.mul_f64(dice.throw()).min(Duration::from_secs(5));
             let keeps_cache = dice.throw() < 0.5;
             let at = format!(
-                "round {round}: {step:?}, killed after {moment:?} of {took:?}, cache kept: {keeps_cache}"
+                "round {round}: {step:?}, killed after {moment:?} of {:?} and {:?}, cache kept: {keeps_cache}",
+                course.last_write, course.end
             );
 
+            let written = n_writes(&shop.agent);
             let revision = shop.begin(step);
-            // The one wait that is meant: the moment of the crash, within what the step takes undisturbed.
-            std::thread::sleep(moment);
-            shop.crash(keeps_cache);
+            shop.wait_moment(moment, course, written);
+            let left = shop.crash(keeps_cache);
+            if left.objects != before.objects && left.objects != course.after.objects {
+                halfway.push(at.clone());
+            }
             shop.wait_end(revision.as_deref());
             if step == Step::Delete {
                 shop.wait_swept();
             }
 
             let after = shop.look();
-            compare(&after, expected, &at);
+            compare(&after, &course.after, &at);
             for (name, uid) in &before.uids {
                 let kept = after.uids.get(name);
                 assert!(kept.is_none_or(|kept| kept == uid), "{at}: {name} was deleted and made again");
@@ -263,6 +324,7 @@ fn killed_at_any_moment_it_ends_where_it_would_have_ended() {
             before = after;
         }
     }
+    assert!(halfway.len() >= HALFWAY, "only {} crashes in the midst of writes: {halfway:#?}", halfway.len());
 }
 
 fn compare(after: &Picture, expected: &Picture, at: &str) {
