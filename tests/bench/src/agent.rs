@@ -93,6 +93,11 @@ impl Agent {
         Ok(self.started.elapsed())
     }
 
+    /// Returns how long ago it was started.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Returns what it has cost so far.
     pub(crate) fn cost(&self) -> anyhow::Result<Cost> {
         proc::cost(self.child.id())

@@ -12,6 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use lab::Lab;
 use model::Object;
 use serde_json::{Value, json};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -61,13 +62,14 @@ impl Bed {
         let folder = lab.folder().join("bench");
         let repositories = folder.join("repositories");
         std::fs::create_dir_all(&repositories).context("create the bench's folder")?;
-        let repository = Repository::create(&repositories, scale.apps, scale.objects)?;
+        let apps = scale.apps + scale.later();
+        let repository = Repository::create(&repositories, apps, scale.objects)?;
         install(&lab, scale)?;
         let kubeconfig = lab.kubeconfig_for(CONTROL, application::install::NAME)?;
         let admin = connect(lab.kubeconfig()).await?;
         let as_agent = connect(&kubeconfig).await?;
-        create_namespaces(&admin, scale.apps).await?;
-        wait_for_controllers(&lab, scale.apps)?;
+        create_namespaces(&admin, apps).await?;
+        wait_for_controllers(&lab, apps)?;
         wait_until_counted(&lab, &as_agent).await?;
         let observer = Observer::start(&admin);
         Ok(Self {
@@ -80,10 +82,10 @@ impl Bed {
         })
     }
 
-    /// Creates the Applications, as quickly as the API server takes them.
-    pub(crate) async fn create_applications(&self, scale: &Scale) -> anyhow::Result<()> {
+    /// Creates Applications, as quickly as the API server takes them.
+    pub(crate) async fn create_applications(&self, apps: Range<usize>) -> anyhow::Result<()> {
         let (endpoint, url) = (applications(), self.repository.path().display().to_string());
-        let creates = (0..scale.apps).map(|app| {
+        let creates = apps.map(|app| {
             let object = Object::from_value(application(app, &url));
             let (admin, endpoint) = (&self.admin, &endpoint);
             async move {

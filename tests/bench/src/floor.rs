@@ -2,8 +2,10 @@
 
 use crate::bed::{Bed, CONNECTIONS, applications, config_maps};
 use crate::observer::Seen;
+use crate::runs::Scale;
+use crate::watched;
 use anyhow::Context as _;
-use cluster::{ApplyOptions, Cluster, Priority, WatchEvent, WatchId, WatchSpec};
+use cluster::{ApplyOptions, Cluster, Priority, WatchEvent, WatchId};
 use futures::{StreamExt as _, TryStreamExt as _};
 use model::{Object, names};
 use serde_json::{Value, json};
@@ -15,16 +17,19 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Repeats an update of all apps without the agent, which must not run: the same requests by the same identity over as
 /// many connections, with as many watches open; returns how long it took until the watches showed all of it.
-pub(crate) async fn measure(bed: &Bed, round: u32) -> anyhow::Result<Duration> {
+pub(crate) async fn measure(bed: &Bed, scale: &Scale, round: u32) -> anyhow::Result<Duration> {
     let _watches = agents_watches(&bed.as_agent);
     let revision = format!("{round:040x}");
     let version = format!("floor-{round}");
     bed.observer.expect(&revision, &version);
     let (maps, apps) = {
         let seen = bed.observer.seen();
-        let maps: Vec<Object> = seen.config_maps.values().map(|map| desired(map, &version)).collect();
+        // Those that came later are not part of the update that this is set beside.
+        let maps = seen.config_maps.values().take(scale.maps());
+        let maps: Vec<Object> = maps.map(|map| desired(map, &version)).collect();
+        let apps = seen.applications.iter().take(scale.apps);
         let apps: Vec<(String, Value)> =
-            seen.applications.iter().map(|(name, app)| (name.clone(), patch(app, &revision))).collect();
+            apps.map(|(name, app)| (name.clone(), patch(app, &revision))).collect();
         (maps, apps)
     };
     let (n_maps, n_apps) = (maps.len(), apps.len());
@@ -56,15 +61,12 @@ async fn write(cluster: &Cluster, maps: Vec<Object>, name: String, patch: Value)
     patched.map(drop).context("patch an Application")
 }
 
-/// Opens the watches that the agent has on what is written; their events are read and dropped.
-fn agents_watches(cluster: &Cluster) -> [cluster::WatchHandle; 2] {
+/// Opens the watches that the agent has; their events are read and dropped.
+fn agents_watches(cluster: &Cluster) -> Vec<cluster::WatchHandle> {
     let (sender, mut events) = mpsc::channel::<(WatchId, WatchEvent)>(1024);
     tokio::spawn(async move { while events.recv().await.is_some() {} });
-    let managed = WatchSpec { label_selector: names::INSTANCE_LABEL.into(), ..WatchSpec::all(config_maps()) };
-    [
-        cluster.watch(WatchSpec::all(applications()), sender.clone(), WatchId(1)),
-        cluster.watch(managed, sender, WatchId(2)),
-    ]
+    let watches = watched::specs().into_iter().zip(1..);
+    watches.map(|(spec, id)| cluster.watch(spec, sender.clone(), WatchId(id))).collect()
 }
 
 /// Returns what Git would want: the live object without what the API server wrote, with another version.

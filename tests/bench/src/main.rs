@@ -7,10 +7,11 @@
 //!           ├─ agent       the program: built, started, asked, stopped
 //!           ├─ observer    when did the cluster show what was waited for
 //!           ├─ requests    what the API server counted for the agent's identity
+//!           ├─ watched     what the agent watches
 //!           └─ floor       the same writes without an agent
 //! ```
 //!
-//! Counts (requests, renders, writes, memory) are gates: one that is off makes the exit code 1. Times are recorded only.
+//! Counts (requests, watches, renders, writes, memory) are gates: one that is off makes the exit code 1. Times are recorded only.
 
 mod agent;
 mod bed;
@@ -22,6 +23,7 @@ mod report;
 mod repository;
 mod requests;
 mod runs;
+mod watched;
 
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -45,7 +47,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("restart", "1000", "Restarts the agent over N unchanged apps"),
     ("push", "1", "Times git push to a changed object, one commit after the other"),
     ("all", "1000", "All of the above on one lab"),
-    ("ci", "50", "All of the above, small and short"),
+    ("ci", "50", "All of the above, small and short; and 250 apps more, for the memory that each takes"),
 ];
 
 fn main() -> ExitCode {

@@ -57,6 +57,11 @@ impl Report {
         self.add(bench, measure, value, "MiB", Some(limit), Judged::Yes)
     }
 
+    /// Adds what each of many things takes in KiB, which fails the run above its limit.
+    pub(crate) fn share(&mut self, bench: &str, measure: &'static str, value: f64, limit: f64) -> &mut Row {
+        self.add(bench, measure, value, "KiB", Some(limit), Judged::Yes)
+    }
+
     /// Adds a figure that is only recorded.
     pub(crate) fn time(
         &mut self,
@@ -205,6 +210,8 @@ mod tests {
         assert!(report.table().contains("| b1 | all synced | 9.00 s | 1.00 s | slower |"));
         report.size("b1", "memory", 61.0, 60.0).note("x").beside("Argo CD 757 MiB");
         assert!(!report.holds());
+        report.share("grow", "memory per app", 65.0, 64.0);
+        assert!(report.table().contains("| grow | memory per app | 65.0 KiB | 64.0 KiB | **off** |"));
         assert!(report.table().contains("| 61.0 MiB (x) | 60.0 MiB | **off** | Argo CD 757 MiB |"));
     }
 }

@@ -1,6 +1,7 @@
 //! What is done to the agent, in which order? One lab per command; each run leaves the apps synced for the next one.
 
 mod edits;
+mod grow;
 mod idle;
 mod one_folder;
 mod push;
@@ -32,6 +33,11 @@ impl Scale {
     /// Returns how many ConfigMaps there are.
     pub(crate) fn maps(&self) -> usize {
         self.apps * self.objects
+    }
+
+    /// Returns how many apps come later, to see what each of them takes: few apps do not show it.
+    pub(crate) fn later(&self) -> usize {
+        if self.is_short { 250 } else { 0 }
     }
 
     /// Names a bench by its size.
@@ -83,6 +89,7 @@ pub(crate) async fn run(name: &str, scale: Scale, program: Option<PathBuf>) -> a
             bench.push().await?;
             bench.edits().await?;
             bench.restart().await?;
+            bench.grow().await?;
             bench.floor(update).await?;
         }
     }

@@ -1,6 +1,7 @@
 //! What does the agent cost when nothing happens?
 
-use super::{Bench, figure};
+use super::{Bench, figure, size};
+use crate::watched;
 use std::time::{Duration, Instant};
 
 impl Bench {
@@ -17,6 +18,10 @@ impl Bench {
         self.report
             .count(&bench, "requests beside watches and leases", figure(requests.work()), 0.0)
             .note(format!("{requests} in {} s", length.as_secs()));
+        // None of a young agent's watches is over; later each may end once.
+        let is_young = self.agent.age() < watched::LIFE;
+        let expiring = if is_young { 0 } else { watched::specs().len() };
+        self.report.count(&bench, "watches opened again", figure(requests.of("watch")), size(expiring));
         self.report.time(&bench, "CPU", cpu * 100.0, "%", Some(1.0));
         self.report.size(&bench, "memory grown", after.resident - cost.resident, 2.0);
         Ok(())

@@ -20,7 +20,7 @@ impl Bench {
         let before = (self.bed.settled().await?, self.agent.cost()?);
         self.bed.observer.expect(&revision, "1");
         let begin = Instant::now();
-        self.bed.create_applications(&self.scale).await?;
+        self.bed.create_applications(0..apps).await?;
         let created = begin.elapsed();
         self.bed
             .observer
@@ -103,7 +103,10 @@ impl Bench {
         let bench = self.scale.label("B1 floor");
         self.agent.stop()?;
         // The second round has warm connections, as the agent had.
-        let rounds = [floor::measure(&self.bed, 1).await?, floor::measure(&self.bed, 2).await?];
+        let rounds = [
+            floor::measure(&self.bed, &self.scale, 1).await?,
+            floor::measure(&self.bed, &self.scale, 2).await?,
+        ];
         let floor = rounds.into_iter().min().unwrap_or_default().as_secs_f64();
         let target = if self.scale.has_typed_status { 1.3 } else { 1.5 };
         self.report.time(&bench, "the same requests alone", floor, "s", None).note(format!(
