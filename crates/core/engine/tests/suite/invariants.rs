@@ -1,8 +1,8 @@
 //! What holds after every step, whatever happened?
 
 use crate::words::effect;
-use engine::{Activity, Effect, Mode, State, read_only};
-use model::{App, ObjectKey, Timestamp};
+use engine::{Activity, Effect, Mode, SourceView, State, read_only};
+use model::{App, ObjectKey, Seconds, Timestamp};
 use std::collections::BTreeSet;
 
 /// Returns what is wrong with a step from `before` to `after`; empty if nothing is.
@@ -26,6 +26,8 @@ pub(crate) fn broken(
         || !read_only(after, app).is_empty();
     check(acts == 0 || !is_banned, "acts although it must not");
     check(acts <= 1, "acts twice at once");
+    let is_unheard = after.desired.is_none() && is_blinking(after, now);
+    check(acts == 0 || !is_unheard, "acts although Git may soon say that it must not");
     let syncs =
         effects.iter().filter(|effect| matches!(effect, Effect::Apply { .. } | Effect::Prune { .. })).count();
     check(syncs == 0 || app.deletion.is_none(), "syncs an Application that is being deleted");
@@ -66,6 +68,16 @@ pub(crate) fn broken(
         wrong.extend(effects.iter().map(|told| format!("  > {}", effect(told))));
     }
     wrong
+}
+
+/// Returns whether Git has failed for less than 5 minutes, in a way that may pass.
+fn is_blinking(state: &State, now: Timestamp) -> bool {
+    match &state.source {
+        SourceView::Failing(failure, since) => failure.is_transient && now < *since + Seconds::new(300),
+        SourceView::Unknown | SourceView::At(_) | SourceView::Invalid(..) | SourceView::Unsupported(..) => {
+            false
+        }
+    }
 }
 
 fn is_act(effect: &Effect) -> bool {
