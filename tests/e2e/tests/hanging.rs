@@ -26,3 +26,29 @@ fn a_newer_commit_does_not_wait_for_a_request_that_hangs() {
     scene.let_pass("marker");
     assert!(scene.config_map("slow").is_none());
 }
+
+#[test]
+fn a_large_app_does_not_delay_a_small_one() {
+    const LARGE: usize = 100;
+    let scene = Scene::new("fair");
+    let large = scene.repo("large");
+    let empty = large.write("app/.keep", "").commit("nothing yet");
+    scene.application("large").repo(&large).path("app").automated().create();
+    let agent = scene.agent();
+    scene.wait_app("large", |app| is_synced_to(app, &empty));
+    let mut held = HeldUp::new(&scene);
+    for number in 0..LARGE {
+        large.write(&format!("app/{number}.yaml"), &config_map(&format!("large-{number}"), "one"));
+    }
+    let revision = large.commit("much to do");
+    // As many as are sent at a time: the rest waits behind them, eight seconds each time.
+    held.wait(16);
+    let begun = Instant::now();
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: small}\nstringData: {key: one}\n";
+    scene.deployed("small", &[("small.yaml", secret)]);
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}\n{}", begun.elapsed(), agent.log_text());
+    let app = scene.app("large");
+    assert!(!is_synced_to(&app, &revision), "the large one was not under way: {app:#}");
+    drop(held);
+    scene.wait_app("large", |app| is_synced_to(app, &revision));
+}
