@@ -62,10 +62,10 @@ pub fn selects(relative_path: &str, directory: &Directory) -> Result<bool, Probl
             )
         })
     };
-    if !directory.exclude.is_empty() && matches("exclude", &directory.exclude)? {
-        return Ok(false);
-    }
-    Ok(directory.include.is_empty() || matches("include", &directory.include)?)
+    // Both are looked at, so that the one is not taken for valid where the other decides.
+    let is_excluded = !directory.exclude.is_empty() && matches("exclude", &directory.exclude)?;
+    let is_included = directory.include.is_empty() || matches("include", &directory.include)?;
+    Ok(is_included && !is_excluded)
 }
 
 #[cfg(test)]
@@ -123,6 +123,13 @@ mod tests {
 
     #[test]
     fn bad_patterns_name_their_field() {
+        let both = Directory { include: "[a".into(), exclude: "*".into(), ..Directory::default() };
+        let problem = selects("a.yaml", &both).unwrap_err();
+        assert!(
+            problem.message.starts_with("spec.source.directory.include is not a valid"),
+            "{}",
+            problem.message
+        );
         let directory = Directory { exclude: "[a".into(), ..Directory::default() };
         let problem = selects("a.yaml", &directory).unwrap_err();
         assert!(
