@@ -86,6 +86,48 @@ fn replicas_that_git_leaves_out_belong_to_whoever_scales() {
 }
 
 #[test]
+fn an_autoscaler_against_replicas_in_git_is_put_back_and_told_as_a_fight() {
+    let scene = Scene::new("autoscale-git");
+    let repo = automated(&scene, "shop");
+    let agent = scene.agent();
+    deploy(&scene, &repo, "shop", &deployment("web", "replicas: 2", ""));
+    let before = applies(&agent);
+    scene.kubectl(&["autoscale", "deployment/web", "--min=4", "--max=5", "--cpu=50%"]);
+    let told = agent.wait_log(|line| line["reason"] == "Drift");
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("spec.replicas: 2 in Git, 4 live (kube-controller-manager"), "{message}");
+    // An autoscaler looks every 15 s: the next rounds are played by one that is quicker.
+    scene.kubectl(&["delete", "hpa/web"]);
+    for _ in 0..3 {
+        wait_deployment(&scene, "web", |web| web["spec"]["replicas"] == 2);
+        scene.wait_app("shop", |app| sync_status(app) == "Synced");
+        scene.kubectl(&["scale", "deployment/web", "--replicas=4"]);
+    }
+    let told = agent.wait_log(|line| line["reason"] == "Fight");
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("again and again by kubectl"), "{message}");
+    assert!(message.contains("spec.ignoreDifferences"), "{message}");
+    assert!(applies(&agent) <= before + 4, "{} corrections", applies(&agent) - before);
+}
+
+#[test]
+fn replicas_in_git_that_are_ignored_are_left_to_an_autoscaler() {
+    let scene = Scene::new("autoscale-ignored");
+    let repo = scene.repo("shop");
+    let ignored = json!([{"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/replicas"]}]);
+    scene.application("shop").repo(&repo).automated().set("/spec/ignoreDifferences", ignored).create();
+    let agent = scene.agent();
+    deploy(&scene, &repo, "shop", &deployment("web", "replicas: 2", ""));
+    let before = applies(&agent);
+    scene.kubectl(&["autoscale", "deployment/web", "--min=4", "--max=5", "--cpu=50%"]);
+    wait_deployment(&scene, "web", |web| web["spec"]["replicas"] == 4);
+    scene.let_pass("other");
+    assert_eq!(applies(&agent), before + 1, "only the other app's object was applied");
+    wait_deployment(&scene, "web", |web| web["spec"]["replicas"] == 4);
+    assert_eq!(sync_status(&scene.app("shop")), "Synced");
+}
+
+#[test]
 fn replicas_dropped_from_git_stay_until_somebody_scales() {
     let scene = Scene::new("handover");
     let repo = automated(&scene, "shop");
