@@ -1,4 +1,4 @@
-//! Who says no to what is written? An admission webhook on 127.0.0.1.
+//! Who says no to what is written, or changes it on the way in? An admission webhook on 127.0.0.1.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -15,12 +15,17 @@ use crate::kube::DEADLINE;
 use crate::scene::Scene;
 use crate::server::{self, Gate};
 
+/// Which webhooks the API server asks.
+const VALIDATING: &str = "ValidatingWebhookConfiguration";
+const MUTATING: &str = "MutatingWebhookConfiguration";
+
 /// A webhook, served with the certificate of the lab's API server until the test ends.
 pub struct Webhook {
     address: SocketAddr,
     authority: String,
     gate: Gate,
     n_asked: Arc<AtomicUsize>,
+    configuration: &'static str,
 }
 
 impl Webhook {
@@ -30,7 +35,7 @@ impl Webhook {
     /// When it cannot be started.
     pub fn denying(lab: &Lab, why: &str) -> Self {
         let why = why.to_owned();
-        Self::start(lab, move |uid| json!({"uid": uid, "allowed": false, "status": {"message": why}}))
+        Self::start(lab, VALIDATING, move |_| json!({"allowed": false, "status": {"message": why}}))
     }
 
     /// Starts one that permits whatever it is asked about.
@@ -38,10 +43,25 @@ impl Webhook {
     /// # Panics
     /// When it cannot be started.
     pub fn permitting(lab: &Lab) -> Self {
-        Self::start(lab, |uid| json!({"uid": uid, "allowed": true}))
+        Self::start(lab, VALIDATING, |_| json!({"allowed": true}))
     }
 
-    fn start(lab: &Lab, respond: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Self {
+    /// Starts one that answers each object with the JSON patch that it makes of it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn mutating(lab: &Lab, patch: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Self {
+        Self::start(lab, MUTATING, move |object| {
+            let patch = BASE64_STANDARD.encode(patch(object).to_string());
+            json!({"allowed": true, "patchType": "JSONPatch", "patch": patch})
+        })
+    }
+
+    fn start(
+        lab: &Lab,
+        configuration: &'static str,
+        respond: impl Fn(&Value) -> Value + Send + Sync + 'static,
+    ) -> Self {
         let tls = server::tls(&lab.folder().join("server.crt"), &lab.folder().join("server.key"));
         let gate = Gate::default();
         let n_asked = Arc::new(AtomicUsize::new(0));
@@ -50,14 +70,14 @@ impl Webhook {
             counter.fetch_add(1, Ordering::Relaxed);
             shared.pass();
             let review: Value = serde_json::from_slice(&request.body)?;
-            let answer = json!({
-                "apiVersion": review["apiVersion"], "kind": "AdmissionReview",
-                "response": respond(&review["request"]["uid"]),
-            });
+            let mut response = respond(&review["request"]["object"]);
+            response["uid"] = review["request"]["uid"].clone();
+            let answer =
+                json!({"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response});
             Ok(server::with_body("200 OK", "application/json", answer.to_string().as_bytes()))
         });
         let authority = fs::read(lab.ca_file()).expect("the lab has written it");
-        Self { address, authority: BASE64_STANDARD.encode(authority), gate, n_asked }
+        Self { address, authority: BASE64_STANDARD.encode(authority), gate, n_asked, configuration }
     }
 
     /// Has it asked about objects of a kind of the core group that carry the label `LABEL: "yes"`, and returns once it is:
@@ -67,7 +87,7 @@ impl Webhook {
     /// When it is not asked before [`DEADLINE`].
     pub fn install(&self, scene: &Scene, label: &str, kind: &str) {
         let client_config = json!({"url": format!("https://{}/", self.address), "caBundle": self.authority});
-        Self::configure(scene, label, kind, &client_config);
+        Self::configure(scene, self.configuration, label, kind, &client_config);
         let is_asked = || self.n_asked.load(Ordering::Relaxed) > 0;
         Self::probe_until(scene, label, kind, |_| is_asked());
     }
@@ -80,19 +100,24 @@ impl Webhook {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let nobody = listener.local_addr().expect("it listens");
         drop(listener);
-        Self::configure(scene, label, kind, &json!({"url": format!("https://{nobody}/")}));
+        Self::configure(scene, VALIDATING, label, kind, &json!({"url": format!("https://{nobody}/")}));
         Self::probe_until(scene, label, kind, |is_permitted| !is_permitted);
     }
 
-    /// Has nobody asked any more.
-    pub fn uninstall(scene: &Scene, label: &str) {
-        scene.delete("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "", label);
+    /// Has a mutating one asked no more.
+    pub fn uninstall_mutating(scene: &Scene, label: &str) {
+        scene.delete("admissionregistration.k8s.io/v1", MUTATING, "", label);
     }
 
-    fn configure(scene: &Scene, label: &str, kind: &str, client_config: &Value) {
+    /// Has a validating one asked no more.
+    pub fn uninstall(scene: &Scene, label: &str) {
+        scene.delete("admissionregistration.k8s.io/v1", VALIDATING, "", label);
+    }
+
+    fn configure(scene: &Scene, configuration: &str, label: &str, kind: &str, client_config: &Value) {
         let resource = format!("{}s", kind.to_lowercase());
-        let configuration = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        let object = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": configuration,
             "metadata": {"name": label},
             "webhooks": [{
                 "name": "cats.example.com", "clientConfig": client_config, "failurePolicy": "Fail",
@@ -101,7 +126,7 @@ impl Webhook {
                 "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": [resource], "operations": ["*"]}],
             }],
         });
-        scene.create(&configuration).expect("the configuration is valid");
+        scene.create(&object).expect("the configuration is valid");
     }
 
     fn probe_until(scene: &Scene, label: &str, kind: &str, is_done: impl Fn(bool) -> bool) {

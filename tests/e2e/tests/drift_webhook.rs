@@ -1,0 +1,57 @@
+//! Is what a mutating webhook changes on the way in no drift, and is it applied only once?
+
+use e2e::{Agent, Scene, Webhook, is_synced_to, sync_status};
+use serde_json::{Value, json};
+
+fn applies(agent: &Agent) -> u64 {
+    agent.metric("tautline_applies_total")
+}
+
+/// Deploys a `ConfigMap` whose `key` is `one` below a webhook, and has it touched and edited: `stored` is what it must come to,
+/// and nothing is applied that need not be.
+fn is_applied_only_when_it_drifts(name: &str, patch: fn(&Value) -> Value, stored: &Value) {
+    let scene = Scene::new(name);
+    let label = scene.unique("mutated");
+    let webhook = Webhook::mutating(scene.lab, patch);
+    webhook.install(&scene, &label, "ConfigMap");
+    let repo = scene.repo("shop");
+    let labels = format!("name: web\n  labels: {{{label}: \"yes\"}}");
+    repo.write("web.yaml", &e2e::config_map("web", "one").replace("name: web", &labels));
+    let revision = repo.commit("first");
+    scene.application("shop").repo(&repo).automated().create();
+    let agent = scene.agent();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    assert_eq!(scene.config_map("web").unwrap()["data"], *stored);
+
+    scene.edit_as("ops", "configmap/web", &json!({"metadata": {"labels": {"touched": "yes"}}}));
+    scene.let_pass("other");
+    assert_eq!(applies(&agent), 2, "the object and the other app's");
+    assert_eq!(sync_status(&scene.app("shop")), "Synced");
+
+    scene.edit_as("ops", "configmap/web", &json!({"data": {"key": "two"}}));
+    agent.wait_log(|line| line["reason"] == "Drift");
+    scene.wait_config_map("web", |web| web.is_some_and(|web| web["data"] == *stored));
+    scene.wait_app("shop", |app| sync_status(app) == "Synced");
+    scene.let_pass("third");
+    assert_eq!(applies(&agent), 4, "one correction, and the third app's object");
+    assert_eq!(sync_status(&scene.app("shop")), "Synced");
+    Webhook::uninstall_mutating(&scene, &label);
+}
+
+#[test]
+fn a_field_that_a_webhook_defaults_is_no_drift() {
+    let patch = |object: &Value| {
+        let is_set = object["data"].is_null() || !object["data"]["added"].is_null();
+        if is_set { json!([]) } else { json!([{"op": "add", "path": "/data/added", "value": "yes"}]) }
+    };
+    is_applied_only_when_it_drifts("webhook-adds", patch, &json!({"key": "one", "added": "yes"}));
+}
+
+#[test]
+fn a_field_of_git_that_a_webhook_changes_is_not_fought_over() {
+    let patch = |object: &Value| match object["data"]["key"].as_str() {
+        Some(key) => json!([{"op": "replace", "path": "/data/key", "value": key.to_uppercase()}]),
+        None => json!([]),
+    };
+    is_applied_only_when_it_drifts("webhook-overrules", patch, &json!({"key": "ONE"}));
+}
