@@ -268,8 +268,9 @@ impl Agent {
     pub(crate) fn lease_changed(&mut self, held: &cluster::Holding) {
         if let cluster::Holding::NotHeld { holder } = held
             && *holder != self.holder
+            // Nobody holds it: one may have come and gone since we lost it.
+            && (!holder.is_empty() || self.holds_lease)
         {
-            // Nobody may stand for one who came and went.
             self.kinds.doubt();
         }
         self.holds_lease = held.permits_writes();
@@ -281,6 +282,7 @@ impl Agent {
     pub(crate) fn notice_lapse(&mut self) {
         if self.holds_lease && !self.cluster.may_write() {
             self.holds_lease = false;
+            self.kinds.doubt();
             self.update_writes();
         }
     }
