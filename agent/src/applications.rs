@@ -77,8 +77,7 @@ impl Agent {
     }
 
     /// Keeps an Application; returns it unless a newer one is known.
-    fn keep(&mut self, key: &AppKey, object: Object) -> Option<Value> {
-        let mut object = object;
+    fn keep(&mut self, key: &AppKey, mut object: Object) -> Option<Value> {
         let managed_fields = object.metadata_mut().remove("managedFields").unwrap_or_default();
         if let Some(entry) = self.apps.get_mut(key) {
             let is_listed_anew = std::mem::take(&mut entry.is_listed_anew);

@@ -18,19 +18,20 @@ impl Agent {
         if self.apps.get(key).is_some_and(|entry| entry.undecided.rests(object, question)) {
             return;
         }
-        if let Some(entry) = self.live.get_mut(object) {
+        let known = self.live.get_mut(object).map(|entry| {
             entry.is_checking = true;
-        }
-        let baseline = self.live.get(object).and_then(|entry| entry.baseline.clone());
+            (entry.digest.uid.clone(), entry.baseline.clone())
+        });
+        let (uid, baseline) = known.unzip();
         let (cluster, app, checks) = (self.cluster.clone(), Arc::clone(app), Arc::clone(&self.checks));
         let wanted = kept.open();
-        let uid = self.live.get(object).map(|entry| entry.digest.uid.clone());
         let asked = Asked { app: key.clone(), object: object.clone(), question, uid };
         self.metrics.checks.add(1);
         self.spawn(async move {
             let permit = checks.acquire().await;
-            let checked =
-                ask(&cluster, &endpoint, &app, &wanted, baseline).await.unwrap_or_else(Checked::Failed);
+            let checked = ask(&cluster, &endpoint, &app, &wanted, baseline.flatten())
+                .await
+                .unwrap_or_else(Checked::Failed);
             drop(permit);
             Input::Checked(asked, checked)
         });
@@ -39,14 +40,16 @@ impl Agent {
     /// Looks for an object that no watch shows: it may be there without our labels. An automated sync finds that out by
     /// applying, so only apps that merely look ask.
     pub(crate) fn probe(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
-        let applies = self.applies(key, app);
+        if self.applies(key, app) {
+            return;
+        }
         let question = judge::question(app, object, kept.digest);
         let is_known = self.apps.get(key).is_some_and(|entry| {
             let is_looked_up = entry.inheritance.as_ref().is_some_and(|i| i.is_pending(object));
             let is_probed = entry.probed.get(object).is_some_and(|probe| *probe != Probe::Unanswered);
             is_probed || is_looked_up || entry.undecided.rests(object, question)
         });
-        if applies || is_known || self.discovery.endpoint(&kept.gvk(object)).is_none() {
+        if is_known || self.discovery.endpoint(&kept.gvk(object)).is_none() {
             return;
         }
         if let Some(entry) = self.apps.get_mut(key) {

@@ -18,13 +18,9 @@ pub(crate) fn just_defined(job: &Job, keys: &[ObjectKey]) -> Vec<GroupVersionKin
         return Vec::new();
     }
     let crds = job.set.objects.iter().filter(|(key, _)| kinds::is_crd(&key.group_kind()));
-    let defined: BTreeSet<GroupKind> = crds.filter_map(|(_, crd)| kind_of(&crd.open().object)).collect();
+    let defined: BTreeSet<GroupKind> =
+        crds.filter_map(|(_, crd)| kinds::defined_by(&crd.open().object)).collect();
     unserved.into_iter().filter(|gvk| defined.contains(&gvk.group_kind())).collect()
-}
-
-fn kind_of(crd: &Object) -> Option<GroupKind> {
-    let text = |pointer: &str| crd.get("spec")?.pointer(pointer)?.as_str();
-    Some(GroupKind::new(text("/group")?, text("/names/kind")?))
 }
 
 /// Waits until a CRD's kinds are served, so that its resources in the same sync find them.

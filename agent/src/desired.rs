@@ -151,9 +151,8 @@ pub(crate) fn defined_scopes(parsed: &[Parsed]) -> BTreeMap<model::GroupKind, Sc
     let definitions = parsed.iter().map(|parsed| &parsed.object);
     let definitions = definitions.filter(|object| plan::kinds::is_crd(&object.gvk().group_kind()));
     let scope = |crd: &Object| {
-        let text = |pointer: &str| crd.get("spec")?.pointer(pointer)?.as_str();
-        let kind = model::GroupKind::new(text("/group")?, text("/names/kind")?);
-        let is_cluster = text("/scope")? == "Cluster";
+        let kind = plan::kinds::defined_by(crd)?;
+        let is_cluster = crd.get("spec")?.get("scope")?.as_str()? == "Cluster";
         Some((kind, if is_cluster { Scope::Cluster } else { Scope::Namespaced }))
     };
     definitions.filter_map(scope).collect()

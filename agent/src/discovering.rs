@@ -6,7 +6,7 @@ use crate::input::Input;
 use crate::live::Sight;
 use cluster::{Origin, WatchEvent};
 use engine::Event;
-use model::{AppKey, CallError, ErrorClass, GroupVersionKind, Object, ObjectOutcome, ObjectResult};
+use model::{AppKey, CallError, ErrorClass, GroupVersionKind, ObjectOutcome, ObjectResult};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Agent {
         match event {
             // Only what is established is served; other changes of a CRD do not matter here.
             WatchEvent::Object(object, Origin::Modified | Origin::Added) if is_established(object) => {
-                self.discover_kind(defined_by(object));
+                self.discover_kind(plan::kinds::defined_by(object));
             }
             WatchEvent::Deleted(..) => self.discover(),
             WatchEvent::Object(_, Origin::Modified | Origin::Added | Origin::Listed)
@@ -164,10 +164,4 @@ impl Agent {
         }
         self.sight_changed(kind, Sight::NoSuchKind);
     }
-}
-
-/// Returns the kind that a CRD defines.
-fn defined_by(crd: &Object) -> Option<model::GroupKind> {
-    let text = |pointer: &str| crd.get("spec")?.pointer(pointer)?.as_str();
-    Some(model::GroupKind::new(text("/group")?, text("/names/kind")?))
 }

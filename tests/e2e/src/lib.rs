@@ -57,7 +57,7 @@ pub use http::Answer;
 pub use kube::DEADLINE;
 pub use program::program;
 pub use repo::Repo;
-pub use scene::Scene;
+pub use scene::{ANYTHING, Scene};
 pub use webhook::Webhook;
 pub use words::{
     condition, config_map, is_condemned, is_synced_to, operation_message, operation_phase, result_of,

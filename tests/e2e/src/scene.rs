@@ -32,6 +32,9 @@ pub struct Scene {
     logs: RefCell<Vec<Log>>,
 }
 
+/// The schema of a kind whose objects may hold anything.
+pub const ANYTHING: &str = "{type: object, x-kubernetes-preserve-unknown-fields: true}";
+
 impl Scene {
     /// Takes the shared lab, with our CRDs installed, and makes two namespaces and a folder.
     ///
@@ -209,6 +212,24 @@ impl Scene {
         applied.unwrap_or_else(|error| panic!("{error:#}"));
     }
 
+    /// Installs a kind `Box` of the scene's own with an `OpenAPI` schema, served as `v1` and `v2` and stored as `v1`; returns
+    /// its API group.
+    ///
+    /// # Panics
+    /// When kubectl fails, or the CRD is not established before [`DEADLINE`].
+    pub fn install_boxes(&self, schema: &str) -> String {
+        let group = format!("{}.example.com", self.namespace);
+        let schema = format!("{{openAPIV3Schema: {schema}}}");
+        self.kubectl_apply(&format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: boxes.{group}}}\nspec:\n  \
+             group: {group}\n  scope: Namespaced\n  names: {{plural: boxes, singular: box, kind: Box}}\n  versions:\n  \
+             - {{name: v1, served: true, storage: true, schema: {schema}}}\n  \
+             - {{name: v2, served: true, storage: false, schema: {schema}}}\n"
+        ));
+        wait_established(&format!("boxes.{group}"));
+        group
+    }
+
     /// Waits until `is_done` holds for an Application, and returns it as it was then.
     ///
     /// # Panics
@@ -315,15 +336,19 @@ fn install_definitions(lab: &Lab) {
     INSTALLED.get_or_init(|| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/crds");
         lab.kubectl(&["apply", "-f", folder]).unwrap_or_else(|error| panic!("install the CRDs: {error:#}"));
-        // `kubectl wait` fails where it is so early that a CRD has no conditions yet.
-        let is_established = |definition: Option<&Value>| {
-            let conditions = definition.and_then(|definition| definition["status"]["conditions"].as_array());
-            conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
-        };
         for name in ["applications.argoproj.io", "appprojects.argoproj.io"] {
-            let definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", name);
-            let seen = kube().wait(DEADLINE, definition, is_established);
-            seen.unwrap_or_else(|last| panic!("{name} is not established: {last:?}"));
+            wait_established(name);
         }
     });
+}
+
+/// Waits until a CRD's kinds are served. `kubectl wait` fails where it is so early that a CRD has no conditions yet.
+fn wait_established(name: &str) {
+    let is_established = |definition: Option<&Value>| {
+        let conditions = definition.and_then(|definition| definition["status"]["conditions"].as_array());
+        conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
+    };
+    let definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", name);
+    let seen = kube().wait(DEADLINE, definition, is_established);
+    seen.unwrap_or_else(|last| panic!("{name} is not established: {last:?}"));
 }

@@ -207,26 +207,13 @@ fn a_key_dropped_from_string_data_goes() {
 
 /// Installs a kind `Box`, served as `v1` and `v2`, with a list of each type; returns its group.
 fn install_boxes(scene: &Scene) -> String {
-    let group = format!("{}.example.com", scene.namespace);
     let list =
         |kind: &str, items: &str| format!("{{type: array, x-kubernetes-list-type: {kind}, items: {items}}}");
     let keyed = "{type: object, required: [name], properties: {name: {type: string}, size: {type: integer}}}";
     let keyed = list("map, x-kubernetes-list-map-keys: [name]", keyed);
     let (atomic, set) = (list("atomic", "{type: string}"), list("set", "{type: string}"));
     let spec = format!("{{type: object, properties: {{keyed: {keyed}, atomic: {atomic}, set: {set}}}}}");
-    let version = |name: &str, stored: bool| {
-        let schema = format!("{{openAPIV3Schema: {{type: object, properties: {{spec: {spec}}}}}}}");
-        format!("  - {{name: {name}, served: true, storage: {stored}, schema: {schema}}}\n")
-    };
-    scene.kubectl_apply(&format!(
-        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: boxes.{group}}}\nspec:\n  \
-         group: {group}\n  scope: Namespaced\n  names: {{plural: boxes, singular: box, kind: Box}}\n  versions:\n{}{}",
-        version("v1", true),
-        version("v2", false)
-    ));
-    let definition = format!("crd/boxes.{group}");
-    scene.lab.kubectl(&["wait", "--for=condition=Established", &definition]).expect("the CRD is established");
-    group
+    scene.install_boxes(&format!("{{type: object, properties: {{spec: {spec}}}}}"))
 }
 
 fn box_of(version: &str, name: &str, spec: &str) -> String {

@@ -15,17 +15,7 @@ struct Boxes<'a> {
 
 impl<'a> Boxes<'a> {
     fn install(scene: &'a Scene) -> Self {
-        let group = format!("{}.example.com", scene.namespace);
-        let schema = "{openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}";
-        scene.kubectl_apply(&format!(
-            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: boxes.{group}}}\nspec:\n  \
-             group: {group}\n  scope: Namespaced\n  names: {{plural: boxes, singular: box, kind: Box}}\n  versions:\n  \
-             - {{name: v1, served: true, storage: true, schema: {schema}}}\n  \
-             - {{name: v2, served: true, storage: false, schema: {schema}}}\n"
-        ));
-        let definition = format!("crd/boxes.{group}");
-        scene.lab.kubectl(&["wait", "--for=condition=Established", &definition]).expect("it is established");
-        Self { scene, group }
+        Self { scene, group: scene.install_boxes(e2e::ANYTHING) }
     }
 
     fn manifest(&self, version: &str, name: &str) -> String {

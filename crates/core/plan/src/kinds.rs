@@ -1,6 +1,6 @@
 //! In which order do kinds go? Argo CD's order (its sync-waves documentation), cut into stages.
 
-use model::GroupKind;
+use model::{GroupKind, Object};
 
 /// Argo CD's kind order with the stage of each kind: between kinds of one stage order does not matter.
 /// A ServiceAccount precedes Secrets because token Secrets of unknown accounts are deleted by the control plane.
@@ -66,6 +66,12 @@ pub fn holds_data(kind: &GroupKind) -> bool {
 /// Returns whether this is the kind that defines kinds.
 pub fn is_crd(kind: &GroupKind) -> bool {
     kind.is("apiextensions.k8s.io", "CustomResourceDefinition")
+}
+
+/// Returns the kind that a CRD defines; `None` where it names none.
+pub fn defined_by(crd: &Object) -> Option<GroupKind> {
+    let text = |pointer: &str| crd.get("spec")?.pointer(pointer)?.as_str();
+    Some(GroupKind::new(text("/group")?, text("/names/kind")?))
 }
 
 #[cfg(test)]

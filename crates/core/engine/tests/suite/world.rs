@@ -400,22 +400,28 @@ impl World {
     }
 }
 
+/// Returns the world after troubles, once it has come to rest: nothing forbidden happened on the way.
+fn lived_through(policy: &str, troubles: &[(usize, Trouble)]) -> Result<World, TestCaseError> {
+    let mut world = World::new(policy);
+    for (n_effects, trouble) in troubles {
+        for _ in 0..*n_effects {
+            world.go_on();
+        }
+        world.suffer(trouble);
+    }
+    world.tell(Event::Resolved(revision(world.head)));
+    let n_steps = (0..2000).take_while(|_| world.go_on()).count();
+    prop_assert!(n_steps < 2000, "never quiet: {:?}", world.state.activity);
+    prop_assert!(world.wrong.is_empty(), "{:#?}", world.wrong);
+    Ok(world)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn the_cluster_ends_as_git_wants_it(troubles in prop::collection::vec(any_trouble(), 0..12)) {
-        let mut world = World::new("auto prune heal");
-        for (n_effects, trouble) in &troubles {
-            for _ in 0..*n_effects {
-                world.go_on();
-            }
-            world.suffer(trouble);
-        }
-        world.tell(Event::Resolved(revision(world.head)));
-        let n_steps = (0..2000).take_while(|_| world.go_on()).count();
-        prop_assert!(n_steps < 2000, "never quiet: {:?}", world.state.activity);
-        prop_assert!(world.wrong.is_empty(), "{:#?}", world.wrong);
+        let world = lived_through("auto prune heal", &troubles)?;
         let said = world.said.as_ref().expect("a report");
         prop_assert_eq!(said.hash, Some(hash(world.head)));
         let told = world.status.as_ref();
@@ -435,17 +441,7 @@ proptest! {
     /// Nothing that an older sync has sent may undo what a newer one did: without self-heal nobody would correct it.
     #[test]
     fn what_is_done_late_undoes_nothing(troubles in prop::collection::vec(any_push(), 1..12)) {
-        let mut world = World::new("auto prune");
-        for (n_effects, trouble) in &troubles {
-            for _ in 0..*n_effects {
-                world.go_on();
-            }
-            world.suffer(trouble);
-        }
-        world.tell(Event::Resolved(revision(world.head)));
-        let n_steps = (0..2000).take_while(|_| world.go_on()).count();
-        prop_assert!(n_steps < 2000, "never quiet: {:?}", world.state.activity);
-        prop_assert!(world.wrong.is_empty(), "{:#?}", world.wrong);
+        let world = lived_through("auto prune", &troubles)?;
         prop_assert!(world.live == commit(world.head), "{:?}: {:#?}", world.live, world.state.last);
     }
 }
