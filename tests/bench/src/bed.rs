@@ -1,7 +1,6 @@
 //! What does the agent run on? A lab with CRDs, rights, namespaces and a repository, all of it there before it starts.
 
 use crate::agent::Setup;
-use crate::crds;
 use crate::observer::Observer;
 use crate::repository::{BRANCH, Repository};
 use crate::requests::{Requests, flow_schemas};
@@ -132,12 +131,11 @@ fn install(lab: &Lab, scale: &Scale) -> anyhow::Result<()> {
     let shipped = application::install::documents(CONTROL, application::install::IMAGE);
     let is_kept =
         |document: &Value| document["kind"] != "Deployment" && document["kind"] != "CustomResourceDefinition";
+    scale.schema.install(lab)?;
     let mut items: Vec<Value> = shipped.into_iter().filter(is_kept).collect();
-    items.extend(crds::documents(scale.has_typed_status));
     items.extend(flow_schemas(CONTROL, application::install::NAME));
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
     lab.kubectl_with_input(&["apply", "--server-side", "-f", "-"], &list)?;
-    lab.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
     Ok(())
 }
 

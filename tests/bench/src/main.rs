@@ -27,6 +27,7 @@ mod watched;
 
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command, value_parser};
+use crds::Schema;
 use runs::Scale;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,9 +79,9 @@ fn command() -> Command {
             Arg::new("crd")
                 .long("crd")
                 .value_name("SHAPE")
-                .value_parser(["ours", "typed"])
-                .default_value("ours")
-                .help("Schema of Applications: ours, or with `status` typed in full as Argo CD's is"),
+                .value_parser(Schema::NAMES)
+                .default_value(Schema::NAMES[0])
+                .help("Whose CRDs: ours, or Argo CD's own, which type `status` in full"),
             Arg::new("program")
                 .long("program")
                 .value_name("FILE")
@@ -104,7 +105,7 @@ fn run(name: &str, arguments: &ArgMatches) -> anyhow::Result<bool> {
     let scale = Scale {
         apps: number("apps"),
         objects: number("objects"),
-        has_typed_status: arguments.get_one::<String>("crd").is_some_and(|shape| shape == "typed"),
+        schema: arguments.get_one::<String>("crd").map_or(Schema::Ours, |name| Schema::from_name(name)),
         is_short: name == "ci",
     };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;

@@ -10,6 +10,7 @@ mod whole;
 
 use crate::agent::{self, Agent};
 use crate::bed::Bed;
+use crate::crds::Schema;
 use crate::report::Report;
 use crate::requests::Requests;
 use std::collections::BTreeMap;
@@ -23,8 +24,8 @@ pub(crate) struct Scale {
     pub apps: usize,
     /// How many ConfigMaps each has.
     pub objects: usize,
-    /// Whether Applications have a schema of `status`.
-    pub has_typed_status: bool,
+    /// Whose CRDs are installed.
+    pub schema: Schema,
     /// Whether waits are short, for a run beside every change.
     pub is_short: bool,
 }
@@ -42,7 +43,10 @@ impl Scale {
 
     /// Names a bench by its size.
     pub(crate) fn label(&self, bench: &str) -> String {
-        let schema = if self.has_typed_status { ", typed status" } else { "" };
+        let schema = match self.schema {
+            Schema::Ours => "",
+            Schema::ArgoCd => " under Argo CD's CRDs",
+        };
         match self.objects {
             1 => format!("{bench}, {} apps{schema}", self.apps),
             objects => format!("{bench}, {} apps of {objects}{schema}", self.apps),

@@ -321,6 +321,7 @@ fn what_may_not_be_taken_over_is_told_once_and_tried_again_later() {
     let tries = || agent.requests().get("apply PodTemplate").copied().unwrap_or_default();
     let before = tries();
     scene.deployed("marker", &[("service.yaml", &service("marker", 80))]);
+    agent.wait_log(|line| line["reason"] == "TakeOver");
     let told = agent.log().iter().filter(|line| line["reason"] == "TakeOver").count();
     assert_eq!((told, before, tries()), (1, 4, 4), "{}", agent.log_text());
 

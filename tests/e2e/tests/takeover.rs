@@ -102,6 +102,7 @@ fn a_manual_app_s_objects_are_ours_before_anything_is_applied() {
     assert_eq!(resource(&app, "web")["status"], "Synced", "{app:#}");
     assert_eq!(app["status"]["resources"].as_array().unwrap().len(), 2, "{app:#}");
     assert_eq!(agent.metric("tautline_applies_total"), 0);
+    agent.wait_log(|line| line["reason"] == "TakeOver");
     let told: Vec<Value> = agent.log().into_iter().filter(|line| line["reason"] == "TakeOver").collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_untouched(&scene, &strangers, &agent);

@@ -211,6 +211,7 @@ fn an_app_that_holds_argo_cd_s_controller_never_scales_it_up() {
         let is_it = |line: &&Value| line["message"].as_str().unwrap_or_default().contains(text);
         agent.log().iter().filter(is_it).count()
     };
+    agent.wait_probe("/metrics", |_| told("is applied with 0 replicas") >= 2);
     assert_eq!(told("is applied with 0 replicas"), 2, "once per content\n{}", agent.log_text());
 
     // A person scales it up, and we yield.

@@ -108,13 +108,12 @@ impl Bench {
             floor::measure(&self.bed, &self.scale, 2).await?,
         ];
         let floor = rounds.into_iter().min().unwrap_or_default().as_secs_f64();
-        let target = if self.scale.has_typed_status { 1.3 } else { 1.5 };
         self.report.time(&bench, "the same requests alone", floor, "s", None).note(format!(
             "rounds {:.2} s and {:.2} s",
             rounds[0].as_secs_f64(),
             rounds[1].as_secs_f64()
         ));
-        self.report.time(&bench, "update over floor", update / floor, "x", Some(target));
+        self.report.time(&bench, "update over floor", update / floor, "x", Some(self.scale.schema.target()));
         Ok(())
     }
 }
