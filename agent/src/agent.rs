@@ -351,8 +351,9 @@ impl Agent {
 
     fn start(&self, work: impl Future<Output = Input> + Send + 'static) -> AbortHandle {
         let inputs = self.inputs.clone();
+        // Boxed, because what moves from one state machine into another takes its room in both.
+        let work = AssertUnwindSafe(Box::pin(work)).catch_unwind();
         let task = tokio::spawn(async move {
-            let work = AssertUnwindSafe(work).catch_unwind();
             let outcome = tokio::select! {
                 outcome = work => outcome,
                 // The loop has ended: what is under way stops before the lease is handed back.

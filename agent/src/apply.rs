@@ -101,7 +101,7 @@ pub(crate) async fn stage(mut job: Job, keys: Vec<ObjectKey>) -> (Vec<ObjectResu
     let defined = defined::just_defined(&job, &keys);
     let is_told = |discovery: &Discovery| defined.iter().all(|gvk| discovery.endpoint(gvk).is_some());
     if !defined.is_empty()
-        && let Ok(discovery) = job.cluster.discover_until(is_told).await
+        && let Ok(discovery) = Box::pin(job.cluster.discover_until(is_told)).await
     {
         job.rules.discovery = Arc::new(discovery);
     }

@@ -326,9 +326,16 @@ struct Render {
 }
 
 impl Render {
-    /// Renders, unless the commit changed nothing that the app reads.
+    /// Renders when its turn comes, unless the commit changed nothing that the app reads. Hundreds may wait: what it takes
+    /// to render is not reserved before.
     async fn run(self) -> Result<Arc<DesiredSet>, RenderError> {
-        let permit = self.renders.acquire().await;
+        let permit = Arc::clone(&self.renders).acquire_owned().await;
+        let outcome = Box::pin(self.render()).await;
+        drop(permit);
+        outcome
+    }
+
+    async fn render(self) -> Result<Arc<DesiredSet>, RenderError> {
         let (path, recurse) = (self.app.source.path.clone(), self.app.source.directory.recurse);
         let folder = Folder { path, recurse };
         let ids = self.sources.inputs(&self.repository, &self.revision, std::slice::from_ref(&folder)).await;
@@ -359,12 +366,10 @@ impl Render {
             set.inputs = inputs;
             Ok(Arc::new(set))
         });
-        let outcome = work.await.unwrap_or_else(|_| {
+        work.await.unwrap_or_else(|_| {
             let message = "rendering ended unexpectedly";
             Err(RenderError::Source(source::SourceError::new(source::Kind::Unavailable, message)))
-        });
-        drop(permit);
-        outcome
+        })
     }
 }
 

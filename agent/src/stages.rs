@@ -9,9 +9,9 @@ use model::{AppKey, ErrorClass, ObjectKey, ObjectOutcome, ObjectResult, SyncId};
 use std::convert::Infallible;
 use tokio::sync::oneshot;
 
-/// Stages under way at most: several times the requests that may be in flight. What waits begins when its turn comes, and
-/// costs no memory until then.
-const MOST: usize = 128;
+/// Stages under way at most: twice the requests that may be in flight. What waits begins when its turn comes, and costs no
+/// memory until then.
+const MOST: usize = 64;
 
 /// A stage under way; it ends when this is dropped.
 pub(crate) struct Stage {
@@ -31,7 +31,7 @@ impl Agent {
         let (keep, ended) = oneshot::channel();
         entry.stage = Some(Stage { _keep: keep });
         self.turns.n_stages += 1;
-        let key = key.clone();
+        let (key, work) = (key.clone(), Box::pin(work));
         self.spawn(async move {
             let (results, seen) = tokio::select! {
                 biased;

@@ -75,11 +75,13 @@ impl Agent {
         revision: Revision,
         outcome: Result<Arc<DesiredSet>, RenderError>,
     ) {
-        let Some(entry) = self.apps.get(key) else { return };
+        let Some(entry) = self.apps.get_mut(key) else { return };
         // Of an older spec, or of a commit that is not wanted any more.
         if entry.spec_serial != serial || entry.state.rendering.as_ref() != Some(&revision) {
             return;
         }
+        // The handle of a task keeps all of its memory.
+        entry.rendering = None;
         let event = match outcome {
             Ok(set) => {
                 let summary = Arc::clone(&set.summary);
@@ -138,6 +140,10 @@ impl Agent {
     }
 
     fn prepared(&mut self, key: &AppKey, sync: SyncId, outcome: Result<Arc<DesiredSet>, String>) {
+        let entry = self.apps.get_mut(key);
+        if let Some(entry) = entry.filter(|entry| entry.state.run().is_some_and(|run| run.id == sync)) {
+            entry.preparing = None;
+        }
         let desired = outcome.map(|set| {
             let summary = Arc::clone(&set.summary);
             let run = self.apps.get(key).and_then(|entry| entry.state.run());

@@ -17,6 +17,10 @@ const MOST: usize = 64;
 /// The same while many syncs apply.
 const MOST_WHILE_BUSY: usize = 4;
 
+/// Many syncs apply if there are more of them than this, for then some wait for the API server: it takes as many requests at
+/// a time.
+const MANY_STAGES: usize = 32;
+
 /// Whose status is written when.
 #[derive(Default)]
 pub(crate) struct Turns {
@@ -40,7 +44,7 @@ impl Turns {
     /// Returns whether so much is being applied that writes of progress would only hold it up: most of these syncs wait for
     /// the API server and are over before anybody has read that they run.
     fn is_busy(&self) -> bool {
-        self.n_stages > MOST
+        self.n_stages > MANY_STAGES
     }
 }
 
