@@ -203,10 +203,12 @@ impl Agent {
         let url = source::RepoUrl::parse(&app.source.repo_url)?;
         let credentials = source::pick(&self.settings.secrets(), &url, &app.project)?;
         let id = RepoId { url: url.normalised(), project: app.project.clone() };
-        let is_local = url.local_path().is_some();
+        // Looked for on disk once and not for each of its apps; while it is not there, with every one that names it.
+        let is_unfollowed =
+            url.local_path().is_some() && self.watcher.as_ref().is_some_and(|watcher| !watcher.follows(&url));
         let repository = Repository::new(url, credentials);
         self.repos.follow(key, id, repository, &app.source.target_revision, Instant::now());
-        if is_local {
+        if is_unfollowed {
             self.follow_hints();
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::credentials::Credentials;
 use crate::error::{Kind, SourceError, printable};
+use crate::opened;
 use crate::packs;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,13 @@ pub(crate) struct CacheClone {
     swap: RwLock<()>,
     /// How often the folder was replaced.
     generation: AtomicU64,
+    /// Another number, which no other clone ever has, whenever files of it were replaced.
+    layout: AtomicU64,
+}
+
+fn new_layout() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Names who has been served from this repository: marks of credentials, one per line. Without it an app could
@@ -34,6 +42,7 @@ impl CacheClone {
             building: Mutex::default(),
             swap: RwLock::default(),
             generation: AtomicU64::new(0),
+            layout: AtomicU64::new(new_layout()),
         }
     }
 
@@ -56,8 +65,7 @@ impl CacheClone {
         work: impl FnOnce(&git2::Repository) -> Result<T, E>,
     ) -> Result<T, E> {
         let _guard = self.swap.read().unwrap_or_else(PoisonError::into_inner);
-        let repository = git2::Repository::open_bare(&self.folder)?;
-        work(&repository)
+        opened::with(&self.folder, self.layout.load(Ordering::Relaxed), work)
     }
 
     /// Tidies up after a fetch; what goes wrong is tried again after the next.
@@ -65,6 +73,7 @@ impl CacheClone {
         match self.with(packs::merge) {
             Ok(replaced) if !replaced.is_empty() => {
                 let _guard = self.swap.write().unwrap_or_else(PoisonError::into_inner);
+                self.layout.store(new_layout(), Ordering::Relaxed);
                 for path in replaced {
                     // Not every pack has a file of each kind.
                     drop(fs::remove_file(path));
@@ -113,6 +122,7 @@ impl CacheClone {
         let moved = made.and_then(|()| {
             let _guard = self.swap.write().unwrap_or_else(PoisonError::into_inner);
             self.generation.fetch_add(1, Ordering::Relaxed);
+            self.layout.store(new_layout(), Ordering::Relaxed);
             swap(&self.folder, &fresh, &old).map_err(|error| disk(&error))
         });
         // What is left over is removed again at the next start.

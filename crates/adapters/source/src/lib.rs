@@ -28,6 +28,7 @@ mod disk;
 mod error;
 mod listing;
 mod local;
+mod opened;
 mod packs;
 mod pool;
 mod refs;

@@ -1,6 +1,7 @@
 //! Which repositories on this machine's disk may be read, and how?
 
 use crate::error::{Fault, Kind, SourceError};
+use crate::opened;
 use crate::refs::Refs;
 use std::path::{Path, PathBuf};
 
@@ -107,10 +108,12 @@ pub(crate) fn common(folder: &Path) -> PathBuf {
     if text.trim().is_empty() { folder.to_owned() } else { folder.join(text.trim()) }
 }
 
-/// Opens a Git folder. As a bare one, because libgit2 then neither asks who owns it (in a pod that is rarely us)
-/// nor looks at a working copy.
-pub(crate) fn open(folder: &Path) -> Result<git2::Repository, git2::Error> {
-    git2::Repository::open_bare(folder)
+/// Works on a Git folder of somebody else's, who may replace any of it at any time.
+pub(crate) fn with<T>(
+    folder: &Path,
+    work: impl FnOnce(&git2::Repository) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    opened::with(folder, 0, work)
 }
 
 /// Lists the refs of a repository on disk.

@@ -1,6 +1,7 @@
 //! Where do blocking calls run, and how many at once?
 
 use crate::error::{Fault, Kind, SourceError};
+use crate::opened;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -216,7 +217,15 @@ impl Shared {
             });
             if let Some(job) = eligible.and_then(|index| state.queue.remove(index)) {
                 *state.running.entry(job.host.clone()).or_default() += 1;
+                opened::expect_more(!state.queue.is_empty());
                 return Some(job);
+            }
+            if opened::is_any() {
+                // Closed without the lock, for that takes its time; a job may come meanwhile.
+                drop(state);
+                opened::close();
+                state = self.lock();
+                continue;
             }
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

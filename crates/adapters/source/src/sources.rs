@@ -140,7 +140,7 @@ impl Sources {
         let timeout = inner.config.timeout;
         if let Some(path) = repository.url.local_path() {
             let (roots, path) = (Arc::clone(&inner.roots), path.to_owned());
-            let work = move |_: &Token| local::refs(&local::open(&roots.git_folder(&path)?)?);
+            let work = move |_: &Token| local::with(&roots.git_folder(&path)?, local::refs);
             return inner.disk.run("", timeout, work).await.map_err(|fault| told(repository, None, fault));
         }
         let clone = self.clone_of(&repository.url);
@@ -285,7 +285,7 @@ impl Sources {
         let inner = &self.0;
         if let Some(path) = repository.url.local_path() {
             let (roots, path) = (Arc::clone(&inner.roots), path.to_owned());
-            let run = move |token: &Token| work(&local::open(&roots.git_folder(&path)?)?, token);
+            let run = move |token: &Token| local::with(&roots.git_folder(&path)?, |git| work(git, token));
             let done = inner.disk.run("", inner.config.timeout, run).await;
             return done.map_err(|fault| told(repository, Some(revision), fault));
         }

@@ -127,6 +127,11 @@ impl Watch {
         }
     }
 
+    /// Returns whether a repository is followed.
+    pub fn follows(&self, url: &RepoUrl) -> bool {
+        self.followed.contains_key(&url.normalised())
+    }
+
     fn enter(&mut self, url: &str, folders: Vec<PathBuf>) {
         for folder in &folders {
             self.shared.lock().folders.entry(folder.clone()).or_default().insert(url.to_owned());
