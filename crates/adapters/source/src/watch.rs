@@ -106,7 +106,7 @@ impl Sources {
 
 impl Watch {
     /// Follows exactly these repositories from now on; remote ones, and those that may not be read or cannot be
-    /// watched, are passed over. Called again with each poll, it finds repositories that appear later.
+    /// watched, are passed over. Called again, it finds repositories that appeared since.
     pub fn follow<'a>(&mut self, sources: &Sources, urls: impl IntoIterator<Item = &'a RepoUrl>) {
         let mut wanted = BTreeMap::new();
         for url in urls {
