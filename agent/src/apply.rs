@@ -21,7 +21,7 @@ const PER_APP: usize = 16;
 /// What a stage works with: values only, taken when it begins.
 #[derive(Clone)]
 pub(crate) struct Job {
-    /// The API server.
+    /// The API server, in the app's share.
     pub cluster: Cluster,
     /// The app.
     pub app: Arc<App>,

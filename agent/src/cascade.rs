@@ -58,7 +58,7 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
         Cascade::Foreground | Cascade::Orphan => Propagation::Foreground,
     };
     let job = Job {
-        cluster: agent.cluster.clone(),
+        cluster: agent.cluster.for_app(&app.key),
         app: Arc::clone(app),
         set: Arc::new(crate::desired::DesiredSet::empty()),
         rules: agent.rules_of(entry),

@@ -23,7 +23,7 @@ impl Agent {
             (entry.digest.uid.clone(), entry.baseline.clone())
         });
         let (uid, baseline) = known.unzip();
-        let (cluster, app, checks) = (self.cluster.clone(), Arc::clone(app), Arc::clone(&self.checks));
+        let (cluster, app, checks) = (self.cluster.for_app(key), Arc::clone(app), Arc::clone(&self.checks));
         let wanted = kept.open();
         let asked = Asked { app: key.clone(), object: object.clone(), question, uid };
         self.metrics.checks.add(1);

@@ -164,7 +164,7 @@ impl Agent {
         let known = apply::known(&self.live, keys, app, &set);
         let was_deployed = entry.state.has_deployed(set.hash());
         Job {
-            cluster: self.cluster.clone(),
+            cluster: self.cluster.for_app(&app.key),
             app: Arc::clone(app),
             set,
             rules: self.rules_of(entry),

@@ -124,7 +124,7 @@ impl Agent {
             return;
         };
         let look = LookUp {
-            cluster: self.cluster.clone(),
+            cluster: self.cluster.for_app(key),
             endpoint,
             object: object.clone(),
             instance: entry.instance.clone(),

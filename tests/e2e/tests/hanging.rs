@@ -52,3 +52,39 @@ fn a_large_app_does_not_delay_a_small_one() {
     drop(held);
     scene.wait_app("large", |app| is_synced_to(app, &revision));
 }
+
+#[test]
+fn three_apps_that_hang_leave_a_fourth_its_share() {
+    const OBJECTS: usize = 40;
+    let scene = Scene::new("share");
+    let hanging = ["first", "second", "third"].map(|name| (name, scene.repo(name)));
+    for (name, repo) in &hanging {
+        repo.write("app/.keep", "").commit("nothing yet");
+        scene.application(name).repo(repo).path("app").automated().create();
+    }
+    let agent = scene.agent();
+    for (name, repo) in &hanging {
+        scene.wait_app(name, |app| is_synced_to(app, &repo.head()));
+    }
+    let mut held = HeldUp::new(&scene);
+    for (name, repo) in &hanging {
+        for number in 0..OBJECTS {
+            repo.write(&format!("app/{number}.yaml"), &config_map(&format!("{name}-{number}"), "one"));
+        }
+        repo.commit("much to do");
+    }
+    // Three quarters of the places are anybody's; of the others the third app has one.
+    held.wait(25);
+    let begun = Instant::now();
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: small}\nstringData: {key: one}\n";
+    scene.deployed("fourth", &[("small.yaml", secret)]);
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}\n{}", begun.elapsed(), agent.log_text());
+    for (name, repo) in &hanging {
+        let app = scene.app(name);
+        assert!(!is_synced_to(&app, &repo.head()), "{name} was not under way: {app:#}");
+    }
+    drop(held);
+    for (name, repo) in &hanging {
+        scene.wait_app(name, |app| is_synced_to(app, &repo.head()));
+    }
+}

@@ -142,15 +142,15 @@ impl Answer {
 impl Cluster {
     /// Sends a request and takes the whole answer.
     pub(crate) async fn call(&self, call: Call) -> Result<Answer, CallError> {
-        let timeout = call.timeout.unwrap_or(self.0.call_timeout);
+        let timeout = call.timeout.unwrap_or(self.inner.call_timeout);
         let (content, longest) = (call.content(), call.longest);
         let group = call.kind.group.clone();
         if call.priority.is_some() {
             // Before it takes a place.
-            self.0.pauses.wait(&group).await;
+            self.inner.pauses.wait(&group).await;
         }
         let _permit = match call.priority {
-            Some(priority) => Some(self.0.gate.enter(priority).await),
+            Some(priority) => Some(self.inner.gate.enter(self.party(&call.kind), priority).await),
             None => None,
         };
         let exchange = async {
@@ -160,13 +160,13 @@ impl Cluster {
         let result =
             tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| Err(self.no_answer(timeout)));
         self.note(&result);
-        self.0.pauses.note(&group, &result);
+        self.inner.pauses.note(&group, &result);
         result
     }
 
     /// Sends a request whose answer goes on for long; only the answer's head has a deadline.
     pub(crate) async fn open(&self, call: Call) -> Result<Response<Body>, CallError> {
-        let timeout = call.timeout.unwrap_or(self.0.call_timeout);
+        let timeout = call.timeout.unwrap_or(self.inner.call_timeout);
         let content = call.content();
         let exchange = async {
             let response = self.send(call).await?;
@@ -188,23 +188,25 @@ impl Cluster {
         let needs_permit = call.needs_permit;
         if needs_permit {
             // After the wait for a turn: the lease may have run out meanwhile.
-            self.0.permit.check()?;
+            self.inner.permit.check()?;
         }
-        self.0.count(call.verb, &call.kind);
-        let sending = self.0.client.send(call.into_request()?);
-        let sent = if needs_permit { self.0.permit.within(sending).await? } else { sending.await };
-        sent.map_err(|error| unavailable(format!("failed to reach {}: {}", self.0.url, root_cause(&error))))
+        self.inner.count(call.verb, &call.kind);
+        let sending = self.inner.client.send(call.into_request()?);
+        let sent = if needs_permit { self.inner.permit.within(sending).await? } else { sending.await };
+        sent.map_err(|error| {
+            unavailable(format!("failed to reach {}: {}", self.inner.url, root_cause(&error)))
+        })
     }
 
     fn no_answer(&self, timeout: Duration) -> CallError {
-        unavailable(format!("no answer from {} within {} s", self.0.url, timeout.as_secs_f32()))
+        unavailable(format!("no answer from {} within {} s", self.inner.url, timeout.as_secs_f32()))
     }
 
     fn note<T>(&self, result: &Result<T, CallError>) {
         match result {
-            Err(error) if error.class == ErrorClass::Throttled => self.0.gate.throttled(),
+            Err(error) if error.class == ErrorClass::Throttled => self.inner.gate.throttled(),
             Err(error) if error.status.is_none() => {}
-            Ok(_) | Err(_) => self.0.gate.answered(),
+            Ok(_) | Err(_) => self.inner.gate.answered(),
         }
     }
 }

@@ -4,11 +4,12 @@ use crate::call::Verb;
 use crate::gate::Gate;
 use crate::pause::Pauses;
 use crate::permit::WritePermit;
+use crate::share::Party;
 use anyhow::Context as _;
 use http::{HeaderValue, header};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use model::GroupKind;
+use model::{AppKey, GroupKind};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +33,11 @@ pub struct Access {
 
 /// One cluster. Clones share connections, limit and counters.
 #[derive(Clone)]
-pub struct Cluster(pub(crate) Arc<Inner>);
+pub struct Cluster {
+    pub(crate) inner: Arc<Inner>,
+    /// Whose share of the places its requests take; `None` for the agent's own.
+    app: Option<Arc<AppKey>>,
+}
 
 pub(crate) struct Inner {
     pub(crate) client: Client,
@@ -76,7 +81,7 @@ impl Cluster {
     }
 
     pub(crate) fn over(client: Client, url: &str, access: &Access) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Inner {
             client,
             url: url.trim_end_matches('/').into(),
             call_timeout: access.call_timeout,
@@ -85,30 +90,43 @@ impl Cluster {
             pauses: Pauses::default(),
             counts: Mutex::default(),
             events: crate::event::Memory::default(),
-        }))
+        };
+        Self { inner: Arc::new(inner), app: None }
+    }
+
+    /// Returns the same cluster for what is asked of it for an app: however many of these requests hang, other apps have
+    /// their turn.
+    #[must_use]
+    pub fn for_app(&self, app: &AppKey) -> Self {
+        Self { app: Some(Arc::new(app.clone())), ..self.clone() }
+    }
+
+    /// Returns whom a request about objects of a kind is for.
+    pub(crate) fn party(&self, kind: &GroupKind) -> Party {
+        self.app.as_ref().map_or_else(|| Party::Kind(kind.clone()), |app| Party::App(Arc::clone(app)))
     }
 
     /// Returns the API server's URL.
     pub fn url(&self) -> &str {
-        &self.0.url
+        &self.inner.url
     }
 
     /// Returns how many requests were sent so far, by verb (`get`, `list`, `watch`, `apply`, `dry-run`, `patch`,
     /// `create`, `delete`, `discover`) and kind (`Deployment.apps`), sorted.
     pub fn requests(&self) -> Vec<(&'static str, String, u64)> {
-        let counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.inner.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.iter().map(|((verb, kind), count)| (verb.as_str(), kind.to_string(), *count)).collect()
     }
 
     /// Returns whether a write may begin now: always until somebody keeps a lease ([`Cluster::hold_lease`]), then while it is
     /// held.
     pub fn may_write(&self) -> bool {
-        self.0.permit.is_valid()
+        self.inner.permit.is_valid()
     }
 
     /// Returns how many requests may be in flight now; less than configured after the server throttled us.
     pub fn in_flight_limit(&self) -> usize {
-        self.0.gate.limit()
+        self.inner.gate.limit()
     }
 }
 

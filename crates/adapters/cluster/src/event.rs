@@ -74,7 +74,7 @@ impl Cluster {
         let endpoint = Endpoint::new("v1", "Event", "events", true);
         let object = manifest(draft, now())?;
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
-        if let Some(count) = self.0.events.count(&name) {
+        if let Some(count) = self.inner.events.count(&name) {
             match self.raise(&endpoint, &namespace, &name, count + 1).await {
                 // Events live for an hour; this one is over.
                 Err(error) if error.class == ErrorClass::NotFound => {}
@@ -83,7 +83,7 @@ impl Cluster {
         }
         match self.create_at(Priority::Background, &endpoint, &object, names::FIELD_MANAGER).await {
             Ok(_) => {
-                self.0.events.note(&name, 1);
+                self.inner.events.note(&name, 1);
                 Ok(())
             }
             // Written before we were restarted.
@@ -106,7 +106,7 @@ impl Cluster {
         let patch = json!({"count": count, "lastTimestamp": now().to_string()});
         self.merge_patch_at(Priority::Background, endpoint, (namespace, name), &patch, names::FIELD_MANAGER)
             .await?;
-        self.0.events.note(name, count);
+        self.inner.events.note(name, count);
         Ok(())
     }
 }

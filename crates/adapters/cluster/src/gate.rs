@@ -1,8 +1,8 @@
-//! Who may send next? A limit on requests in flight that shrinks while the server throttles.
+//! Who may send next? A limit on requests in flight that shrinks while the server throttles, and that parties share.
 //!
 //! kube speaks HTTP/1.1, one connection per request in flight, so this is also the limit on connections, watches aside.
 
-use std::collections::VecDeque;
+use crate::share::{Line, Party};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
@@ -18,11 +18,14 @@ pub enum Priority {
 }
 
 /// A place among the requests in flight, given back when dropped.
-pub(crate) struct Permit(Arc<Gate>);
+pub(crate) struct Permit {
+    gate: Arc<Gate>,
+    party: Party,
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.leave();
+        self.gate.leave(&self.party);
     }
 }
 
@@ -34,35 +37,28 @@ struct State {
     ceiling: usize,
     /// Requests in flight allowed now.
     limit: usize,
-    in_flight: usize,
     /// Good answers since the limit last changed; as many as the limit raise it by one.
     good: usize,
-    waiting: [VecDeque<oneshot::Sender<Permit>>; 3],
+    line: Line<oneshot::Sender<Permit>>,
 }
 
 impl Gate {
     /// Makes a gate for `ceiling` requests in flight, at least one.
     pub(crate) fn new(ceiling: usize) -> Arc<Self> {
         let ceiling = ceiling.max(1);
-        Arc::new(Self(Mutex::new(State {
-            ceiling,
-            limit: ceiling,
-            in_flight: 0,
-            good: 0,
-            waiting: Default::default(),
-        })))
+        Arc::new(Self(Mutex::new(State { ceiling, limit: ceiling, good: 0, line: Line::new() })))
     }
 
     /// Waits for a place.
-    pub(crate) async fn enter(self: &Arc<Self>, priority: Priority) -> Permit {
+    pub(crate) async fn enter(self: &Arc<Self>, party: Party, priority: Priority) -> Permit {
         let receiver = {
             let mut state = self.state();
-            if state.in_flight < state.limit {
-                state.in_flight += 1;
-                return Permit(Arc::clone(self));
+            let limit = state.limit;
+            if state.line.take(&party, limit) {
+                return self.permit(party);
             }
             let (sender, receiver) = oneshot::channel();
-            state.waiting[priority as usize].push_back(sender);
+            state.line.wait(&party, priority, sender);
             receiver
         };
         receiver.await.expect("a queued sender is dropped only after it sent")
@@ -95,27 +91,29 @@ impl Gate {
         self.state().limit
     }
 
-    fn leave(self: &Arc<Self>) {
-        self.state().in_flight -= 1;
+    fn leave(self: &Arc<Self>, party: &Party) {
+        self.state().line.give_back(party);
         self.admit();
     }
 
-    /// Hands free places to those who wait, first by priority, then by age.
+    /// Hands free places to those who wait.
     fn admit(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
-            if state.in_flight >= state.limit {
-                return;
-            }
-            let Some(next) = state.waiting.iter_mut().find_map(VecDeque::pop_front) else { return };
+            let limit = state.limit;
+            let Some((party, next)) = state.line.take_next(limit) else { return };
             if next.is_closed() {
+                state.line.give_back(&party);
                 continue;
             }
-            state.in_flight += 1;
             drop(state);
             // Outside the lock: a receiver that gave up returns the permit, whose drop comes back here.
-            drop(next.send(Permit(Arc::clone(self))));
+            drop(next.send(self.permit(party)));
         }
+    }
+
+    fn permit(self: &Arc<Self>, party: Party) -> Permit {
+        Permit { gate: Arc::clone(self), party }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -127,15 +125,20 @@ impl Gate {
 mod tests {
     use super::*;
     use futures::FutureExt as _;
+    use model::GroupKind;
     use std::pin::pin;
+
+    fn agent() -> Party {
+        Party::Kind(GroupKind::new("", "ConfigMap"))
+    }
 
     #[tokio::test]
     async fn users_overtake_and_those_who_left_take_no_place() {
         let gate = Gate::new(1);
-        let first = gate.enter(Priority::Apply).await;
-        let mut background = pin!(gate.enter(Priority::Background));
-        let mut user = pin!(gate.enter(Priority::User));
-        let mut gone = Box::pin(gate.enter(Priority::User));
+        let first = gate.enter(agent(), Priority::Apply).await;
+        let mut background = pin!(gate.enter(agent(), Priority::Background));
+        let mut user = pin!(gate.enter(agent(), Priority::User));
+        let mut gone = Box::pin(gate.enter(agent(), Priority::User));
         assert!(background.as_mut().now_or_never().is_none());
         assert!(user.as_mut().now_or_never().is_none());
         assert!(gone.as_mut().now_or_never().is_none());
@@ -145,18 +148,18 @@ mod tests {
         drop(gone);
         drop(permit);
         drop(background.as_mut().now_or_never().unwrap());
-        assert_eq!(gate.state().in_flight, 0);
+        assert!(gate.state().line.is_empty());
     }
 
     #[tokio::test]
     async fn a_permit_sent_to_one_who_just_left_is_passed_on() {
         let gate = Gate::new(1);
-        let first = gate.enter(Priority::Apply).await;
-        let mut gone = Box::pin(gate.enter(Priority::User));
+        let first = gate.enter(agent(), Priority::Apply).await;
+        let mut gone = Box::pin(gate.enter(agent(), Priority::User));
         assert!(gone.as_mut().now_or_never().is_none());
         drop(first);
         drop(gone);
-        assert!(gate.enter(Priority::Background).now_or_never().is_some());
+        assert!(gate.enter(agent(), Priority::Background).now_or_never().is_some());
     }
 
     #[tokio::test]

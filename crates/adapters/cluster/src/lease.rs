@@ -122,7 +122,7 @@ impl Cluster {
     /// Tries for a lease until it is held, and renews it until the handle is released or dropped. From now on this cluster
     /// sends no other write than the lease's own while it is not held: such a write fails as [`ErrorClass::Withheld`].
     pub fn hold_lease(&self, spec: LeaseSpec) -> (watch::Receiver<Holding>, LeaseHandle) {
-        self.0.permit.withdraw();
+        self.inner.permit.withdraw();
         let (sender, receiver) = watch::channel(Holding::NotHeld { holder: String::new() });
         let (release, released) = oneshot::channel();
         let holder = Holder { cluster: self.clone(), spec, sender, seen: None, until: None };
@@ -277,13 +277,13 @@ impl Holder {
         self.seen = Some(Seen::read(lease, Instant::now(), self.spec.duration));
         let until = sent + self.spec.usable();
         self.until = Some(until);
-        self.cluster.0.permit.extend(until);
+        self.cluster.inner.permit.extend(until);
         self.sender.send_replace(Holding::Held { until });
     }
 
     fn lose(&mut self, holder: String) {
         self.until = None;
-        self.cluster.0.permit.withdraw();
+        self.cluster.inner.permit.withdraw();
         let now = Holding::NotHeld { holder };
         self.sender.send_if_modified(|held| {
             let is_news = *held != now;
@@ -354,7 +354,7 @@ impl Holder {
 
     /// Two attempts fit between a renewal and its end.
     fn timeout(&self) -> Duration {
-        self.cluster.0.call_timeout.min(self.spec.duration / 4)
+        self.cluster.inner.call_timeout.min(self.spec.duration / 4)
     }
 }
 

@@ -29,6 +29,7 @@ mod objects;
 mod pause;
 mod permit;
 mod pieces;
+mod share;
 mod stream;
 mod watch;
 

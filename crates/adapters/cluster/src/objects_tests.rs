@@ -1,8 +1,8 @@
 //! Are requests what the API server expects, and answers what callers expect?
 
 use super::*;
-use crate::fake::{Asked, Reply, cluster};
-use model::Seconds;
+use crate::fake::{Asked, Reply, cluster, server};
+use model::{AppKey, Seconds};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -125,14 +125,14 @@ async fn deletion_is_guarded_and_says_whether_it_is_done() {
 /// What a person waits for is not behind what nobody waits for.
 #[tokio::test(start_paused = true)]
 async fn a_read_goes_in_the_turn_of_what_waits_for_it() {
-    let (senders, held): (Vec<_>, Vec<_>) = (0..4).map(|_| oneshot::channel()).unzip();
+    let (senders, held): (Vec<_>, Vec<_>) = (0..3).map(|_| oneshot::channel()).unzip();
     let found = [Reply::Full(200, CONFIG_MAP.into()), Reply::Full(200, CONFIG_MAP.into())];
     let (cluster, asked) = cluster(held.into_iter().map(Reply::Held).chain(found).collect());
     let read = |priority: Priority, name: &'static str| {
         let cluster = cluster.clone();
         tokio::spawn(async move { cluster.get_at(priority, &config_maps(), "a", name).await })
     };
-    for _ in 0..4 {
+    for _ in 0..3 {
         read(Priority::Background, "first");
     }
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -147,7 +147,28 @@ async fn a_read_goes_in_the_turn_of_what_waits_for_it() {
     nobody.await.unwrap().unwrap();
     person.await.unwrap().unwrap();
     let asked = asked.lock().unwrap();
-    assert!(asked[4].ends_with("/person") && asked[5].ends_with("/nobody"), "{asked:?}");
+    assert!(asked[3].ends_with("/person") && asked[4].ends_with("/nobody"), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_whose_requests_hang_leaves_places_to_others() {
+    let (cluster, asked) = server(|request| {
+        if request.url.contains("hangs") { Reply::Silence } else { Reply::Full(200, CONFIG_MAP.into()) }
+    });
+    let hanging = cluster.for_app(&AppKey::new("argocd", "hanging"));
+    for _ in 0..8 {
+        let hanging = hanging.clone();
+        tokio::spawn(async move { hanging.get(&config_maps(), "a", "hangs").await });
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let begun = tokio::time::Instant::now();
+    for _ in 0..8 {
+        let other = cluster.for_app(&AppKey::new("argocd", "other"));
+        other.get(&config_maps(), "a", "x").await.unwrap();
+        cluster.get(&config_maps(), "a", "x").await.unwrap();
+    }
+    assert!(begun.elapsed().is_zero(), "{:?}", begun.elapsed());
+    assert_eq!(asked.lock().unwrap().iter().filter(|line| line.contains("hangs")).count(), 3);
 }
 
 #[tokio::test]
@@ -237,7 +258,7 @@ async fn users_go_before_background() {
     let (cluster, asked) = cluster(script);
     // One in flight.
     for _ in 0..2 {
-        cluster.0.gate.throttled();
+        cluster.inner.gate.throttled();
     }
     let endpoint = config_maps();
     let user = ApplyOptions { priority: Priority::User, ..options() };
