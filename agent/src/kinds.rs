@@ -136,6 +136,12 @@ impl KindsRecord {
         data
     }
 
+    /// Notes that a read or a write went well: nothing has to be waited out any more.
+    fn answered(&mut self) {
+        self.n_failed = 0;
+        self.is_resting = false;
+    }
+
     /// Takes back what a write that failed was to do: it is to be done still, save what is wanted otherwise by now.
     fn put_back(&mut self, written: BTreeMap<GroupKind, GroupVersionKind>) {
         for (kind, gvk) in written {
@@ -157,10 +163,10 @@ pub(crate) async fn read(cluster: &cluster::Cluster, namespace: &str) -> Result<
 }
 
 impl Agent {
-    /// Has kinds recorded that apps hold objects of.
+    /// Has kinds recorded that apps hold objects of. No apply waits for these, so after a failure they wait for their time.
     pub(crate) fn record(&mut self, gvks: impl Iterator<Item = GroupVersionKind>) {
         self.kinds.want(gvks);
-        if self.kinds.lacks() {
+        if self.kinds.lacks() && !self.kinds.is_resting {
             self.write_kinds();
         }
     }
@@ -200,7 +206,7 @@ impl Agent {
                 // Somebody else may hold objects of these by now.
                 self.kinds.dropped.clear();
                 self.kinds.load(found.as_ref());
-                self.kinds.n_failed = 0;
+                self.kinds.answered();
                 self.watch_recorded();
                 self.write_kinds();
             }
@@ -262,7 +268,7 @@ impl Agent {
         let waiting = std::mem::take(&mut self.kinds.waiting);
         match outcome {
             Ok(()) => {
-                self.kinds.n_failed = 0;
+                self.kinds.answered();
                 self.kinds.failure = None;
                 self.kinds.dropping.clear();
                 self.kinds.stored.extend(written);
@@ -314,5 +320,66 @@ impl Agent {
             tokio::time::sleep(wait).await;
             Input::KindsDue
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{Harness, shop};
+    use model::{ErrorClass, SyncId};
+
+    fn gvk(kind: &str) -> GroupVersionKind {
+        GroupVersionKind::from_api_version("v1", kind)
+    }
+
+    /// An agent whose write of the record has just failed.
+    async fn refused() -> Harness {
+        let mut harness = Harness::new(&[]).await;
+        let agent = &mut harness.agent;
+        agent.kinds.load(None);
+        agent.record(std::iter::once(gvk("Secret")));
+        assert!(agent.kinds.writing.is_some());
+        agent.kinds_recorded(Err(CallError::new(ErrorClass::Forbidden, "no")));
+        harness
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_written_again_when_its_time_has_come() {
+        let mut harness = refused().await;
+        let agent = &mut harness.agent;
+        agent.has_listed_apps = true;
+        agent.idle_kinds.is_due = true;
+        agent.tend_kinds();
+        agent.record(std::iter::once(gvk("Service")));
+        assert!(
+            agent.kinds.writing.is_none(),
+            "it is looked at every 10 s, and tried again after 5 s, 10 s ... 5 min"
+        );
+        agent.kinds_due();
+        let writing = agent.kinds.writing.as_ref().expect("its time has come");
+        assert_eq!(writing.len(), 2);
+        agent.kinds_recorded(Ok(()));
+        agent.record(std::iter::once(gvk("Pod")));
+        assert!(agent.kinds.writing.is_some(), "nothing failed since");
+    }
+
+    #[tokio::test]
+    async fn what_an_apply_waits_for_is_written_at_once_and_ends_the_rest() {
+        let mut harness = refused().await;
+        let agent = &mut harness.agent;
+        let effect = Effect::Apply {
+            sync: SyncId::default(),
+            hash: crate::desired::DesiredSet::empty().hash(),
+            keys: Vec::new(),
+            mode: engine::Mode::Real,
+        };
+        let app = agent.apps[&shop()].app.clone().unwrap();
+        agent.kinds.waiting.push((shop(), app, effect));
+        agent.write_kinds();
+        assert!(agent.kinds.writing.is_some());
+        agent.kinds_recorded(Ok(()));
+        agent.record(std::iter::once(gvk("Pod")));
+        assert!(agent.kinds.writing.is_some());
     }
 }
