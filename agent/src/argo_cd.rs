@@ -60,7 +60,7 @@ enum Sight {
     #[default]
     NotYet,
     Forbidden,
-    Listed,
+    Clear,
 }
 
 impl ArgoCd {
@@ -106,7 +106,6 @@ impl ArgoCd {
             WatchEvent::Undecodable { name, .. } => view.put(name, view.controllers.get(name).copied()),
             WatchEvent::Deleted(key, _) => view.put(&key.name, None),
             WatchEvent::Listed => {
-                view.sight = Sight::Listed;
                 if let Some(seen) = view.seen.take() {
                     view.controllers.retain(|name, _| seen.contains(name));
                 }
@@ -114,7 +113,8 @@ impl ArgoCd {
             WatchEvent::Blind { why, .. } if why.class == ErrorClass::Forbidden => {
                 view.sight = Sight::Forbidden;
             }
-            WatchEvent::Blind { .. } | WatchEvent::Seeing => {}
+            WatchEvent::Blind { .. } => {}
+            WatchEvent::Seeing => view.sight = Sight::Clear,
         }
     }
 }
@@ -201,8 +201,11 @@ mod tests {
         let mut it = ArgoCd::default();
         assert_eq!(it.presence(), Presence::NotLookedYet);
         let empty = || [WatchEvent::Began, told("StatefulSet", "redis", &json!(3)), WatchEvent::Listed];
-        assert_eq!(after(&mut it, Runner::StatefulSet, empty()), Presence::NotLookedYet);
-        assert_eq!(after(&mut it, Runner::Deployment, empty()), Presence::Absent);
+        let seeing = || [WatchEvent::Seeing];
+        after(&mut it, Runner::StatefulSet, empty());
+        assert_eq!(after(&mut it, Runner::StatefulSet, seeing()), Presence::NotLookedYet);
+        assert_eq!(after(&mut it, Runner::Deployment, empty()), Presence::NotLookedYet);
+        assert_eq!(after(&mut it, Runner::Deployment, seeing()), Presence::Absent);
         // As a Deployment, and without a word about replicas.
         assert_eq!(
             after(&mut it, Runner::Deployment, [told("Deployment", NAME, &Value::Null)]),
@@ -226,12 +229,15 @@ mod tests {
         let mut it = ArgoCd::default();
         let empty = || [WatchEvent::Began, WatchEvent::Listed];
         after(&mut it, Runner::StatefulSet, empty());
+        after(&mut it, Runner::StatefulSet, [WatchEvent::Seeing]);
         assert_eq!(
             after(&mut it, Runner::Deployment, [blind(ErrorClass::Unavailable)]),
             Presence::NotLookedYet
         );
         assert_eq!(after(&mut it, Runner::Deployment, [blind(ErrorClass::Forbidden)]), Presence::Forbidden);
-        assert_eq!(after(&mut it, Runner::Deployment, empty()), Presence::Absent);
+        // It may be listed and not watched: it may be scaled up at any time.
+        assert_eq!(after(&mut it, Runner::Deployment, empty()), Presence::Forbidden);
+        assert_eq!(after(&mut it, Runner::Deployment, [WatchEvent::Seeing]), Presence::Absent);
         // The API server is away: what was seen last holds.
         assert_eq!(after(&mut it, Runner::Deployment, [blind(ErrorClass::Unavailable)]), Presence::Absent);
         assert_eq!(after(&mut it, Runner::StatefulSet, [blind(ErrorClass::Forbidden)]), Presence::Forbidden);
@@ -242,8 +248,9 @@ mod tests {
         };
         assert_eq!(
             after(&mut it, Runner::StatefulSet, [WatchEvent::Began, bad("redis"), WatchEvent::Listed]),
-            Presence::Absent
+            Presence::Forbidden
         );
+        assert_eq!(after(&mut it, Runner::StatefulSet, [WatchEvent::Seeing]), Presence::Absent);
         assert_eq!(
             after(&mut it, Runner::StatefulSet, [WatchEvent::Began, bad(NAME), WatchEvent::Listed]),
             Presence::Runs

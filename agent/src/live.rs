@@ -235,6 +235,11 @@ impl LiveView {
         }
     }
 
+    /// Returns whether changes of a kind are not told, whatever was listed.
+    pub(crate) fn is_blind(&self, kind: &GroupKind) -> bool {
+        self.kinds.get(kind).is_some_and(|watch| matches!(watch.sight, Sight::Blind(..)))
+    }
+
     /// Returns whether a kind's first list is still under way.
     pub(crate) fn is_listing(&self, kind: &GroupKind) -> bool {
         self.kinds.get(kind).is_none_or(|watch| watch.sight == Sight::Listing)

@@ -85,3 +85,29 @@ fn distinct<'a>(keys: impl Iterator<Item = &'a ObjectKey>) -> BTreeSet<GroupKind
     }
     kinds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Watched;
+    use crate::harness::{Harness, config_map};
+    use crate::input::Input;
+    use cluster::{WatchEvent, WatchId};
+    use model::{CallError, ErrorClass, Timestamp};
+
+    #[tokio::test]
+    async fn a_kind_that_may_be_listed_and_not_watched_is_not_seen() {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        let agent = &mut harness.agent;
+        let kind = GroupKind::new("", "ConfigMap");
+        agent.watches.insert(WatchId(1), Watched::Kind(kind.clone()));
+        let why = CallError::new(ErrorClass::Forbidden, "cannot watch");
+        let blind = WatchEvent::Blind { since: Timestamp::from_millis(0), why };
+        for event in [blind, WatchEvent::Began, WatchEvent::Listed] {
+            agent.take_in(Input::Watch(WatchId(1), event));
+        }
+        assert!(!agent.live.sees(&kind));
+        agent.take_in(Input::Watch(WatchId(1), WatchEvent::Seeing));
+        assert!(agent.live.sees(&kind));
+    }
+}

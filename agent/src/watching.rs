@@ -218,7 +218,9 @@ impl Agent {
                 for key in gone {
                     self.confirm(key, Duration::ZERO);
                 }
-                self.sight_changed(kind, Sight::Clear);
+                if !self.live.is_blind(kind) {
+                    self.sight_changed(kind, Sight::Clear);
+                }
             }
             WatchEvent::Undecodable { namespace, name, sentence } => {
                 tracing::warn!(%kind, namespace, name, sentence, "object cannot be read; what is known of it stays");

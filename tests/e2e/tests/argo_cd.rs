@@ -50,14 +50,14 @@ fn a_controller_that_is_a_deployment_is_found_by_its_labels() {
     scene.wait_app("shop", |app| is_synced_to(app, &first));
 }
 
-/// Installs the agent's account with its role, but for what `is_left_out` takes of its own namespace's rules, and with
-/// rights on what the app holds.
-fn install(scene: &Scene, is_left_out: impl Fn(&Value) -> bool) {
+/// Installs the agent's account with its role, but for what `restrict` takes of its own namespace's rules, and with rights
+/// on what the app holds.
+fn install(scene: &Scene, restrict: impl Fn(&mut Vec<Value>)) {
     let documents = install::documents(&scene.control, install::IMAGE).into_iter();
     for mut document in documents.filter(|document| document["metadata"]["name"] != install::MANAGED_ROLE) {
         let kind = document["kind"].as_str().unwrap().to_owned();
         match kind.as_str() {
-            "Role" => document["rules"].as_array_mut().unwrap().retain(|rule| !is_left_out(rule)),
+            "Role" => restrict(document["rules"].as_array_mut().unwrap()),
             "ClusterRole" | "ClusterRoleBinding" => {
                 document["metadata"]["name"] = scene.unique("agent").into();
                 if kind == "ClusterRoleBinding" {
@@ -78,7 +78,7 @@ fn install(scene: &Scene, is_left_out: impl Fn(&Value) -> bool) {
 fn where_it_may_not_be_looked_for_nothing_is_written() {
     let scene = Scene::new("argo-unseen");
     let (_, first) = app(&scene);
-    install(&scene, |rule| rule["resources"] == json!(["deployments"]));
+    install(&scene, |rules| rules.retain(|rule| rule["resources"] != json!(["deployments"])));
     let agent = scene.agent_as(install::NAME);
     assert_only_looks(&scene, &agent, "ArgoCdMayRun");
     let says = |line: &Value| {
@@ -86,9 +86,35 @@ fn where_it_may_not_be_looked_for_nothing_is_written() {
         message.contains("may not be seen") && message.contains("deployments.apps are granted")
     };
     agent.wait_log(says);
+    grant_all(&scene);
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+}
+
+#[test]
+fn where_it_may_be_listed_and_not_watched_nothing_is_written_either() {
+    let scene = Scene::new("argo-unwatched");
+    let (_, first) = app(&scene);
+    install(&scene, |rules| {
+        for rule in rules.iter_mut().filter(|rule| rule["resources"] == json!(["deployments"])) {
+            rule["verbs"] = json!(["list"]);
+        }
+    });
+    let agent = scene.agent_as(install::NAME);
+    assert_only_looks(&scene, &agent, "ArgoCdMayRun");
+    // It is listed again and again meanwhile.
+    let lists = || agent.requests().get("list Deployment.apps").copied().unwrap_or_default();
+    agent.wait_probe("/metrics", |_| lists() > 2);
+    assert_only_looks(&scene, &agent, "ArgoCdMayRun");
+    let log = agent.log_text();
+    assert!(!log.contains("writes from now on"), "{log}");
+    grant_all(&scene);
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+}
+
+/// Gives the agent's account all of its role in its own namespace.
+fn grant_all(scene: &Scene) {
     let mut documents = install::documents(&scene.control, install::IMAGE).into_iter();
     let role = documents.find(|document| document["kind"] == "Role").unwrap();
     let (api, name) = ("rbac.authorization.k8s.io/v1", role["metadata"]["name"].as_str().unwrap());
     scene.patch(api, "Role", &scene.control, name, &json!({"rules": role["rules"]}));
-    scene.wait_app("shop", |app| is_synced_to(app, &first));
 }

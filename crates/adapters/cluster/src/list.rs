@@ -36,7 +36,7 @@ impl Watcher {
             };
             if metadata.r#continue.is_empty() {
                 self.tell(WatchEvent::Listed).await?;
-                self.saw().await?;
+                self.saw();
                 return Ok(Some(metadata.resource_version));
             }
             next = metadata.r#continue;

@@ -103,7 +103,8 @@ pub enum WatchEvent {
         /// Why we do not.
         why: CallError,
     },
-    /// We see again; after `Blind` only. What happened in between has been told.
+    /// The watch is open: for the first time, or again after `Blind`. What happened before has been told. A list alone is
+    /// no view: who may list and not watch would be told what there was, and nothing that comes.
     Seeing,
 }
 
@@ -133,7 +134,7 @@ impl Cluster {
             id,
             backoff: Backoff::default(),
             seen: now(),
-            blind: None,
+            told: Told::Nothing,
         };
         WatchHandle(tokio::spawn(async move {
             // Ends only when nobody listens any more.
@@ -155,8 +156,15 @@ pub(crate) struct Watcher {
     pub(crate) backoff: Backoff,
     /// When the server last told us something.
     seen: Timestamp,
-    /// Why we told that we are blind.
-    blind: Option<ErrorClass>,
+    told: Told,
+}
+
+/// What was last told of how far we see.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Blind(ErrorClass),
+    Seeing,
 }
 
 impl Watcher {
@@ -176,7 +184,7 @@ impl Watcher {
             Ok(response) => response,
             Err(error) => return self.refused(version, error).await,
         };
-        self.saw().await?;
+        self.opened().await?;
         let opened = Instant::now();
         let mut stream = Stream::new(response, version);
         let end = stream.run(self).await?;
@@ -234,8 +242,8 @@ impl Watcher {
 
     /// Tells that we are blind and waits.
     pub(crate) async fn failed(&mut self, error: CallError) -> Result<(), Stopped> {
-        if self.blind != Some(error.class) {
-            self.blind = Some(error.class);
+        if self.told != Told::Blind(error.class) {
+            self.told = Told::Blind(error.class);
             let event = WatchEvent::Blind { since: self.seen, why: error.clone() };
             self.tell(event).await?;
         }
@@ -249,9 +257,15 @@ impl Watcher {
     }
 
     /// Notes that the server answers.
-    pub(crate) async fn saw(&mut self) -> Result<(), Stopped> {
+    pub(crate) fn saw(&mut self) {
         self.seen = now();
-        if self.blind.take().is_some() {
+    }
+
+    /// Notes that changes are told from now on.
+    async fn opened(&mut self) -> Result<(), Stopped> {
+        self.saw();
+        if self.told != Told::Seeing {
+            self.told = Told::Seeing;
             self.tell(WatchEvent::Seeing).await?;
         }
         Ok(())

@@ -53,6 +53,23 @@ async fn blindness_is_told_once_per_class_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_may_list_and_not_watch_stays_blind_until_a_watch_opens() {
+    let forbidden = || Reply::Full(403, r#"{"kind":"Status","message":"no"}"#.into());
+    let (told, asked) = told(vec![
+        page(10, "", &[]),
+        forbidden(),
+        forbidden(),
+        page(20, "", &[]),
+        forbidden(),
+        page(30, "", &[]),
+        ended(&[bookmark(31)]),
+    ])
+    .await;
+    assert_eq!(told, ["began", "listed", "blind: Forbidden", "began", "listed", "began", "listed", "seeing"]);
+    assert_eq!(asked[4..], ["watch 20", "list limit=2", "watch 30", "watch 31"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failing_server_is_left_alone_for_longer_and_longer() {
     let started = Instant::now();
     let (told, asked) = told((0..8).map(|_| Reply::Refused).collect()).await;
@@ -68,7 +85,7 @@ async fn a_server_that_always_closes_at_once_is_not_hammered() {
     let mut script = vec![page(10, "", &[])];
     script.extend((0..6).map(|_| stream(&[], Then::Close)));
     let (told, asked) = told(script).await;
-    assert_eq!(told, ["began", "listed"]);
+    assert_eq!(told, ["began", "listed", "seeing"]);
     assert_eq!(asked.len(), 8);
     assert!(started.elapsed() > Duration::from_secs(10), "{:?}", started.elapsed());
 }
@@ -78,7 +95,7 @@ async fn a_silent_connection_is_replaced() {
     let started = Instant::now();
     let (told, asked) =
         told(vec![page(10, "", &[]), stream(&[bookmark(12)], Then::Silence), ended(&[])]).await;
-    assert_eq!(told, ["began", "listed"]);
+    assert_eq!(told, ["began", "listed", "seeing"]);
     assert_eq!(asked[..3], ["list limit=2", "watch 10", "watch 12"]);
     assert!(started.elapsed() < Duration::from_secs(130), "{:?}", started.elapsed());
 }
@@ -93,7 +110,9 @@ async fn a_server_that_lost_its_past_is_listed_again() {
         Reply::Full(400, unreadable.into()),
         stream(&[error(504, "Too large resource version")], Then::Close),
     ] {
-        let (told, asked) = told(vec![page(10, "", &[]), reply, page(3, "", &[])]).await;
+        let (mut told, asked) = told(vec![page(10, "", &[]), reply, page(3, "", &[])]).await;
+        // The last of them comes after the watch was opened.
+        told.retain(|line| line != "seeing");
         assert_eq!(told, ["began", "listed", "began", "listed"]);
         assert_eq!(asked, ["list limit=2", "watch 10", "list limit=2", "watch 3"]);
     }
@@ -107,7 +126,7 @@ async fn something_else_than_json_is_an_error_and_not_skipped() {
         ended(&[bookmark(11)]),
     ])
     .await;
-    assert_eq!(told, ["began", "listed"]);
+    assert_eq!(told, ["began", "listed", "seeing"]);
     assert_eq!(asked, ["list limit=2", "watch 10", "watch 10", "watch 11"]);
 }
 
@@ -129,6 +148,7 @@ async fn dropping_the_handle_ends_the_watch() {
     let handle = cluster.watch(spec, sender, WatchId(0));
     assert_eq!(receiver.recv().await, Some((WatchId(0), WatchEvent::Began)));
     assert_eq!(receiver.recv().await, Some((WatchId(0), WatchEvent::Listed)));
+    assert_eq!(receiver.recv().await, Some((WatchId(0), WatchEvent::Seeing)));
     drop(handle);
     assert_eq!(receiver.recv().await, None);
     assert!(asked.lock().unwrap().len() <= 2);
@@ -157,6 +177,7 @@ async fn what_is_too_long_is_refused_in_time() {
             "began",
             "Listed ConfigMap a/x 1",
             "listed",
+            "seeing",
             "bad /: longer than 32 MiB",
             "Added ConfigMap a/n 11"
         ]

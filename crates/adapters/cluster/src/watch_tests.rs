@@ -137,6 +137,7 @@ async fn lists_page_by_page_then_watches_and_goes_on_where_it_was() {
             "Listed ConfigMap a/y 2",
             "Listed ConfigMap a/z 3",
             "listed",
+            "seeing",
             "Added ConfigMap a/n 11",
             "Modified ConfigMap a/x 12",
             "deleted ConfigMap a/y 13",
@@ -153,8 +154,10 @@ async fn lists_page_by_page_then_watches_and_goes_on_where_it_was() {
 #[tokio::test(start_paused = true)]
 async fn both_shapes_of_410_list_again_and_blind_nobody() {
     for gone in [expired(), stream(&[error(410, "too old resource version")], Then::Close)] {
-        let (told, asked) =
+        let (mut told, asked) =
             told(vec![page(10, "", &[item("x", 1)]), gone, page(20, "", &[]), ended(&[bookmark(21)])]).await;
+        // One of them comes after the watch was opened.
+        told.retain(|line| line != "seeing");
         assert_eq!(told, ["began", "Listed ConfigMap a/x 1", "listed", "began", "listed"]);
         assert_eq!(asked, ["list limit=2", "watch 10", "list limit=2", "watch 20", "watch 21"]);
     }
@@ -171,7 +174,7 @@ async fn a_stream_cut_in_an_object_or_in_a_character_goes_on_before_it() {
         ])
         .await;
         assert_eq!(asked, ["list limit=2", "watch 10", "watch 10", "watch 11"], "cut at {cut}");
-        assert_eq!(told, ["began", "listed", "Added ConfigMap a/n 11"], "cut at {cut}");
+        assert_eq!(told, ["began", "listed", "seeing", "Added ConfigMap a/n 11"], "cut at {cut}");
     }
 }
 
@@ -183,7 +186,7 @@ async fn a_stream_that_lasted_and_broke_goes_on_at_once() {
         ended(&[event("ADDED", "n", 13)]),
     ])
     .await;
-    assert_eq!(told, ["began", "listed", "Added ConfigMap a/n 13"]);
+    assert_eq!(told, ["began", "listed", "seeing", "Added ConfigMap a/n 13"]);
     assert_eq!(asked, ["list limit=2", "watch 10", "watch 12", "watch 13"]);
 }
 
@@ -236,6 +239,7 @@ async fn one_bad_object_stops_only_itself() {
             "bad /: not a map",
             "Listed ConfigMap a/z 3",
             "listed",
+            "seeing",
             "Added ConfigMap a/n 11",
             "bad a/deep: nested deeper than 100 levels",
             "deleted ConfigMap a/deep 12",
@@ -278,6 +282,7 @@ async fn bad_bytes_stop_only_their_object() {
             "Listed ConfigMap a/x 1",
             "bad a/bytes: not valid UTF-8",
             "listed",
+            "seeing",
             "bad a/bytes: not valid UTF-8",
             "Added ConfigMap a/n 12"
         ]
