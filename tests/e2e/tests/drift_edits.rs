@@ -46,6 +46,27 @@ fn an_edit_that_was_reverted_and_made_again_is_seen_each_time() {
 }
 
 #[test]
+fn an_edit_is_corrected_while_the_sync_waits_for_something_else() {
+    let scene = Scene::new("held");
+    let repo = scene.repo("shop");
+    let retry = json!({"limit": 5, "backoff": {"duration": "10m", "maxDuration": "1h"}});
+    scene.application("shop").repo(&repo).automated().set("/spec/syncPolicy/retry", retry).create();
+    let _agent = scene.agent();
+    let widget =
+        format!("apiVersion: {}.example.com/v1\nkind: Widget\nmetadata: {{name: w}}\n", scene.namespace);
+    repo.write("all.yaml", &format!("{}---\n{widget}", config_map("web", "one"))).commit("half of it");
+    let is_held = |app: &Value| {
+        let message = app["status"]["operationState"]["message"].as_str().unwrap_or_default();
+        message.contains("Retrying attempt #1")
+    };
+    scene.wait_app("shop", is_held);
+
+    scene.edit_as("ops", "configmap/web", &json!({"data": {"key": "two"}}));
+    scene.wait_config_map("web", key_is("one"));
+    assert!(is_held(&scene.app("shop")), "{:#}", scene.app("shop"));
+}
+
+#[test]
 fn an_edit_without_a_trace_in_managed_fields_is_corrected() {
     let scene = Scene::new("cleared");
     let repo = scene.repo("shop");

@@ -80,7 +80,7 @@ fn terminate(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>
 
 /// What was held may succeed now.
 pub(crate) fn ground_changed(state: &mut State, now: Timestamp) {
-    if let Activity::Waiting(_, at) = &mut state.activity {
+    if let Some(at) = state.next_try_mut() {
         *at = now;
     }
     if let Some(last) = &mut state.last {

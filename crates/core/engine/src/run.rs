@@ -50,7 +50,7 @@ pub struct Run {
     pub unconfirmed: Vec<ObjectKey>,
     /// Whether something could not be pruned because the cluster was not seen whole.
     pub was_blind: bool,
-    /// What drifted while the sync was settling and goes back, as part of it.
+    /// What drifted from what the sync applied and goes back, as part of it.
     pub correction: Option<Correction>,
     /// What progress is measured by.
     pub progress: Option<Digest>,
@@ -69,6 +69,8 @@ pub struct Correction {
     pub keys: BTreeSet<ObjectKey>,
     /// When something last got on before: correcting is no progress.
     pub progress_at: Timestamp,
+    /// When the sync is tried again, if it waited for that; none while it was settling.
+    pub next_try: Option<Timestamp>,
 }
 
 /// One thing to do.

@@ -1,5 +1,6 @@
 //! What do we know of an app, and what is under way for it?
 
+use crate::effect::Effect;
 use crate::event::{Desired, SourceFailure};
 use crate::report::Report;
 use crate::retry::Heals;
@@ -252,6 +253,15 @@ impl State {
         }
     }
 
+    /// Has the app compared after something was applied: what was compared before says nothing of that.
+    pub(crate) fn compare_anew(&mut self, out: &mut Vec<Effect>) {
+        self.comparison = None;
+        if let Some(run) = self.run_mut() {
+            run.comparison = None;
+        }
+        out.push(Effect::Compare);
+    }
+
     /// Returns the last attempt that says something about the desired state as a whole.
     pub fn tried(&self) -> Option<&Attempt> {
         self.before.as_deref().or(self.last.as_ref())
@@ -265,6 +275,19 @@ impl State {
 
     pub(crate) fn tried_mut(&mut self) -> Option<&mut Attempt> {
         self.before.as_deref_mut().or(self.last.as_mut())
+    }
+
+    /// Returns when the sync under way is tried again, if it waits for that or is corrected meanwhile.
+    pub(crate) fn next_try_mut(&mut self) -> Option<&mut Timestamp> {
+        match &mut self.activity {
+            Activity::Waiting(_, at) => Some(at),
+            Activity::Applying(run) => run.correction.as_mut()?.next_try.as_mut(),
+            Activity::Idle
+            | Activity::Preparing(_)
+            | Activity::Planning(_)
+            | Activity::Settling(_)
+            | Activity::Deleting(_) => None,
+        }
     }
 
     /// Returns the sync under way.

@@ -3,13 +3,12 @@
 use crate::conditions::read_only_sentence;
 use crate::effect::{Effect, Mode, Tone};
 use crate::event::Desired;
-use crate::operation::failure_sentence;
 use crate::run::{Cause, Run, Step};
 use crate::settle::Standing;
 use crate::state::{Activity, State};
 use crate::trigger::{self, Wish};
 use crate::verdict::{self, Verdict, finish, supersede, take_back};
-use crate::{correction, note, retry, unanswered};
+use crate::{correction, note, unanswered};
 use model::{
     App, ErrorClass, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, OperationPhase,
     Problem, Reason, SyncId, Timestamp,
@@ -45,8 +44,11 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
 /// Returns the sync whose plan is to be made now.
 fn due(state: &State, app: &App, now: Timestamp) -> Option<Run> {
     let run = match &state.activity {
-        Activity::Waiting(run, at) => (*at <= now || is_well(state, run)).then_some(run),
-        // What an operation deploys is planned once it was compared: else nothing would be known of what to prune.
+        // What is planned was compared: else nothing would be known of what to prune.
+        Activity::Waiting(run, at) => {
+            let is_due = *at <= now || is_well(state, run);
+            (is_due && state.view_of(run).is_some()).then_some(run)
+        }
         Activity::Preparing(run) => {
             let hash = run.desired.as_ref().map(|desired| desired.hash);
             let compared = state.view_of(run).map(|comparison| comparison.hash);
@@ -79,7 +81,7 @@ pub(crate) fn wake(state: &State, app: &App, now: Timestamp) -> Option<Timestamp
             let judgement = run.next_judgement(app);
             Some(correction::wake(state, app, now).map_or(judgement, |at| at.min(judgement)))
         }
-        Activity::Waiting(_, at) => Some(*at),
+        Activity::Waiting(_, at) => Some(correction::wake(state, app, now).map_or(*at, |heal| heal.min(*at))),
         Activity::Preparing(_) | Activity::Planning(_) | Activity::Applying(_) | Activity::Deleting(_) => {
             None
         }
@@ -274,11 +276,18 @@ pub(crate) fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, 
         return;
     }
     match run.correction.take() {
-        Some(correction) => correction::done(state, &mut run, &correction, now),
+        Some(correction) => {
+            correction::done(state, &mut run, &correction, now);
+            if let Some(at) = correction.next_try {
+                state.activity = Activity::Waiting(run, at);
+                state.compare_anew(out);
+                return;
+            }
+        }
         None => run.progress_at = now,
     }
     if run.failures().next().is_some() {
-        failed_to_apply(state, run, now, app, out);
+        verdict::failed_to_apply(state, run, app, now, out);
         return;
     }
     match run.mode() {
@@ -286,11 +295,8 @@ pub(crate) fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, 
             finish(state, run, Verdict::succeeded("successfully synced (dry run)"), app, now, out);
         }
         Mode::Real => {
-            out.push(Effect::Compare);
-            // What was compared before the apply says nothing about it.
-            state.comparison = None;
-            run.comparison = None;
             state.activity = Activity::Settling(run);
+            state.compare_anew(out);
         }
     }
 }
@@ -300,51 +306,6 @@ fn prunable(state: &State, run: &Run) -> BTreeSet<ObjectKey> {
     let hash = run.desired.as_ref().map(|desired| desired.hash);
     let comparison = state.view_of(run).filter(|c| c.is_complete && Some(c.hash) == hash);
     comparison.into_iter().flat_map(|comparison| comparison.to_prune()).cloned().collect()
-}
-
-fn failed_to_apply(state: &mut State, run: Run, now: Timestamp, app: &App, out: &mut Vec<Effect>) {
-    let classes: Vec<ErrorClass> = run
-        .failures()
-        .filter_map(|result| match &result.outcome {
-            ObjectOutcome::Failed(class, _) => Some(*class),
-            ObjectOutcome::Created
-            | ObjectOutcome::Configured
-            | ObjectOutcome::Unchanged
-            | ObjectOutcome::Pruned
-            | ObjectOutcome::PruneSkipped(_) => None,
-        })
-        .collect();
-    let is_condemned = classes.iter().all(|class| class.condemns());
-    let reason = if is_condemned { Reason::Refused } else { Reason::ApplyHeld };
-    let verdict = Verdict::failed(reason, failure_sentence(&run), is_condemned);
-    fail(state, run, verdict, app, now, out);
-    out.push(Effect::Compare);
-}
-
-/// Ends a try that failed: what holds is repeated as often as it may be, what condemns waits for other content.
-fn fail(
-    state: &mut State,
-    mut run: Run,
-    mut verdict: Verdict,
-    app: &App,
-    now: Timestamp,
-    out: &mut Vec<Effect>,
-) {
-    let next =
-        if verdict.is_condemned { None } else { retry::next_attempt(app, run.operation(), run.retries, now) };
-    if let Some(at) = next {
-        out.push(note(verdict.reason, format!("{}; trying again at {at}", verdict.message), Tone::Warning));
-        run.retries += 1;
-        run.progress_at = now;
-        run.broken_since = None;
-        run.waits_for = verdict.message;
-        state.activity = Activity::Waiting(run, at);
-        return;
-    }
-    if run.retries > 0 {
-        verdict.message = format!("{} (retried {} times).", verdict.message, run.retries);
-    }
-    finish(state, run, verdict, app, now, out);
 }
 
 /// Judges a settling sync by how the app compares now.
@@ -371,7 +332,7 @@ fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
         Standing::Held(message) => Verdict::failed(Reason::HealthTimeout, message, false),
     };
     let run = run.clone();
-    fail(state, run, verdict, app, now, out);
+    verdict::fail(state, run, verdict, app, now, out);
 }
 
 /// Other content was rendered: it takes over from an automated sync, or from a manual one that follows the branch.

@@ -23,11 +23,6 @@ pub(crate) fn answered(state: &mut State, sync: SyncId, out: &mut Vec<Effect>) -
         return false;
     }
     state.unanswered = None;
-    // What was compared before says nothing of what it did.
-    state.comparison = None;
-    if let Some(run) = state.run_mut() {
-        run.comparison = None;
-    }
-    out.push(Effect::Compare);
+    state.compare_anew(out);
     true
 }

@@ -1,12 +1,14 @@
 //! How does a sync end, and what is remembered of it?
 
 use crate::effect::{Effect, Mode, Tone};
-use crate::operation::{heals, selective};
+use crate::operation::{failure_sentence, heals, selective};
 use crate::run::{Cause, Run};
 use crate::state::{Activity, Attempt, State};
 use crate::unanswered::leave;
-use crate::{note, trigger};
-use model::{App, HealthStatus, OperationPhase, Reason, Revision, SyncStatus, Timestamp};
+use crate::{note, retry, trigger};
+use model::{
+    App, ErrorClass, HealthStatus, ObjectOutcome, OperationPhase, Reason, Revision, SyncStatus, Timestamp,
+};
 
 /// How a sync ended.
 pub(crate) struct Verdict {
@@ -59,6 +61,56 @@ pub(crate) fn finish(
     };
     remember(state, attempt(run, verdict, hash, now));
     state.activity = Activity::Idle;
+}
+
+/// Ends a try of which something could not be applied.
+pub(crate) fn failed_to_apply(state: &mut State, run: Run, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    let classes: Vec<ErrorClass> = run
+        .failures()
+        .filter_map(|result| match &result.outcome {
+            ObjectOutcome::Failed(class, _) => Some(*class),
+            ObjectOutcome::Created
+            | ObjectOutcome::Configured
+            | ObjectOutcome::Unchanged
+            | ObjectOutcome::Pruned
+            | ObjectOutcome::PruneSkipped(_) => None,
+        })
+        .collect();
+    let is_condemned = classes.iter().all(|class| class.condemns());
+    let reason = if is_condemned { Reason::Refused } else { Reason::ApplyHeld };
+    let verdict = Verdict::failed(reason, failure_sentence(&run), is_condemned);
+    fail(state, run, verdict, app, now, out);
+    if matches!(state.activity, Activity::Waiting(..)) {
+        state.compare_anew(out);
+    } else {
+        out.push(Effect::Compare);
+    }
+}
+
+/// Ends a try that failed: what holds is repeated as often as it may be, what condemns waits for other content.
+pub(crate) fn fail(
+    state: &mut State,
+    mut run: Run,
+    mut verdict: Verdict,
+    app: &App,
+    now: Timestamp,
+    out: &mut Vec<Effect>,
+) {
+    let next =
+        if verdict.is_condemned { None } else { retry::next_attempt(app, run.operation(), run.retries, now) };
+    if let Some(at) = next {
+        out.push(note(verdict.reason, format!("{}; trying again at {at}", verdict.message), Tone::Warning));
+        run.retries += 1;
+        run.progress_at = now;
+        run.broken_since = None;
+        run.waits_for = verdict.message;
+        state.activity = Activity::Waiting(run, at);
+        return;
+    }
+    if run.retries > 0 {
+        verdict.message = format!("{} (retried {} times).", verdict.message, run.retries);
+    }
+    finish(state, run, verdict, app, now, out);
 }
 
 /// Ends what is under way because something newer takes over, or because it may not go on.
