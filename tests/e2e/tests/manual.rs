@@ -198,6 +198,25 @@ fn a_refresh_is_answered_and_its_annotation_removed() {
     }
 }
 
+/// `argocd app sync` and `argocd app wait --operation` go on until nothing is asked for and the app was compared since.
+#[test]
+fn what_argocd_app_sync_asks_for_comes_to_an_end_that_it_sees() {
+    let scene = Scene::new("argocd-sync");
+    let _agent = scene.agent();
+    let (_repo, _first, second) = shop(&scene);
+    let source = &scene.app("shop")["spec"]["source"];
+    let sync = json!({
+        "revision": second, "source": source, "syncOptions": ["CreateNamespace=true"], "syncStrategy": {"hook": {}},
+    });
+    let operation = json!({"initiatedBy": {}, "retry": {}, "sync": sync});
+    scene.patch_app("shop", &json!({"operation": operation}));
+    let app = scene.wait_app("shop", |app| app["operation"].is_null() && is_synced_to(app, &second));
+    let state = &app["status"]["operationState"];
+    assert_eq!((operation_phase(&app), &state["syncResult"]["revision"]), ("Succeeded", &json!(second)));
+    let (compared, ended) = (app["status"]["reconciledAt"].as_str(), state["finishedAt"].as_str());
+    assert!(ended.is_some() && compared >= ended, "compared {compared:?}, ended {ended:?}");
+}
+
 #[test]
 fn a_sync_can_be_terminated() {
     let scene = Scene::new("terminate");
@@ -211,7 +230,7 @@ fn a_sync_can_be_terminated() {
     repo.commit("first");
     scene.application("shop").repo(&repo).automated().create();
     scene.wait_app("shop", |app| operation_phase(app) == "Running");
-    // What `argocd app terminate-op --core` does.
+    // What `argocd app terminate-op --core` does to a sync that somebody asked for.
     scene.patch_app("shop", &json!({"status": {"operationState": {"phase": "Terminating"}}}));
     let app = scene.wait_app("shop", |app| operation_phase(app) == "Failed");
     let message = app["status"]["operationState"]["message"].as_str().unwrap();

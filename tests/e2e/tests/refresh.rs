@@ -6,6 +6,7 @@ use e2e::{Agent, GitServer, Repo, Scene, condition, config_map, is_synced_to};
 use serde_json::{Value, json};
 
 const REFRESH: &str = "argocd.argoproj.io/refresh";
+const HYDRATE: &str = "argocd.argoproj.io/hydrate";
 const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
 
 /// An app that nobody syncs, from a repository that is looked at only when somebody asks.
@@ -60,6 +61,19 @@ fn a_refresh_is_answered_with_what_it_found() {
     let last = repo.write("web.yaml", &config_map("web", "last")).commit("last");
     assert!(is_synced_to(&refreshed(&agent, "normal"), &last));
     assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "last");
+}
+
+/// Argo CD's server (3.1 and later) asks for hydration as well, whatever the source.
+#[test]
+fn what_the_argocd_command_line_asks_for_is_answered_and_taken_off() {
+    let scene = Scene::new("argocd-refresh");
+    let (_agent, _server, repo) = shop(&scene);
+    let revision = repo.write("web.yaml", &config_map("web", "two")).commit("second");
+    scene.patch_app("shop", &json!({"metadata": {"annotations": {REFRESH: "normal", HYDRATE: "normal"}}}));
+    let app = scene.wait_app("shop", |app| app["metadata"]["annotations"][REFRESH].is_null());
+    assert_eq!(app["metadata"]["annotations"][HYDRATE], Value::Null);
+    assert_eq!(app["status"]["sync"]["revision"], revision);
+    assert_eq!(condition(&app, "SyncError"), "", "it is not read-only");
 }
 
 #[test]

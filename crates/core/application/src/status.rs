@@ -263,7 +263,10 @@ fn conditions(old: Option<&Value>, ours: &[Condition], now: Timestamp) -> Value 
 fn annotations(raw: &Value, draft: &Draft) -> Map<String, Value> {
     let mut changed = Map::new();
     if draft.clear_refresh {
-        for name in [names::REFRESH, names::REFRESH_TIMESTAMP] {
+        // Without a hydrator nobody else would ever take its annotation off.
+        let has_hydrator = raw.pointer("/spec/sourceHydrator").is_some_and(|hydrator| !hydrator.is_null());
+        let of_hydrator = [names::HYDRATE, names::HYDRATE_TIMESTAMP].into_iter().filter(|_| !has_hydrator);
+        for name in [names::REFRESH, names::REFRESH_TIMESTAMP].into_iter().chain(of_hydrator) {
             if metadata_annotation(raw, name).is_some() {
                 changed.insert(name.into(), Value::Null);
             }

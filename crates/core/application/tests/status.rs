@@ -393,6 +393,21 @@ fn consumed_requests_go_with_the_same_write() {
 }
 
 #[test]
+fn a_request_to_hydrate_goes_with_a_refresh_unless_there_is_a_hydrator() {
+    let annotations = json!({
+        "argocd.argoproj.io/refresh": "normal", "argocd.argoproj.io/hydrate": "normal",
+        "argocd.argoproj.io/hydrate-timestamp": "t",
+    });
+    let mut raw = after(&plain(), &draft());
+    raw["metadata"]["annotations"] = annotations;
+    let cleared = Draft { clear_refresh: true, ..draft() };
+    assert_eq!(after(&raw, &cleared)["metadata"]["annotations"], json!({}));
+    raw["spec"]["sourceHydrator"] = json!({"drySource": {}});
+    let kept = json!({"argocd.argoproj.io/hydrate": "normal", "argocd.argoproj.io/hydrate-timestamp": "t"});
+    assert_eq!(after(&raw, &cleared)["metadata"]["annotations"], kept);
+}
+
+#[test]
 fn our_state_is_an_annotation_and_written_only_when_it_changes() {
     let (state, _) = State::read(r#"{"v":1,"heals":2}"#);
     let with_state = Draft { state: Some(state.clone()), ..draft() };

@@ -37,6 +37,10 @@ pub const INSTALLATION_ID: &str = "argocd.argoproj.io/installation-id";
 pub const REFRESH: &str = "argocd.argoproj.io/refresh";
 /// When the refresh was asked for.
 pub const REFRESH_TIMESTAMP: &str = "argocd.argoproj.io/refresh-timestamp";
+/// Argo CD's request to hydrate anew, which its server adds to every refresh, whatever the source.
+pub const HYDRATE: &str = "argocd.argoproj.io/hydrate";
+/// When that was asked for.
+pub const HYDRATE_TIMESTAMP: &str = "argocd.argoproj.io/hydrate-timestamp";
 /// Argo CD's request to leave an Application alone.
 pub const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
 /// A person's consent to deletions that ask for it, as RFC 3339.

@@ -5,11 +5,7 @@ use model::{AppKey, Cascade, Deletion, Refresh, Timestamp, names};
 use serde_json::Value;
 
 /// Annotations that change what Argo CD does and that we do not act on yet.
-const NOT_YET: &[&str] = &[
-    names::COMPARE_OPTIONS,
-    "argocd.argoproj.io/hydrate",
-    "argocd.argoproj.io/client-side-apply-migration-manager",
-];
+const NOT_YET: &[&str] = &[names::COMPARE_OPTIONS, "argocd.argoproj.io/client-side-apply-migration-manager"];
 /// Beginnings of finalizers that run hooks before or after a deletion.
 const HOOK_FINALIZERS: &[&str] =
     &["pre-delete-finalizer.argocd.argoproj.io", "post-delete-finalizer.argocd.argoproj.io"];
