@@ -53,24 +53,35 @@ fn only_a_server_that_proves_who_it_is_gets_the_credentials() {
     settings.environment.insert("RUST_LOG".into(), "trace".into());
     let agent = scene.start(settings);
     let repo = scene.repo("shop");
-    let revision = repo.write("web.yaml", &config_map("web", "one")).commit("first");
+    repo.write("web.yaml", &config_map("web", "one")).write("near/near.yaml", &config_map("near", "one"));
+    let revision = repo.commit("first");
 
-    let fine = ours.serve(&scene, "localhost", |_| ());
-    let wrong = ours.serve(&scene, "localhost", |_| ());
-    let invalid = "has a certificate that is not trusted: the SSL certificate is invalid";
+    let localhost = |name: &'static str, server: GitServer, expected: &'static str| {
+        let url = server.url("shop").replace("127.0.0.1", "localhost");
+        (name, server, url, expected)
+    };
+    let address = |name: &'static str, server: GitServer, expected: &'static str| {
+        let url = server.url("shop");
+        (name, server, url, expected)
+    };
+    let invalid = "has a certificate that is not trusted: the SSL certificate is invalid (see ";
+    let no_name = "has a certificate that does not name localhost (write the URL with a host that it names, or have one \
+                   issued with the DNS name localhost among its subject alternative names)";
+    let no_address = "has a certificate that does not name 127.0.0.1 (write the URL with a host that it names, or have \
+                      one issued with the IP address 127.0.0.1 among its subject alternative names)";
+    let expired = ours.serve(&scene, "localhost", |p| p.not_after = date_time_ymd(2020, 1, 1));
     let servers = [
-        ("fine", fine, ""),
-        ("wrong", wrong, "refuses the credentials"),
-        ("stranger", theirs.serve(&scene, "localhost", |_| ()), invalid),
-        ("expired", ours.serve(&scene, "localhost", |p| p.not_after = date_time_ymd(2020, 1, 1)), invalid),
-        (
-            "elsewhere",
-            ours.serve(&scene, "git.example.com", |_| ()),
-            "has a certificate that is not trusted: hostname does not match certificate",
-        ),
+        localhost("fine", ours.serve(&scene, "localhost", |_| ()), ""),
+        localhost("wrong", ours.serve(&scene, "localhost", |_| ()), "refuses the credentials (see "),
+        localhost("stranger", theirs.serve(&scene, "localhost", |_| ()), invalid),
+        localhost("expired", expired, invalid),
+        localhost("elsewhere", ours.serve(&scene, "git.example.com", |_| ()), no_name),
+        localhost("addressed", ours.serve(&scene, "127.0.0.1", |_| ()), no_name),
+        address("named", ours.serve(&scene, "localhost", |_| ()), no_address),
+        address("moved", ours.serve(&scene, "127.0.0.2", |_| ()), no_address),
+        address("nearby", ours.serve(&scene, "127.0.0.1", |_| ()), ""),
     ];
-    let url = |server: &GitServer| server.url("shop").replace("127.0.0.1", "localhost");
-    for (name, server, _) in &servers {
+    for (name, server, url, _) in &servers {
         server.ask_for("ann", if *name == "wrong" { "another" } else { "canary-83" });
         // No Secret makes the agent talk to a stranger.
         let secret = json!({
@@ -79,22 +90,25 @@ fn only_a_server_that_proves_who_it_is_gets_the_credentials() {
                 "name": name, "namespace": scene.control, "labels": {"argocd.argoproj.io/secret-type": "repository"},
             },
             "stringData": {
-                "url": url(server), "username": "ann", "password": "canary-83", "insecure": "true",
+                "url": url, "username": "ann", "password": "canary-83", "insecure": "true",
             },
         });
         scene.create(&secret).unwrap();
-        scene.application(name).set("/spec/source/repoURL", url(server)).automated().create();
+        let path = if *name == "nearby" { "near" } else { "." };
+        scene.application(name).set("/spec/source/repoURL", url.as_str()).path(path).automated().create();
     }
-    for (name, server, expected) in &servers[1..] {
+    for (name, server, url, expected) in servers.iter().filter(|(.., expected)| !expected.is_empty()) {
         let app = scene.wait_app(name, |app| !condition(app, "ComparisonError").is_empty());
-        let expected = format!("Failed to load target state: repository {} {expected} (see ", url(server));
+        let expected = format!("Failed to load target state: repository {url} {expected}");
         let told = condition(&app, "ComparisonError");
         assert!(told.starts_with(&expected), "{name}: {told}");
         assert_eq!(sync_status(&app), "Unknown", "{name}");
         // It had to prove itself before it was told who asks.
         assert_eq!(server.was_told("canary-83"), *name == "wrong", "{name}");
     }
-    scene.wait_app("fine", |app| is_synced_to(app, &revision));
+    for name in ["fine", "nearby"] {
+        scene.wait_app(name, |app| is_synced_to(app, &revision));
+    }
     assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
 
     let apps: String = servers.iter().map(|(name, ..)| scene.app(name).to_string()).collect();

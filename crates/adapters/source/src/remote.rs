@@ -13,6 +13,7 @@ use git2::{
 };
 use model::Revision;
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One conversation with a server.
@@ -200,9 +201,10 @@ impl Call<'_> {
             (_, Some("404" | "410")) => sentence(Kind::RepositoryNotFound, "is not there (404)")
                 .help("see that the URL is right and that the credentials may see it"),
             (_, Some(status)) => sentence(Kind::Unavailable, &format!("answered {status}")),
+            _ if is_for_others(error) => is_not_named(url),
             (ErrorCode::Certificate, _) => {
                 sentence(Kind::Untrusted, &format!("has a certificate that is not trusted: {text}"))
-                    .help("see that it is valid now and for this host, and that the agent has the certificate of who signed it")
+                    .help("see that it is valid now, and that the agent has the certificate of who signed it (SSL_CERT_FILE)")
             }
             (_, None) if text.starts_with("cannot redirect") => self.redirected(&text),
             (ErrorCode::Timeout, _) => sentence(Kind::TimedOut, &format!("does not answer: {text}")),
@@ -230,6 +232,28 @@ fn options<'a>(callbacks: RemoteCallbacks<'a>, header: Option<&str>) -> FetchOpt
 fn is_about_the_clone(error: &git2::Error) -> bool {
     use ErrorClass::{Object, Odb, Reference, Tree, Zlib};
     matches!(error.class(), Odb | Zlib | Object | Reference | Tree)
+}
+
+/// Returns whether the certificate is for other hosts. What libgit2 calls an end of the connection is one as well: it has
+/// no better word for a certificate with no name of the kind that was asked for, such as an address, and connections
+/// that do end are called something else.
+fn is_for_others(error: &git2::Error) -> bool {
+    let text = error.message();
+    error.class() == ErrorClass::Ssl
+        && match error.code() {
+            ErrorCode::Certificate => text == "hostname does not match certificate",
+            ErrorCode::Eof => text == "SSL error: received early EOF",
+            _ => false,
+        }
+}
+
+fn is_not_named(url: &RepoUrl) -> SourceError {
+    let host = url.host_name();
+    let what = if host.parse::<IpAddr>().is_ok() { "IP address" } else { "DNS name" };
+    SourceError::new(Kind::Untrusted, format!("repository {url} has a certificate that does not name {host}"))
+        .help(format!(
+            "write the URL with a host that it names, or have one issued with the {what} {host} among its subject alternative names"
+        ))
 }
 
 fn wants_credentials(url: &RepoUrl, has_credentials: bool) -> SourceError {

@@ -88,6 +88,13 @@ impl RepoUrl {
         }
     }
 
+    /// Returns the host without its port, an IPv6 address without its brackets.
+    pub(crate) fn host_name(&self) -> &str {
+        let host = self.host();
+        let end = if host.ends_with(']') { None } else { host.rfind(':') };
+        host[..end.unwrap_or(host.len())].trim_matches(['[', ']'])
+    }
+
     /// Returns what libgit2 is given: rebuilt from validated parts, so that it cannot read the URL otherwise than
     /// we did, and without user information, so that it cannot print it.
     pub(crate) fn for_git(&self) -> String {
@@ -304,6 +311,20 @@ mod tests {
             ("/srv/repos/a/", "/srv/repos/a"),
         ] {
             assert_eq!(RepoUrl::parse(text).unwrap().normalised(), normalised, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_told_without_its_port() {
+        for (authority, expected) in [
+            ("git.ex", "git.ex"),
+            ("git.ex:8443", "git.ex"),
+            ("127.0.0.1:1", "127.0.0.1"),
+            ("[::1]", "::1"),
+            ("[::1]:8443", "::1"),
+        ] {
+            let url = RepoUrl::parse(&format!("https://u:p@{authority}/a")).unwrap();
+            assert_eq!(url.host_name(), expected, "{authority}");
         }
     }
 
