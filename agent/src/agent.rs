@@ -18,6 +18,7 @@ use crate::live::LiveView;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::sources::Repositories;
+use crate::unread::Unread;
 use crate::workloads::Workloads;
 use crate::writing::Writing;
 use cluster::{Cluster, Discovery, WatchId};
@@ -49,7 +50,7 @@ pub(crate) struct Agent {
     pub repos: Repositories,
     pub apps: BTreeMap<AppKey, Box<AppEntry>>,
     /// Applications that cannot be read, and why.
-    pub unread: BTreeMap<AppKey, String>,
+    pub unread: BTreeMap<AppKey, Unread>,
     pub by_part_of: BTreeMap<String, AppKey>,
     pub live: LiveView,
     pub workloads: Workloads,

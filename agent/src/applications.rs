@@ -4,6 +4,7 @@ use crate::agent::Agent;
 use crate::apps::AppEntry;
 use crate::sources::RepoId;
 use crate::stored::Stored;
+use crate::unread::Unread;
 use cluster::WatchEvent;
 use engine::{Event, State};
 use model::{AppKey, Digest, Object, Problem};
@@ -28,8 +29,12 @@ impl Agent {
                 if let Some(seen) = &mut self.seen_apps {
                     seen.insert(key.clone());
                 }
-                self.unread.remove(&key);
+                let was_unread = self.unread.remove(&key).is_some();
                 self.application_seen(&key, object);
+                if was_unread {
+                    // Its status says so, and nothing of what happened meanwhile.
+                    self.rewrite_status(&key);
+                }
             }
             WatchEvent::Deleted(key, _) => {
                 let key = AppKey::new(key.namespace, key.name);
@@ -46,13 +51,13 @@ impl Agent {
                     self.forget_app(&key);
                 }
             }
-            WatchEvent::Undecodable { namespace, name, sentence } => {
+            WatchEvent::Undecodable { namespace, name, sentence, head } => {
                 let key = AppKey::new(namespace, name);
                 // It exists, so it is not gone.
                 if let Some(seen) = &mut self.seen_apps {
                     seen.insert(key.clone());
                 }
-                self.application_unread(&key, sentence.to_string());
+                self.application_unread(&key, Unread { sentence, head });
             }
             WatchEvent::Blind { why, .. } => tracing::warn!(error = %why, "Applications are not seen"),
             WatchEvent::Seeing => {}
@@ -189,7 +194,8 @@ impl Agent {
         }
     }
 
-    fn refuse(&mut self, key: &AppKey, problems: Vec<Problem>) {
+    /// Takes in why nothing may be done for an app.
+    pub(crate) fn refuse(&mut self, key: &AppKey, problems: Vec<Problem>) {
         let Some(entry) = self.apps.get_mut(key) else { return };
         entry.problems.clone_from(&problems);
         // Whatever comes of it is not wanted any more.

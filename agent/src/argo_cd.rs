@@ -245,6 +245,7 @@ mod tests {
             name: name.into(),
             namespace: "argocd".into(),
             sentence: "too deep",
+            head: None,
         };
         assert_eq!(
             after(&mut it, Runner::StatefulSet, [WatchEvent::Began, bad("redis"), WatchEvent::Listed]),

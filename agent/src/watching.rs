@@ -222,7 +222,7 @@ impl Agent {
                     self.sight_changed(kind, Sight::Clear);
                 }
             }
-            WatchEvent::Undecodable { namespace, name, sentence } => {
+            WatchEvent::Undecodable { namespace, name, sentence, .. } => {
                 tracing::warn!(%kind, namespace, name, sentence, "object cannot be read; what is known of it stays");
                 if let Some(seen) = self.live.kinds.get_mut(kind).and_then(|watch| watch.seen.as_mut()) {
                     seen.insert(ObjectKey {

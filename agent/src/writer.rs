@@ -78,7 +78,9 @@ impl Agent {
     fn next_write(&mut self, key: &AppKey) {
         let may_write = self.may_write;
         let Some(entry) = self.apps.get_mut(key) else { return };
-        if entry.writer.is_writing || entry.writer.is_resting || !may_write {
+        // No answer to a write can be read, nor what else stands there.
+        let is_unread = self.unread.contains_key(key);
+        if entry.writer.is_writing || entry.writer.is_resting || is_unread || !may_write {
             return;
         }
         let is_progress =

@@ -9,6 +9,8 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
+const RESOURCES_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
+
 /// What a terminal would act on.
 const ESCAPE: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}";
 
@@ -260,6 +262,67 @@ fn an_application_that_cannot_be_read_says_so_until_it_can_be() {
     scene.lab.kubectl(&[&patch[..], &[flat]].concat()).unwrap();
     let app = scene.wait_app("deep", |app| is_synced_to(app, &revision));
     assert_eq!(conditions(&app), [""; 0]);
+}
+
+#[test]
+fn an_application_that_cannot_be_read_any_more_answers_a_refresh_and_says_why_it_is_not_deleted() {
+    let scene = Scene::new("unreadable");
+    let _agent = scene.agent();
+    let repo = scene.repo("deep");
+    let first = repo.write("web.yaml", &config_map("web", "one")).commit("first");
+    scene.application("deep").repo(&repo).automated().finalizer(RESOURCES_FINALIZER).create();
+    scene.wait_app("deep", |app| is_synced_to(app, &first));
+
+    let app = ["-n", &scene.control, "application/deep"];
+    let kubectl = |verb: &str, more: &[&str]| scene.lab.kubectl(&[&[verb], &app[..], more].concat()).unwrap();
+    let patch = |patch: Value| kubectl("patch", &["--type=merge", "-p", &patch.to_string()]);
+    let wait = |index: usize, kind: &str| {
+        let condition = format!("--for=jsonpath={{.status.conditions[{index}].type}}={kind}");
+        kubectl("wait", &[&condition, "--timeout=30s"]);
+        kubectl("get", &["-o", &format!("jsonpath={{.status.conditions[{index}].message}}")])
+    };
+    patch(json!({"spec": {"source": {"helm": {"valuesObject": nested(130)}}}}));
+    let message = wait(0, "InvalidSpecError");
+    assert!(message.contains("nested deeper than 100 levels"), "{message}");
+    // The condition comes back together with the end of the refresh.
+    let refresh = json!({"argocd.argoproj.io/refresh": "hard"});
+    patch(json!({"metadata": {"annotations": refresh}, "status": {"conditions": null}}));
+    wait(0, "InvalidSpecError");
+    let annotations = kubectl("get", &["-o", "jsonpath={.metadata.annotations}"]);
+    assert!(!annotations.contains("argocd.argoproj.io/refresh"), "{annotations}");
+
+    kubectl("delete", &["--wait=false"]);
+    let message = wait(1, "DeletionError");
+    assert!(message.starts_with("Deletion waits until the Application can be read"), "{message}");
+    // Whoever is being deleted follows Git no more.
+    repo.write("web.yaml", &config_map("web", "two")).commit("second");
+    scene.let_pass("neighbour");
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+    patch(json!({"spec": {"source": {"helm": null}}}));
+    scene.wait_app_gone("deep");
+    assert!(scene.config_map("web").is_none());
+}
+
+#[test]
+fn what_happened_while_an_application_could_not_be_read_is_told_afterwards() {
+    let scene = Scene::new("meanwhile");
+    let _agent = scene.agent();
+    let repo = scene.deployed("deep", &[("web.yaml", &config_map("web", "one"))]);
+    let patch = ["-n", &scene.control, "patch", "application", "deep", "--type=merge", "-p"];
+    let patch = |helm: Value| {
+        let patch_of = json!({"spec": {"source": {"helm": helm}}}).to_string();
+        scene.lab.kubectl(&[&patch[..], &[&patch_of]].concat()).unwrap();
+    };
+    patch(json!({"valuesObject": nested(130)}));
+    let condition_of = "--for=jsonpath={.status.conditions[0].type}=InvalidSpecError";
+    let wait = ["-n", &scene.control, "wait", "application/deep", condition_of, "--timeout=30s"];
+    scene.lab.kubectl(&wait).unwrap();
+    // What was read of it last stays in force.
+    let second = repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
+    scene.wait_config_map("web", |map| map.is_some_and(|map| map["data"]["key"] == "two"));
+    patch(Value::Null);
+    let app = scene.wait_app("deep", |app| is_synced_to(app, &second) && conditions(app).is_empty());
+    assert_eq!(operation_phase(&app), "Succeeded");
 }
 
 #[test]

@@ -7,12 +7,14 @@ use model::{GroupVersionKind, Object};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Deepest nesting that we take. The JSON reader stops at 128, and every walk over an object recurses.
 pub(crate) const DEEPEST: usize = 100;
 
 /// A piece that is no object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bad {
     /// Namespace, where it can be read.
     pub(crate) namespace: String,
@@ -22,11 +24,22 @@ pub(crate) struct Bad {
     pub(crate) resource_version: String,
     /// What is wrong.
     pub(crate) sentence: &'static str,
+    /// Kind and metadata as an object of their own, where they can be read.
+    pub(crate) head: Option<Box<Object>>,
 }
 
 /// Reads one object. Items of lists carry neither `apiVersion` nor `kind`; they are those of the list.
 pub(crate) fn object(raw: &str, gvk: &GroupVersionKind) -> Result<Object, Bad> {
-    judged(raw, gvk).map_err(|sentence| bad(raw, sentence))
+    judged(raw, gvk).map_err(|sentence| Bad { head: head(raw, gvk).map(Box::new), ..bad(raw, sentence) })
+}
+
+/// Reads what an object's metadata says, whatever the rest is like. Managed fields nest as deep as what they are about.
+fn head(raw: &str, gvk: &GroupVersionKind) -> Option<Object> {
+    let metadata: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(field(raw, "metadata")?).ok()?;
+    let kept = metadata.into_iter().filter(|(name, _)| name != "managedFields");
+    let kept: BTreeMap<Cow<'_, str>, &RawValue> = kept.collect();
+    let metadata = serde_json::to_string(&kept).ok()?;
+    judged(&format!("{{\"metadata\":{metadata}}}"), gvk).ok()
 }
 
 /// Says what is wrong with a piece, with as much of its name as can be read.
@@ -40,6 +53,7 @@ pub(crate) fn bad(raw: &str, sentence: &'static str) -> Bad {
         name: text("name"),
         resource_version: text("resourceVersion"),
         sentence,
+        head: None,
     }
 }
 
@@ -93,8 +107,7 @@ fn depth(raw: &str) -> usize {
 
 /// Returns a field of a map as it is written. Skipping over the others does not recurse, whatever their depth.
 fn field<'a>(raw: &'a str, key: &str) -> Option<&'a str> {
-    let fields: std::collections::BTreeMap<std::borrow::Cow<'a, str>, &'a RawValue> =
-        serde_json::from_str(raw).ok()?;
+    let fields: BTreeMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(raw).ok()?;
     fields.get(key).map(|value| value.get())
 }
 
@@ -171,6 +184,22 @@ mod tests {
         ] {
             assert_eq!(judge(raw), expected, "{raw}");
         }
+    }
+
+    #[test]
+    fn the_head_of_what_cannot_be_read_is_read_by_itself() {
+        let gvk = GroupVersionKind::from_api_version("v1", "ConfigMap");
+        let deep = |n| format!("{}1{}", "[".repeat(n), "]".repeat(n));
+        let head = |metadata: &str| {
+            let raw = format!(r#"{{"metadata":{metadata},"spec":{}}}"#, deep(1_000));
+            object(&raw, &gvk).unwrap_err().head.map(|head| head.into_value().to_string())
+        };
+        let managed = format!(r#"{{"name":"x","uid":"u","managedFields":[{}]}}"#, deep(1_000));
+        let read = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","uid":"u"}}"#;
+        assert_eq!(head(&managed).as_deref(), Some(read));
+        assert_eq!(head(&format!(r#"{{"name":"x","labels":{}}}"#, deep(1_000))), None);
+        assert_eq!(head(r#"{"name":"x","labels":7}"#), None);
+        assert_eq!(head("[]"), None);
     }
 
     #[test]

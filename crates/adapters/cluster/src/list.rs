@@ -99,8 +99,8 @@ impl Watcher {
         };
         match read {
             Ok(object) => WatchEvent::Object(object, Origin::Listed),
-            Err(decode::Bad { name, namespace, sentence, .. }) => {
-                WatchEvent::Undecodable { name, namespace, sentence }
+            Err(decode::Bad { name, namespace, sentence, head, .. }) => {
+                WatchEvent::Undecodable { name, namespace, sentence, head }
             }
         }
     }

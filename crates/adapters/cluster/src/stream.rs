@@ -175,5 +175,11 @@ fn error(raw: &str) -> End {
 }
 
 fn nameless(sentence: &'static str) -> Bad {
-    Bad { namespace: String::new(), name: String::new(), resource_version: String::new(), sentence }
+    Bad {
+        namespace: String::new(),
+        name: String::new(),
+        resource_version: String::new(),
+        sentence,
+        head: None,
+    }
 }

@@ -95,6 +95,8 @@ pub enum WatchEvent {
         namespace: String,
         /// What is wrong with it, without quoting it.
         sentence: &'static str,
+        /// Its kind and metadata, where they can be read by themselves.
+        head: Option<Box<Object>>,
     },
     /// We do not see changes any more, and go on trying. Told once until `Seeing`, and again when the class changes.
     Blind {
@@ -276,8 +278,8 @@ impl Watcher {
     }
 
     pub(crate) async fn tell_bad(&self, bad: Bad) -> Result<(), Stopped> {
-        let Bad { name, namespace, sentence, .. } = bad;
-        self.tell(WatchEvent::Undecodable { name, namespace, sentence }).await
+        let Bad { name, namespace, sentence, head, .. } = bad;
+        self.tell(WatchEvent::Undecodable { name, namespace, sentence, head }).await
     }
 
     fn call(&self, version: &str) -> Call {

@@ -62,7 +62,7 @@ fn text(event: WatchEvent) -> String {
         }
         WatchEvent::Deleted(key, object) => format!("deleted {key} {}", object.resource_version()),
         WatchEvent::Listed => "listed".into(),
-        WatchEvent::Undecodable { name, namespace, sentence } => {
+        WatchEvent::Undecodable { name, namespace, sentence, .. } => {
             format!("bad {namespace}/{name}: {sentence}")
         }
         WatchEvent::Blind { why, .. } => format!("blind: {:?}", why.class),
