@@ -100,6 +100,7 @@ impl Agent {
             entry.stored = Stored::new(&raw);
         } else {
             let mut state = State::new(crate::status::remembered(&raw), self.may_write);
+            state.is_new = raw.pointer("/status/sync/status").is_none();
             state.remembered = crate::status::remembered_not_yet(&raw);
             let project = self.settings.built_in_project();
             let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);
@@ -107,6 +108,7 @@ impl Agent {
             self.apps.insert(key.clone(), Box::new(entry));
         }
         if let Some(entry) = self.apps.get_mut(key) {
+            entry.state.told = crate::status::told(&raw);
             entry.is_listed_by_argo_cd = application::status::is_listed_by_argo_cd(&managed_fields);
             let is_whole = entry.state.comparison.as_ref().is_none_or(|comparison| comparison.is_complete);
             if entry.lists(&raw) && !is_whole {

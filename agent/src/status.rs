@@ -8,6 +8,7 @@ use model::{
     App, DesiredHash, NotYet, ObjectKey, Operation, OperationPhase, Reason, Revision, Timestamp, names,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Makes the merge patch that brings the Application's status to a report; `None` where it says so already. `live` is all
 /// that the app has in the cluster, with uids, where that is known: what we created and is gone is forgotten, by a write
@@ -134,6 +135,11 @@ pub(crate) fn remembered_not_yet(raw: &Value) -> Vec<NotYet> {
     named.sort();
     named.dedup();
     named
+}
+
+/// Returns what a status says makes the app read-only.
+pub(crate) fn told(raw: &Value) -> BTreeSet<String> {
+    engine::named_by(status::condition_messages(raw))
 }
 
 /// Returns the last sync that a status remembers, of an earlier life of ours or of Argo CD's.

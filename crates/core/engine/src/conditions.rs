@@ -4,6 +4,7 @@ use crate::report::{BLIND_GRACE, Condition, ConditionKind};
 use crate::state::{SourceView, State};
 use crate::{deletion, trigger, unreadable};
 use model::{App, OperationPhase, SyncStatus, Timestamp};
+use std::collections::BTreeSet;
 
 /// Returns what a person should know, sorted.
 pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
@@ -13,7 +14,10 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
         add(ConditionKind::InvalidSpecError, problem.to_string());
     }
     match &state.source {
-        SourceView::Failing(failure, since) if !failure.is_transient || now >= *since + BLIND_GRACE => {
+        // Where nothing was known before, there is nothing that a short failure could be kept from blurring.
+        SourceView::Failing(failure, since)
+            if !failure.is_transient || state.is_new || now >= *since + BLIND_GRACE =>
+        {
             add(ConditionKind::ComparisonError, format!("Failed to load target state: {}", failure.message));
         }
         SourceView::Invalid(revision, problems) => {
@@ -71,6 +75,12 @@ pub(crate) fn read_only_sentence(fields: &[String]) -> String {
 pub fn read_only_fields(message: &str) -> Vec<&str> {
     let named = message.strip_prefix(READ_ONLY).and_then(|rest| rest.rsplit_once(READ_ONLY_END));
     named.into_iter().flat_map(|(named, _)| named.split(", ")).collect()
+}
+
+/// Returns what conditions name as the reasons why an app is read-only.
+pub fn named_by<'a>(messages: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    let named = messages.into_iter().flat_map(read_only_fields);
+    named.filter(|field| !field.is_empty()).map(String::from).collect()
 }
 
 fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {

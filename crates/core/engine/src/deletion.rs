@@ -132,9 +132,13 @@ fn named(what: &str, items: &[String]) -> String {
     format!("{what}{}{tail}", items.iter().take(3).cloned().collect::<Vec<_>>().join("; "))
 }
 
+fn read_only_obstacle(fields: &[String]) -> String {
+    format!("{}; or remove its finalizer to leave the objects", conditions::read_only_sentence(fields))
+}
+
 fn waits_for(pass: &CascadePass) -> String {
     if !pass.not_yet.is_empty() {
-        conditions::read_only_sentence(&pass.not_yet)
+        read_only_obstacle(&pass.not_yet)
     } else if !pass.failed.is_empty() {
         named("", &pass.failed)
     } else if !pass.unconfirmed.is_empty() {
@@ -176,7 +180,7 @@ pub(crate) fn obstacles(state: &State, app: &App, now: Timestamp) -> Vec<String>
         );
     }
     if !fields.is_empty() {
-        obstacles.push(conditions::read_only_sentence(&fields));
+        obstacles.push(read_only_obstacle(&fields));
     } else if let Some((until, failure)) = source::patience(state).filter(|(until, _)| now < *until) {
         obstacles.push(format!(
             "Deletion waits for the repository until {until}, because what it holds may have to be deleted in order: {}; \

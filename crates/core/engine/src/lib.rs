@@ -35,7 +35,7 @@ mod unanswered;
 mod unreadable;
 mod verdict;
 
-pub use conditions::read_only_fields;
+pub use conditions::{named_by, read_only_fields};
 pub use effect::{Effect, Mode, Note, Tone, Trust};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
 pub use report::{Condition, ConditionKind, OperationReport, Report};
@@ -104,6 +104,7 @@ fn app_changed(state: &mut State, now: Timestamp, app: &App, out: &mut Vec<Effec
             verdict::supersede(state, Reason::SpecChanged, now, out);
         }
         state.spec = spec;
+        state.spec_since = now;
         state.forget_desired();
         state.comparison = None;
         must_resolve = true;
@@ -181,7 +182,7 @@ fn tell(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     }
     let patience = state.unanswered.as_ref().map(|unanswered| unanswered.until);
     let wakes =
-        [report::next_change(state, now), deletion::wake(state), sync::wake(state, app, now), patience];
+        [report::next_change(state, app, now), deletion::wake(state), sync::wake(state, app, now), patience];
     let wake = wakes.into_iter().flatten().filter(|at| *at > now).min();
     if wake != state.wake {
         state.wake = wake;

@@ -1,14 +1,15 @@
 //! What does the Application's status say? A pure function of the state; it is written only when it changed.
 
 use crate::state::{Activity, RefreshView, SourceView, State};
-use crate::{conditions, operation, unreadable};
+use crate::{conditions, operation, trigger, unreadable};
 use model::{
     App, Comparison, DesiredHash, Health, HealthStatus, ObjectKey, ObjectResult, Operation, OperationPhase,
     Reason, ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
 };
 use std::sync::Arc;
 
-/// How long a sync may run before its progress is worth a write; most are over by then.
+/// How long a sync may run before its progress is worth a write, and a repository be silent before the status says what is
+/// known without it; most are over, and most have answered, by then.
 const QUIET: Seconds = Seconds::new(2);
 /// How long the repository may be unreachable before the Application says so; a one-minute blip is a metric.
 pub(crate) const BLIND_GRACE: Seconds = Seconds::new(300);
@@ -119,7 +120,7 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
         return None;
     }
     let conditions = conditions::of(state, app, now);
-    if is_blind(state, app, &conditions) {
+    if is_blind(state, app, &conditions, now) {
         return Some(blind(state, app, conditions));
     }
     let (desired, comparison) = state.current()?;
@@ -143,8 +144,8 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
 
 /// Returns whether there is nothing to compare, and none to be expected soon: only then the status says so. A
 /// comparison that is on its way is waited for.
-fn is_blind(state: &State, app: &App, conditions: &[Condition]) -> bool {
-    if !state.refused.is_empty() {
+fn is_blind(state: &State, app: &App, conditions: &[Condition], now: Timestamp) -> bool {
+    if !state.refused.is_empty() || untold_until(state, app).is_some_and(|until| until <= now) {
         return true;
     }
     let has = |kind| conditions.iter().any(|condition| condition.kind == kind);
@@ -159,6 +160,25 @@ fn is_blind(state: &State, app: &App, conditions: &[Condition]) -> bool {
             SourceView::Failing(..) => has(ConditionKind::ComparisonError) || must_answer,
             SourceView::Invalid(..) | SourceView::Unsupported(..) => true,
         }
+}
+
+/// Returns until when the repository is waited for before the status says what is known without it: what the spec alone
+/// makes read-only, or no longer does, or that nothing is known. `None` where it says so already, or where it is said with
+/// what Git wants.
+fn untold_until(state: &State, app: &App) -> Option<Timestamp> {
+    if state.desired.is_some() {
+        return None;
+    }
+    let named = |fields: &[String]| conditions::named_by([conditions::read_only_sentence(fields).as_str()]);
+    let of_spec: Vec<String> = app.not_yet.iter().map(|not_yet| not_yet.field.clone()).collect();
+    let (of_spec, of_all) = (named(&of_spec), named(&trigger::read_only(state, app)));
+    let reported = state.reported.as_deref();
+    let told =
+        reported.map(|report| conditions::named_by(report.conditions.iter().map(|c| c.message.as_str())));
+    let told = told.as_ref().unwrap_or(&state.told);
+    let is_empty = state.is_new && reported.is_none();
+    let is_told = !is_empty && of_spec.is_subset(told) && told.is_subset(&of_all);
+    (!is_told).then_some(state.spec_since + QUIET)
 }
 
 /// Returns whether `new` says something that a reader of the status must learn. Counts and restarts in messages do not.
@@ -205,7 +225,7 @@ fn same_operation(old: Option<&OperationReport>, new: Option<&OperationReport>) 
 }
 
 /// Returns when the report may change although nothing happens.
-pub(crate) fn next_change(state: &State, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn next_change(state: &State, app: &App, now: Timestamp) -> Option<Timestamp> {
     let run = state.run().map(|run| run.started_at + QUIET);
     let blind = match &state.source {
         SourceView::Failing(failure, since) if failure.is_transient => Some(*since + BLIND_GRACE),
@@ -216,7 +236,8 @@ pub(crate) fn next_change(state: &State, now: Timestamp) -> Option<Timestamp> {
         | SourceView::Unsupported(..) => None,
     };
     let setting = unreadable::next_change(state, now);
-    [run, blind, setting].into_iter().flatten().filter(|at| *at > now).min()
+    let spec = untold_until(state, app);
+    [run, blind, setting, spec].into_iter().flatten().filter(|at| *at > now).min()
 }
 
 fn blind(state: &State, app: &App, conditions: Vec<Condition>) -> Report {

@@ -162,6 +162,7 @@ fn looked(state: &mut State) {
 
 /// Notes that what was found is rendered, as far as it can be; one that was asked for since is not answered by it.
 fn rendered_at_last(state: &mut State) {
+    state.is_new = false;
     match state.refresh {
         RefreshView::Looked(_) => state.refresh = RefreshView::Done,
         RefreshView::Asked(_) | RefreshView::None | RefreshView::Done => {}

@@ -10,6 +10,7 @@ use model::{
     Comparison, DesiredHash, Destination, NotYet, ObjectResult, Operation, OperationPhase, Problem, Reason,
     Refresh, ResourceSelector, Revision, Source, SyncId, Timestamp,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Everything that the engine remembers of one app.
@@ -35,6 +36,10 @@ pub struct State {
     pub before: Option<Box<Attempt>>,
     /// What the newest revision needs that we do not act on yet; it stays until another revision was rendered.
     pub unsupported: Vec<NotYet>,
+    /// Whether nothing was ever known of it: it had no status when it was first seen, and nothing was rendered since.
+    pub is_new: bool,
+    /// What the status says makes the app read-only, as it was last seen.
+    pub told: BTreeSet<String>,
     /// What was last known to make the app read-only, by an earlier life or of another spec; it counts until something is
     /// rendered, or cannot be for such a reason.
     pub remembered: Vec<NotYet>,
@@ -56,6 +61,8 @@ pub struct State {
     pub refresh_stamp: String,
     /// Source and destination that all of this is about.
     pub spec: Option<(Source, Destination)>,
+    /// Since when they are what they are.
+    pub spec_since: Timestamp,
     /// What was last reported.
     pub reported: Option<Box<Report>>,
     /// When we asked to be woken.
@@ -197,6 +204,8 @@ impl State {
             last,
             before: None,
             unsupported: Vec::new(),
+            is_new: false,
+            told: BTreeSet::new(),
             remembered: Vec::new(),
             is_terminated: false,
             refused: Vec::new(),
@@ -207,6 +216,7 @@ impl State {
             refresh: RefreshView::None,
             refresh_stamp: String::new(),
             spec: None,
+            spec_since: Timestamp::from_millis(0),
             reported: None,
             wake: None,
         }

@@ -52,6 +52,8 @@ impl Story {
         if let Some(last) = line.strip_prefix("start") {
             self.state = State::new(event::remembered(last.trim(), self.now), true);
             self.state.remembered = event::remembered_not_yet(last);
+            self.state.is_new = last.trim() == "new";
+            self.state.told = self.state.remembered.iter().map(|not_yet| not_yet.field.clone()).collect();
             return Vec::new();
         }
         if let Some(words) = line.strip_prefix("app") {
