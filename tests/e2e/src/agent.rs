@@ -20,6 +20,8 @@ use crate::program;
 pub struct Settings {
     /// `--kubeconfig`.
     pub kubeconfig: PathBuf,
+    /// What it sees as `/var/run`, where a pod has its service account: it is started without `--kubeconfig` then.
+    pub var_run: Option<PathBuf>,
     /// `--namespace`.
     pub namespace: String,
     /// `--cache-dir`.
@@ -219,7 +221,10 @@ impl Drop for Agent {
 }
 
 fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
-    let mut command = Command::new(program());
+    let mut command = match &settings.var_run {
+        None => Command::new(program()),
+        Some(folder) => within(folder),
+    };
     command.arg("run").args(arguments(settings)).envs(&settings.environment);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the agent starts");
@@ -237,6 +242,14 @@ fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
     (child, api.expect("the start line names the API"), probes.expect("the start line names the probes"))
 }
 
+/// Returns a command that runs the program with another `/var/run`, which nobody else sees.
+fn within(var_run: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    let mount = r#"mount --bind "$0" /var/run && exec "$@""#;
+    command.args(["--map-root-user", "--mount", "sh", "-c", mount]).arg(var_run).arg(program());
+    command
+}
+
 /// Returns the options, each once: the program takes none twice, save the folders of `--local-repos`.
 fn arguments(settings: &Settings) -> Vec<String> {
     let path = |path: &Path| path.display().to_string();
@@ -250,9 +263,10 @@ fn arguments(settings: &Settings) -> Vec<String> {
         ("--poll-interval", "30s".into()),
         ("--log-format", "json".into()),
     ];
+    let is_in_pod = |name: &str| name == "--kubeconfig" && settings.var_run.is_some();
     let is_replaced =
         |name: &str| name != "--local-repos" && settings.options.iter().any(|option| option == name);
-    let own = own.into_iter().filter(|(name, _)| !is_replaced(name));
+    let own = own.into_iter().filter(|(name, _)| !is_replaced(name) && !is_in_pod(name));
     own.flat_map(|(name, value)| [name.to_owned(), value]).chain(settings.options.clone()).collect()
 }
 

@@ -111,10 +111,33 @@ impl Scene {
         self.start(settings)
     }
 
+    /// Starts an agent as in a pod with a service account of the control namespace, which must exist: it finds its token
+    /// and the API server where a pod has them. That takes `unshare` and a machine that lets users have namespaces.
+    pub fn agent_in_pod(&self, service_account: &str) -> Agent {
+        let var_run = self.folder().join("var-run");
+        let account = var_run.join("secrets/kubernetes.io/serviceaccount");
+        fs::create_dir_all(&account).expect("the scene's folder is writable");
+        let token = ["-n", &self.control, "create", "token", service_account];
+        let token = self.lab.kubectl(&token).expect("the service account exists");
+        let authority = fs::read_to_string(self.lab.ca_file()).expect("the lab has an authority");
+        for (name, text) in [("token", token.trim()), ("ca.crt", &authority), ("namespace", &self.control)] {
+            fs::write(account.join(name), text).expect("the scene's folder is writable");
+        }
+        let address = self.lab.url().trim_start_matches("https://");
+        let (host, port) = address.rsplit_once(':').expect("the lab's URL names a port");
+        let mut settings = self.settings();
+        settings.var_run = Some(var_run);
+        for (name, value) in [("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port)] {
+            settings.environment.insert(name.into(), value.into());
+        }
+        self.start(settings)
+    }
+
     /// Returns the settings of [`Scene::agent`].
     pub fn settings(&self) -> Settings {
         Settings {
             kubeconfig: self.lab.kubeconfig().to_owned(),
+            var_run: None,
             namespace: self.control.clone(),
             cache: self.folder.path().join("cache"),
             repos: self.repos(),

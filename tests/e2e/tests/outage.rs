@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -289,6 +290,19 @@ fn a_repository_that_is_gone_leaves_everything_as_it_is() {
     shop.push("two");
     let app = shop.wait_synced();
     assert_eq!(condition(&app, "ComparisonError"), "");
+}
+
+#[test]
+fn a_git_server_that_does_not_answer_ends_a_command_with_the_code_of_a_timeout() {
+    // Connections are accepted by the kernel, and nobody ever says anything on them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let repository = format!("http://{address}/shop.git");
+    let output = Command::new(e2e::program()).args(["render", "--repo", &repository]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert_eq!(told, format!("error: no answer from {address} within 30 s\n"));
+    assert!(output.stdout.is_empty());
 }
 
 /// A line to the API server that can be cut, for one agent alone.

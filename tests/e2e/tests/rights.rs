@@ -247,6 +247,29 @@ fn what_is_asked_for_over_http_needs_no_other_rights() {
 }
 
 #[test]
+fn in_a_pod_the_cluster_is_reached_by_the_service_account() {
+    let scene = Scene::new("in-pod");
+    install(&scene);
+    let repo = scene.repo("shop");
+    let revision = repo.write("app/web.yaml", &service("web", 80)).commit("first");
+    scene.application("shop").repo(&repo).path("app").automated().create();
+    let mut agent = scene.agent_in_pod(install::NAME);
+    let start = agent.wait_log(|line| line["message"] == "tautline starts");
+    assert_eq!(start["cluster"].as_str().unwrap().trim_end_matches('/'), scene.lab.url());
+    agent.wait_ready();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    // It acts with the account's rights, not with an administrator's.
+    repo.write(
+        "app/quota.yaml",
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: all}\nspec: {hard: {pods: 9}}\n",
+    );
+    repo.commit("second");
+    let account = format!("system:serviceaccount:{}:{}", scene.control, install::NAME);
+    scene.wait_app("shop", |app| condition(app, "ComparisonError").contains(&account));
+    assert!(agent.terminate().success());
+}
+
+#[test]
 fn the_shipped_manifest_installs_twice_and_its_account_can_sync() {
     let mut scene = Scene::new("shipped");
     // As strict as a cluster can be about pods.
