@@ -7,7 +7,7 @@ use crate::permit::WritePermit;
 use crate::share::Party;
 use anyhow::Context as _;
 use http::{HeaderValue, header};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use model::{AppKey, GroupKind};
 use std::collections::BTreeMap;
@@ -59,6 +59,7 @@ impl Cluster {
         let mut config = match &access.kubeconfig {
             Some(file) => {
                 let kubeconfig = Kubeconfig::read_from(file)
+                    .map_err(unquoted)
                     .with_context(|| format!("read kubeconfig {}", file.display()))?;
                 Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                     .await
@@ -128,6 +129,16 @@ impl Cluster {
     pub fn in_flight_limit(&self) -> usize {
         self.inner.gate.limit()
     }
+}
+
+/// Says where a kubeconfig is wrong, and nothing of what stands there: the parser quotes lines, and they hold credentials.
+fn unquoted(error: KubeconfigError) -> anyhow::Error {
+    let KubeconfigError::Parse(parse) = error else { return error.into() };
+    let place = parse.location().map(|place| format!(" at line {}, column {}", place.line(), place.column()));
+    anyhow::anyhow!(
+        "it is no valid kubeconfig{} (its text is not shown, for it may hold credentials)",
+        place.unwrap_or_default()
+    )
 }
 
 impl Inner {

@@ -115,3 +115,29 @@ async fn a_kubeconfig_that_cannot_be_read_is_named() {
     let error = Cluster::connect(access).await.err().unwrap();
     assert!(format!("{error:#}").starts_with("read kubeconfig /nowhere/kubeconfig: "), "{error:#}");
 }
+
+/// Parsers quote what they stumble over, and the lines before it.
+#[tokio::test]
+async fn a_kubeconfig_that_is_wrong_is_told_without_its_text() {
+    let users = "kind: Config\nusers:\n- name: a\n  user:\n    token: canary-token\n";
+    for (text, place) in [
+        (format!("{users}    password: [canary-password\n"), "at line 6, column 15"),
+        (format!("{users}\tusername: canary-password\n"), "at line 5"),
+        ("kind: Config\nusers: canary-token\n".into(), "at line 2, column 8"),
+        ("canary-token".into(), "at line 1, column 1"),
+    ] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let access = Access {
+            kubeconfig: Some(file.path().into()),
+            user_agent: String::new(),
+            in_flight: 1,
+            call_timeout: Duration::from_secs(10),
+        };
+        let told = format!("{:#}", Cluster::connect(access).await.err().unwrap());
+        let expected =
+            format!("read kubeconfig {}: it is no valid kubeconfig {place}", file.path().display());
+        assert!(told.starts_with(&expected), "{told}");
+        assert!(!told.contains("canary"), "{told}");
+    }
+}
