@@ -10,6 +10,10 @@ use serde::Deserialize;
 /// Longest wait that a server's `Retry-After` can impose: a header must not park an effect for a day.
 const LONGEST_RETRY_AFTER: u64 = 30;
 
+/// The server does not know who asks. Its own sentence is one word.
+const UNAUTHORIZED: u16 = 401;
+const UNAUTHENTICATED: &str = "the API server does not accept the agent's credentials (401 Unauthorized); see to its token or kubeconfig";
+
 /// Longest text of a failure that we keep, in characters.
 const LONGEST_MESSAGE: usize = 2_000;
 
@@ -56,6 +60,7 @@ pub fn classify(status: u16, body: &[u8], content: Content) -> CallError {
     let parsed = parsed.unwrap_or_else(|| Status { message: plain_text(body), ..Status::default() });
     let class = class(status, &parsed, is_status);
     let message = match content {
+        _ if status == UNAUTHORIZED => UNAUTHENTICATED.into(),
         Content::Secret if !is_harmless(class, &parsed, is_status) => masked(status, &parsed),
         Content::Plain | Content::Secret if parsed.message.trim().is_empty() => bare(status),
         Content::Plain | Content::Secret => shortened(&parsed.message),
@@ -91,7 +96,7 @@ fn class(code: u16, status: &Status, is_status: bool) -> ErrorClass {
         400 | 413 | 422 => ErrorClass::Invalid,
         403 if status.has_cause("NamespaceTerminating") => ErrorClass::Unavailable,
         403 if says("because it is being terminated") || says("exceeded quota") => ErrorClass::Unavailable,
-        401 | 403 => ErrorClass::Forbidden,
+        403 => ErrorClass::Forbidden,
         404 if is_status && status.names_a_kind() => ErrorClass::NotFound,
         404 => ErrorClass::NoSuchKind,
         409 => ErrorClass::Conflict,
@@ -231,7 +236,8 @@ mod tests {
         for (code, message, details, class) in [
             (400, "the name of the object (y) does not match", &none, ErrorClass::Invalid),
             (400, "admission webhook \"a.b\" denied the request: no", &none, ErrorClass::Denied),
-            (401, "Unauthorized", &none, ErrorClass::Forbidden),
+            // A token that ran out, an authenticator that is away: it says nothing about rights.
+            (401, "Unauthorized", &none, ErrorClass::Unavailable),
             (403, "configmaps \"x\" is forbidden: User cannot patch", &named, ErrorClass::Forbidden),
             (403, "admission webhook \"a.b\" denied the request: no", &none, ErrorClass::Denied),
             (403, "unable to create new content in namespace x", &terminating, ErrorClass::Unavailable),

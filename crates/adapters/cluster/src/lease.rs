@@ -125,7 +125,7 @@ impl Cluster {
         self.inner.permit.withdraw();
         let (sender, receiver) = watch::channel(Holding::NotHeld { holder: String::new() });
         let (release, released) = oneshot::channel();
-        let holder = Holder { cluster: self.clone(), spec, sender, seen: None, until: None };
+        let holder = Holder { cluster: self.clone(), spec, sender, seen: None, until: None, told: None };
         let task = tokio::spawn(holder.run(released));
         (receiver, LeaseHandle { release: Some(release), task: Some(task) })
     }
@@ -168,6 +168,8 @@ struct Holder {
     seen: Option<Seen>,
     /// Until when we may write; `None` while we do not hold it.
     until: Option<Instant>,
+    /// What kind of failure was told last; none once it was had again.
+    told: Option<ErrorClass>,
 }
 
 impl Holder {
@@ -193,12 +195,10 @@ impl Holder {
         let started = Instant::now();
         let result = match self.until {
             // The attempt ends in time to say that the lease is lost.
-            Some(until) => tokio::time::timeout_at(until, self.attempt()).await.unwrap_or(Ok(())),
-            None => self.attempt().await,
+            Some(until) => tokio::time::timeout_at(until, self.attempt()).await.ok(),
+            None => Some(self.attempt().await),
         };
-        if let Err(error) = result {
-            tracing::debug!(lease = %self.spec.name, %error, "lease not renewed");
-        }
+        self.tell(result);
         let now = Instant::now();
         match self.until {
             Some(until) if until <= now => {
@@ -211,6 +211,20 @@ impl Holder {
             }
             Some(until) => spread(self.spec.retry).min(until - now),
             None => spread(self.spec.retry),
+        }
+    }
+
+    /// Says why the lease is not to be had, once per cause: nobody would know why nothing is written.
+    fn tell(&mut self, result: Option<Result<(), CallError>>) {
+        match result {
+            // Somebody else wrote it at the same time.
+            Some(Err(error)) if error.class == ErrorClass::Conflict => {}
+            Some(Err(error)) if self.told != Some(error.class) => {
+                self.told = Some(error.class);
+                tracing::warn!(lease = %self.spec.name, %error, "the Lease cannot be taken or renewed; nothing is written without it");
+            }
+            Some(Err(_)) | None => {}
+            Some(Ok(())) => self.told = None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum ErrorClass {
     /// 409: somebody else wrote in between, or a name is taken.
     Conflict,
-    /// 401, 403 by authorisation: we may not.
+    /// 403 by authorisation: we may not.
     Forbidden,
     /// 400, 413, 422 on the content of what we sent.
     Invalid,
@@ -22,7 +22,7 @@ pub enum ErrorClass {
     Gone,
     /// 429.
     Throttled,
-    /// Everything else: timeouts, 5xx, broken connections, terminating namespaces, webhooks that are down.
+    /// Everything else: timeouts, 401, 5xx, broken connections, terminating namespaces, webhooks that are down.
     Unavailable,
     /// Not sent: this replica may not write now. It says nothing about what was to be written.
     Withheld,
