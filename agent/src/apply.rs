@@ -277,7 +277,7 @@ pub(crate) async fn prune(job: Job, keys: Vec<ObjectKey>) -> Vec<ObjectResult> {
                 Some(_) if job.is_dry_run => ObjectOutcome::Pruned,
                 Some(known) => match delete(&job, &known.digest, Propagation::Foreground).await {
                     Ok(()) => ObjectOutcome::Pruned,
-                    Err(error) => refusal::outcome(error, &key),
+                    Err(error) => refusal::of_prune(error, &key),
                 },
             };
             let version = job.known.get(&key).map(|known| known.digest.version.clone()).unwrap_or_default();

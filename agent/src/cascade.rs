@@ -4,6 +4,7 @@ use crate::agent::Agent;
 use crate::apply::{self, Job};
 use crate::apps::AppEntry;
 use crate::input::Input;
+use crate::refusal;
 use cluster::Propagation;
 use engine::CascadePass;
 use model::{App, AppKey, Cascade, LiveDigest, ObjectKey, names};
@@ -87,6 +88,13 @@ impl Agent {
     }
 }
 
+/// Names an object that is still there, and what it waits for where it is going already.
+fn what_is_left(digest: &LiveDigest) -> String {
+    let why =
+        digest.health.as_ref().filter(|_| digest.is_deleting).map(|health| format!(" ({})", health.message));
+    format!("{}{}", digest.key, why.unwrap_or_default())
+}
+
 /// Deletes objects; returns what is still there, and what could not be deleted.
 async fn pass(job: Job, going: Vec<LiveDigest>, propagation: Propagation) -> (Vec<String>, Vec<String>) {
     let mut failed = Vec::new();
@@ -102,9 +110,9 @@ async fn pass(job: Job, going: Vec<LiveDigest>, propagation: Propagation) -> (Ve
             .filter_map(|key| by_key.get(key))
             .map(|digest| async move { (digest, apply::delete(job, digest, propagation).await) });
         for (digest, outcome) in futures::future::join_all(deletions).await {
-            remaining.push(digest.key.to_string());
-            if let Err(error) = outcome {
-                failed.push(format!("{} cannot be deleted: {error}", digest.key));
+            match outcome {
+                Ok(()) => remaining.push(what_is_left(digest)),
+                Err(error) => failed.push(refusal::of_deletion(error, &digest.key)),
             }
         }
     }

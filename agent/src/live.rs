@@ -271,7 +271,6 @@ pub(crate) fn digest_of(object: &Object, instance_label: &str, assessment: Asses
         part_of: object.label(names::PART_OF_LABEL).unwrap_or_default().into(),
         is_owned: owners.is_some_and(|owners| !owners.is_empty()),
         is_deleting: object.is_deleting(),
-        finalizers: finalizers(object),
         matching: Match::Undecided,
         health: assessment.health,
         evidence: assessment.evidence,
@@ -287,11 +286,6 @@ pub(crate) fn digest_of(object: &Object, instance_label: &str, assessment: Asses
         images: images(object),
         links: health::links(object),
     }
-}
-
-fn finalizers(object: &Object) -> Vec<String> {
-    let list = object.metadata().and_then(|m| m.get("finalizers")).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Hashes what shows that an object gets on: counts and conditions, neither messages nor times.

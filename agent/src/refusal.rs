@@ -4,9 +4,44 @@ use model::{CallError, ErrorClass, ObjectKey, ObjectOutcome};
 
 /// Returns what became of an object whose call failed.
 pub(crate) fn outcome(error: CallError, key: &ObjectKey) -> ObjectOutcome {
+    ObjectOutcome::Failed(error.class, sentence(error, key))
+}
+
+/// Returns what became of an object that could not be pruned. Git does not have it any more, so no content is at fault:
+/// whatever forbids its deletion only holds it up.
+pub(crate) fn of_prune(error: CallError, key: &ObjectKey) -> ObjectOutcome {
+    let class = if error.class.condemns() { ErrorClass::Forbidden } else { error.class };
+    ObjectOutcome::Failed(class, undeleted(error, key))
+}
+
+/// Returns why an object does not go with its Application.
+pub(crate) fn of_deletion(error: CallError, key: &ObjectKey) -> String {
+    format!("{key} cannot be deleted: {}", undeleted(error, key))
+}
+
+fn undeleted(error: CallError, key: &ObjectKey) -> String {
+    let next = match error.class {
+        ErrorClass::Denied | ErrorClass::Invalid => "see to what forbids its deletion".into(),
+        ErrorClass::NotFound => String::new(),
+        ErrorClass::Forbidden
+        | ErrorClass::NoSuchKind
+        | ErrorClass::Conflict
+        | ErrorClass::Gone
+        | ErrorClass::Throttled
+        | ErrorClass::Unavailable
+        | ErrorClass::Withheld => next_step(&error, key),
+    };
+    joined(error, &next)
+}
+
+fn sentence(error: CallError, key: &ObjectKey) -> String {
     let next = next_step(&error, key);
+    joined(error, &next)
+}
+
+fn joined(error: CallError, next: &str) -> String {
     let separator = if next.is_empty() { "" } else { "; " };
-    ObjectOutcome::Failed(error.class, error.message + separator + &next)
+    error.message + separator + next
 }
 
 /// Returns why an object of a kind that discovery does not name cannot be applied: its group may not answer just now.
@@ -99,7 +134,6 @@ mod tests {
                  permissions not currently held: {APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"get\"]}",
                 grant,
             ),
-            (Forbidden, "Unauthorized", grant),
             (
                 Forbidden,
                 "pods \"web\" is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true",
@@ -148,6 +182,18 @@ mod tests {
         }
         assert_eq!(told(Unavailable, "etcdserver: leader changed"), "etcdserver: leader changed");
         assert_eq!(told(Conflict, "the object has been modified"), "the object has been modified");
+    }
+
+    #[test]
+    fn what_forbids_a_deletion_condemns_no_content() {
+        let key = ObjectKey::new("", "Pod", "shop", "web");
+        let denied =
+            || CallError::new(ErrorClass::Denied, "admission webhook \"a.b\" denied the request: no");
+        let told = "admission webhook \"a.b\" denied the request: no; see to what forbids its deletion";
+        assert_eq!(of_prune(denied(), &key), ObjectOutcome::Failed(ErrorClass::Forbidden, told.into()));
+        assert_eq!(of_deletion(denied(), &key), format!("Pod shop/web cannot be deleted: {told}"));
+        let conflict = CallError::new(ErrorClass::Conflict, "changed");
+        assert_eq!(of_prune(conflict, &key), ObjectOutcome::Failed(ErrorClass::Conflict, "changed".into()));
     }
 
     const NAMESPACE: &str = "add the Namespace to the manifests, or set the sync option CreateNamespace=true";

@@ -46,6 +46,18 @@ impl Webhook {
         Self::start(lab, VALIDATING, |_| json!({"allowed": true}))
     }
 
+    /// Starts one that has to do with deletions only: it denies them if there is a reason, and holds nothing else.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn of_deletions(lab: &Lab, why: Option<&'static str>) -> Self {
+        let respond = move |object: &Value| match why.filter(|_| object.is_null()) {
+            Some(why) => json!({"allowed": false, "status": {"message": why}}),
+            None => json!({"allowed": true}),
+        };
+        Self::start_holding(lab, VALIDATING, Value::is_null, respond)
+    }
+
     /// Starts one that answers each object with the JSON patch that it makes of it.
     ///
     /// # Panics
@@ -62,15 +74,28 @@ impl Webhook {
         configuration: &'static str,
         respond: impl Fn(&Value) -> Value + Send + Sync + 'static,
     ) -> Self {
+        Self::start_holding(lab, configuration, |_| true, respond)
+    }
+
+    /// Starts one that can hold only some objects; what is deleted has none.
+    fn start_holding(
+        lab: &Lab,
+        configuration: &'static str,
+        may_hold: fn(&Value) -> bool,
+        respond: impl Fn(&Value) -> Value + Send + Sync + 'static,
+    ) -> Self {
         let tls = server::tls(&lab.folder().join("server.crt"), &lab.folder().join("server.key"));
         let gate = Gate::default();
         let n_asked = Arc::new(AtomicUsize::new(0));
         let (shared, counter) = (gate.clone(), Arc::clone(&n_asked));
         let address = server::serve(Some(tls), move |request| {
             counter.fetch_add(1, Ordering::Relaxed);
-            shared.pass();
             let review: Value = serde_json::from_slice(&request.body)?;
-            let mut response = respond(&review["request"]["object"]);
+            let object = &review["request"]["object"];
+            if may_hold(object) {
+                shared.pass();
+            }
+            let mut response = respond(object);
             response["uid"] = review["request"]["uid"].clone();
             let answer =
                 json!({"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response});

@@ -2,7 +2,7 @@
 
 use crate::effect::{Effect, Tone};
 use crate::event::CascadePass;
-use crate::state::{Activity, Deleting, State};
+use crate::state::{Activity, Deleting, Left, State};
 use crate::{conditions, note, source, trigger};
 use model::{App, Cascade, Reason, Seconds, Timestamp};
 
@@ -10,6 +10,8 @@ use model::{App, Cascade, Reason, Seconds, Timestamp};
 const FIRST_WAIT: Seconds = Seconds::new(1);
 /// Longest wait after a pass that failed.
 const LONGEST_WAIT: Seconds = Seconds::new(60);
+/// How long what is left may stay the same before it is told: most objects take a moment to go.
+const PATIENCE: Seconds = Seconds::new(15);
 
 impl Deleting {
     fn new() -> Self {
@@ -19,6 +21,7 @@ impl Deleting {
             n_failed: 0,
             retry_at: None,
             waits_for: String::new(),
+            left: None,
             is_done: false,
         }
     }
@@ -118,12 +121,23 @@ pub(crate) fn passed(
         return;
     }
     deleting.is_done = false;
+    deleting.left = left(deleting.left.take(), pass, now);
     let needs_retry = !pass.failed.is_empty() || !pass.unseen.is_empty();
     deleting.n_failed = if needs_retry { deleting.n_failed + 1 } else { 0 };
     let exponent = i32::try_from(deleting.n_failed).unwrap_or(i32::MAX);
     deleting.retry_at =
         needs_retry.then(|| now + FIRST_WAIT.scaled(2.0_f64.powi(exponent - 1), LONGEST_WAIT));
     deleting.waits_for = waits_for(pass);
+}
+
+/// Returns since when nothing of what is left has moved.
+fn left(before: Option<Left>, pass: &CascadePass, now: Timestamp) -> Option<Left> {
+    let objects = pass.remaining.clone();
+    match before {
+        _ if objects.is_empty() => None,
+        Some(known) if known.objects == objects => Some(known),
+        Some(_) | None => Some(Left { objects, since: now }),
+    }
 }
 
 fn named(what: &str, items: &[String]) -> String {
@@ -154,9 +168,13 @@ fn waits_for(pass: &CascadePass) -> String {
 }
 
 /// Returns when the next pass is due although nothing happens.
-pub(crate) fn wake(state: &State) -> Option<Timestamp> {
+pub(crate) fn wake(state: &State, now: Timestamp) -> Option<Timestamp> {
     match &state.activity {
-        Activity::Deleting(deleting) => deleting.retry_at,
+        Activity::Deleting(deleting) => {
+            let told_at = deleting.left.as_ref().map(|left| left.since + PATIENCE);
+            // Once it is told, nothing more comes of waiting.
+            deleting.retry_at.into_iter().chain(told_at.filter(|at| *at > now)).min()
+        }
         Activity::Idle
         | Activity::Preparing(_)
         | Activity::Planning(_)
@@ -188,10 +206,13 @@ pub(crate) fn obstacles(state: &State, app: &App, now: Timestamp) -> Vec<String>
             failure.message
         ));
     }
-    if let Activity::Deleting(deleting) = &state.activity
-        && !deleting.waits_for.is_empty()
-    {
-        obstacles.push(deleting.waits_for.clone());
+    if let Activity::Deleting(deleting) = &state.activity {
+        if !deleting.waits_for.is_empty() {
+            obstacles.push(deleting.waits_for.clone());
+        }
+        if let Some(left) = deleting.left.as_ref().filter(|left| left.since + PATIENCE <= now) {
+            obstacles.push(named("Deletion waits until these are gone: ", &left.objects));
+        }
     }
     obstacles
 }

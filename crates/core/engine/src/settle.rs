@@ -145,7 +145,9 @@ impl Run {
     fn words(&self, weight: Weight, object: &ObjectStatus) -> String {
         let key = &object.key;
         if self.is_leaving(object) {
-            return format!("waiting for deletion of {key}");
+            let why = object.health.as_ref().filter(|health| health.status == HealthStatus::Progressing);
+            let why = why.map(|health| format!(" ({})", health.message)).unwrap_or_default();
+            return format!("waiting for deletion of {key}{why}");
         }
         let state = match &object.health {
             None => format!("{key} has no health"),

@@ -111,8 +111,19 @@ pub struct Deleting {
     pub retry_at: Option<Timestamp>,
     /// What to tell: what the deletion waits for.
     pub waits_for: String,
+    /// What is still there after the last pass.
+    pub left: Option<Left>,
     /// Whether everything is gone and our finalizers may go.
     pub is_done: bool,
+}
+
+/// Objects of a deleted Application that are still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Each with what holds it up.
+    pub objects: Vec<String>,
+    /// Since when they are the same.
+    pub since: Timestamp,
 }
 
 /// What was last heard of the repository.

@@ -34,8 +34,6 @@ pub struct LiveDigest {
     pub is_owned: bool,
     /// Whether its deletion has begun.
     pub is_deleting: bool,
-    /// Finalizers that hold a deletion up.
-    pub finalizers: Vec<String>,
     /// How it relates to what Git wants; `Undecided` for what Git does not want.
     pub matching: Match,
     /// Its health; `None` for kinds without an opinion.

@@ -40,7 +40,6 @@ pub(crate) fn live(text: &str) -> LiveDigest {
         part_of: PART_OF.into(),
         is_owned: false,
         is_deleting: false,
-        finalizers: Vec::new(),
         matching: Match::InSync,
         health: None,
         evidence: Evidence::None,
