@@ -7,6 +7,7 @@ use crate::status;
 use cluster::Priority;
 use engine::Report;
 use model::{AppKey, CallError, ErrorClass, Object, names};
+use serde_json::Value;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -76,32 +77,39 @@ impl Agent {
     }
 
     fn next_write(&mut self, key: &AppKey) {
-        let may_write = self.may_write;
-        let Some(entry) = self.apps.get_mut(key) else { return };
+        if self.may_write_next(key)
+            && let Some((report, patch)) = self.take_next(key)
+        {
+            self.send_status(key, report, patch);
+        }
+    }
+
+    /// Returns whether an app's next write may begin; one that has to wait is remembered.
+    fn may_write_next(&mut self, key: &AppKey) -> bool {
+        let Some(entry) = self.apps.get(key) else { return false };
         // No answer to a write can be read, nor what else stands there.
         let is_unread = self.unread.contains_key(key);
-        if entry.writer.is_writing || entry.writer.is_resting || is_unread || !may_write {
-            return;
+        if entry.writer.is_writing || entry.writer.is_resting || is_unread || !self.may_write {
+            return false;
         }
         let is_progress =
             |report: &Report| report.operation.as_ref().is_some_and(|o| !o.phase.is_completed());
         match &entry.writer.next {
-            None => return,
+            None => return false,
             Some(report) if is_progress(report) && self.turns.is_busy() => {
                 self.turns.progress.insert(key.clone());
-                return;
             }
-            Some(_) if !self.turns.has_room() => {
-                self.turns.due.push_back(key.clone());
-                return;
-            }
-            Some(_) if !entry.writer.has_rested && !entry.writer.rest().is_zero() => {
-                self.wait_to_write(key);
-                return;
-            }
-            Some(_) => {}
+            Some(_) if !self.turns.has_room() => self.turns.due.push_back(key.clone()),
+            Some(_) if !entry.writer.has_rested && !entry.writer.rest().is_zero() => self.wait_to_write(key),
+            Some(_) => return true,
         }
-        let (Some(mut report), Some(app)) = (entry.writer.next.take(), entry.app.as_ref()) else { return };
+        false
+    }
+
+    /// Takes the newest report and what it changes; `None` if that is nothing.
+    fn take_next(&mut self, key: &AppKey) -> Option<(Box<Report>, Value)> {
+        let entry = self.apps.get_mut(key)?;
+        let (mut report, app) = (entry.writer.next.take()?, entry.app.as_ref()?);
         // A newer operation than the one that was carried out stays.
         report.clear_operation &= app.operation.is_some() && entry.state.handled == app.operation;
         // And so does a newer request to look again.
@@ -125,7 +133,11 @@ impl Agent {
             });
             status::patch(&raw, app, &report, (&own, live), namespace, now())
         };
-        let Some(patch) = patch else { return };
+        patch.map(|patch| (report, patch))
+    }
+
+    fn send_status(&mut self, key: &AppKey, report: Box<Report>, patch: Value) {
+        let Some(entry) = self.apps.get_mut(key) else { return };
         self.turns.n_writes += 1;
         entry.writer.is_writing = true;
         entry.writer.current = Some(report);
@@ -136,14 +148,9 @@ impl Agent {
         let (cluster, key) = (self.cluster.clone(), key.clone());
         self.spawn(async move {
             let endpoint = crate::watching::applications();
+            let place = (key.namespace.as_str(), key.name.as_str());
             let outcome = cluster
-                .merge_patch_at(
-                    Priority::Background,
-                    &endpoint,
-                    (&key.namespace, &key.name),
-                    &patch,
-                    names::FIELD_MANAGER,
-                )
+                .merge_patch_at(Priority::Background, &endpoint, place, &patch, names::FIELD_MANAGER)
                 .await;
             let outcome = match outcome {
                 // Somebody wrote in between: what they wrote is what the next try starts from.

@@ -181,8 +181,12 @@ fn tell(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
         out.push(Effect::Report(Box::new(report)));
     }
     let patience = state.unanswered.as_ref().map(|unanswered| unanswered.until);
-    let wakes =
-        [report::next_change(state, app, now), deletion::wake(state, now), sync::wake(state, app, now), patience];
+    let wakes = [
+        report::next_change(state, app, now),
+        deletion::wake(state, now),
+        sync::wake(state, app, now),
+        patience,
+    ];
     let wake = wakes.into_iter().flatten().filter(|at| *at > now).min();
     if wake != state.wake {
         state.wake = wake;
