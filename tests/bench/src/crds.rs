@@ -45,7 +45,6 @@ impl Schema {
             }
             Self::ArgoCd => drop(lab.kubectl(&[&apply[..], &[ARGO_CD]].concat())?),
         }
-        lab.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
-        Ok(())
+        lab.wait_established(&["applications.argoproj.io", "appprojects.argoproj.io"])
     }
 }

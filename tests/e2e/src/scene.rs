@@ -249,7 +249,8 @@ impl Scene {
              - {{name: v1, served: true, storage: true, schema: {schema}}}\n  \
              - {{name: v2, served: true, storage: false, schema: {schema}}}\n"
         ));
-        wait_established(&format!("boxes.{group}"));
+        let wait = self.lab.wait_established(&[&format!("boxes.{group}")]);
+        wait.unwrap_or_else(|error| panic!("install the CRD of boxes: {error:#}"));
         group
     }
 
@@ -359,19 +360,7 @@ fn install_definitions(lab: &Lab) {
     INSTALLED.get_or_init(|| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/crds");
         lab.kubectl(&["apply", "-f", folder]).unwrap_or_else(|error| panic!("install the CRDs: {error:#}"));
-        for name in ["applications.argoproj.io", "appprojects.argoproj.io"] {
-            wait_established(name);
-        }
+        let wait = lab.wait_established(&["applications.argoproj.io", "appprojects.argoproj.io"]);
+        wait.unwrap_or_else(|error| panic!("install the CRDs: {error:#}"));
     });
-}
-
-/// Waits until a CRD's kinds are served. `kubectl wait` fails where it is so early that a CRD has no conditions yet.
-fn wait_established(name: &str) {
-    let is_established = |definition: Option<&Value>| {
-        let conditions = definition.and_then(|definition| definition["status"]["conditions"].as_array());
-        conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
-    };
-    let definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", name);
-    let seen = kube().wait(DEADLINE, definition, is_established);
-    seen.unwrap_or_else(|last| panic!("{name} is not established: {last:?}"));
 }

@@ -77,6 +77,17 @@ impl Lab {
         }
     }
 
+    /// Waits until the kinds of CRDs, by their names, are served.
+    ///
+    /// # Errors
+    /// They are not within a minute.
+    pub fn wait_established(&self, definitions: &[&str]) -> Result<()> {
+        // Asked for the condition itself, kubectl fails where it is so early that there are no conditions.
+        let established = r#"--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"#;
+        let wait = ["wait", established, "--timeout=60s", "customresourcedefinition"];
+        self.kubectl(&[&wait, definitions].concat()).map(drop)
+    }
+
     /// Writes a kubeconfig that acts as a service account, with its namespace as the default one.
     ///
     /// # Errors

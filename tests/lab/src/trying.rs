@@ -137,12 +137,7 @@ fn install(program: &Path, lab: &Lab, repository: &Path) -> Result<()> {
     ensure!(printed.status.success(), "tautline crd: {}", String::from_utf8_lossy(&printed.stderr).trim());
     let crds = String::from_utf8(printed.stdout).context("read the CRDs")?;
     lab.kubectl_with_input(&["apply", "-f", "-"], &crds)?;
-    lab.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "crd/applications.argoproj.io",
-        "crd/appprojects.argoproj.io",
-    ])?;
+    lab.wait_established(&["applications.argoproj.io", "appprojects.argoproj.io"])?;
     lab.kubectl(&["create", "namespace", NAMESPACE])?;
     lab.kubectl_with_input(&["apply", "-f", "-"], &application(repository))?;
     Ok(())
