@@ -286,7 +286,7 @@ pub(crate) async fn look_up(
     sources: &Sources,
     repository: &Repository,
     targets: &[String],
-) -> crate::sources::Polled {
+) -> crate::repo::Polled {
     let refs = sources.refs(repository).await?;
     let mut found = BTreeMap::new();
     for target in targets {

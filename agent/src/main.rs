@@ -41,6 +41,7 @@ mod probes;
 mod refreshing;
 mod refusal;
 mod rendering;
+mod repo;
 mod run;
 mod settings;
 mod sight;

@@ -1,9 +1,10 @@
 //! Which commit does each app follow? One poll per repository, however many apps are on it.
 
 use crate::agent::Task;
+use crate::repo::{Polled, Repo, wait};
 use model::{AppKey, Revision};
 use source::{Repository, SourceError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// What the apps of one repository look at, by the repository's normalised URL and the project that gives credentials.
@@ -21,36 +22,6 @@ pub(crate) struct Repositories {
     repos: BTreeMap<RepoId, Repo>,
     by_app: BTreeMap<AppKey, RepoId>,
 }
-
-/// One repository.
-pub(crate) struct Repo {
-    /// Who follows which revision.
-    pub followers: BTreeMap<AppKey, String>,
-    /// How to reach it.
-    pub repository: Repository,
-    /// When the next poll is due.
-    pub due: Instant,
-    /// Whether a poll is under way.
-    pub is_polling: bool,
-    /// That poll; it ends when nobody follows any more.
-    task: Option<Task>,
-    /// Whether another poll was asked for while one is under way: it may have read the refs before.
-    pub is_asked_again: bool,
-    /// Polls that failed in a row.
-    pub n_failed: u32,
-    /// Apps that wait for an answer even where nothing moved: of the next poll, for one under way may have read the refs
-    /// before they asked.
-    pub asking: BTreeSet<AppKey>,
-    /// Those that the poll under way answers.
-    pub answering: BTreeSet<AppKey>,
-    /// What each target revision was last resolved to.
-    pub resolved: BTreeMap<String, Revision>,
-    /// When it was last read well.
-    pub last_success: Option<Instant>,
-}
-
-/// What a poll found, per target revision.
-pub(crate) type Polled = Result<BTreeMap<String, Result<Revision, SourceError>>, SourceError>;
 
 impl Repositories {
     /// Makes an app follow a revision of a repository; it asks for an answer at once.
@@ -102,10 +73,8 @@ impl Repositories {
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<(RepoId, Repository, Vec<String>)> {
         let due = self.repos.iter_mut().filter(|(_, repo)| !repo.is_polling && repo.due <= now);
         due.map(|(id, repo)| {
-            repo.is_polling = true;
-            repo.answering = std::mem::take(&mut repo.asking);
-            let targets: BTreeSet<String> = repo.followers.values().cloned().collect();
-            (id.clone(), repo.repository.clone(), targets.into_iter().collect())
+            let targets = repo.begin();
+            (id.clone(), repo.repository.clone(), targets)
         })
         .collect()
     }
@@ -113,7 +82,7 @@ impl Repositories {
     /// Takes in what carries a poll out.
     pub(crate) fn polling(&mut self, id: &RepoId, task: Task) {
         if let Some(repo) = self.repos.get_mut(id) {
-            repo.task = Some(task);
+            repo.carried_out_by(task);
         }
     }
 
@@ -131,52 +100,9 @@ impl Repositories {
         now: Instant,
     ) -> Vec<(AppKey, Result<Revision, SourceError>)> {
         let Some(repo) = self.repos.get_mut(id) else { return Vec::new() };
-        repo.is_polling = false;
-        repo.task = None;
-        let asked_again = std::mem::take(&mut repo.is_asked_again);
-        match polled {
-            Ok(_) => {
-                repo.n_failed = 0;
-                repo.last_success = Some(now);
-            }
-            Err(_) => repo.n_failed += 1,
-        }
-        repo.due = if asked_again { now } else { now + wait(interval, repo.n_failed, &id.url) };
-        let answering = std::mem::take(&mut repo.answering);
-        let mut news = Vec::new();
-        let due_again = repo.asking.clone();
-        for (app, target) in repo.followers.iter().filter(|(app, _)| !due_again.contains(*app)) {
-            let answer = match polled {
-                Err(error) => Err(error.clone()),
-                Ok(found) => {
-                    let Some(answer) = found.get(target) else {
-                        // Followed since the poll began: the next one answers.
-                        repo.due = now;
-                        repo.asking.insert(app.clone());
-                        continue;
-                    };
-                    answer.clone()
-                }
-            };
-            let moved = answer.as_ref().is_ok_and(|revision| repo.resolved.get(target) != Some(revision));
-            if moved || answer.is_err() || answering.contains(app) {
-                news.push((app.clone(), answer));
-            }
-        }
-        for (target, revision) in polled.iter().flatten() {
-            match revision {
-                Ok(revision) => {
-                    repo.resolved.insert(target.clone(), revision.clone());
-                }
-                Err(_) => {
-                    repo.resolved.remove(target);
-                }
-            }
-        }
-        if polled.is_err() {
-            // Whoever heard of the failure has to hear of its end, too.
-            repo.resolved.clear();
-        }
+        repo.ended(polled, now, |n_failed| wait(interval, n_failed, &id.url));
+        let news = repo.news(polled, now);
+        repo.remember(polled);
         news
     }
 
@@ -190,45 +116,6 @@ impl Repositories {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&RepoId, &Repo)> {
         self.repos.iter()
     }
-}
-
-impl Repo {
-    fn new(repository: Repository, now: Instant) -> Self {
-        Self {
-            followers: BTreeMap::new(),
-            repository,
-            due: now,
-            is_polling: false,
-            task: None,
-            is_asked_again: false,
-            n_failed: 0,
-            asking: BTreeSet::new(),
-            answering: BTreeSet::new(),
-            resolved: BTreeMap::new(),
-            last_success: None,
-        }
-    }
-
-    fn hurry(&mut self, now: Instant) {
-        if self.is_polling {
-            self.is_asked_again = true;
-        } else {
-            self.due = now;
-        }
-    }
-}
-
-/// Returns the wait before the next poll, by chance of the URL, so that repositories on one host are not all asked at the
-/// same moment: up to a tenth longer than the interval, and while it fails longer and longer, spread over the upper half
-/// and each time anew, for what failed together would come back together.
-fn wait(interval: Duration, n_failed: u32, url: &str) -> Duration {
-    let chance = |text: &str| f64::from(model::digest(text.as_bytes()).bytes()[0]) / 256.0;
-    if n_failed == 0 {
-        return interval.mul_f64(1.0 + chance(url) / 10.0);
-    }
-    let longest = interval.max(Duration::from_mins(5));
-    let wait = Duration::from_secs(1).saturating_mul(1 << n_failed.min(9)).min(longest);
-    wait.mul_f64(0.5 + chance(&format!("{url} {n_failed}")) / 2.0)
 }
 
 #[cfg(test)]
@@ -357,28 +244,6 @@ mod tests {
         shop.later(34);
         shop.begin();
         assert_eq!(shop.answer(&found("x")), ["a x", "b x", "old one"]);
-    }
-
-    #[test]
-    fn waits_grow_while_a_repository_fails_and_differ_by_its_url() {
-        let millis = |n_failed, url: &str| wait(INTERVAL, n_failed, url).as_millis();
-        let urls: Vec<String> = (0..100).map(|n| format!("https://git.example/shop-{n}")).collect();
-        for (n_failed, least, most) in
-            [(0, 30, 33), (1, 1, 2), (2, 2, 4), (3, 4, 8), (8, 128, 256), (9, 150, 300), (40, 150, 300)]
-        {
-            let waits: BTreeSet<u128> = urls.iter().map(|url| millis(n_failed, url)).collect();
-            let (first, last) = (waits.first().copied().unwrap(), waits.last().copied().unwrap());
-            assert!(least * 1_000 <= first && last <= most * 1_000, "{n_failed}: {first} to {last}");
-            // Spread, not bunched.
-            assert!(waits.len() > 50 && last - first > (most - least) * 900, "{n_failed}: {waits:?}");
-        }
-        // What came together once does not come together the next time.
-        let order = |n_failed| {
-            let mut order = urls.clone();
-            order.sort_by_key(|url| millis(n_failed, url));
-            order
-        };
-        assert_ne!(order(8), order(9));
     }
 
     #[tokio::test]
