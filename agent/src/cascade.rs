@@ -15,50 +15,68 @@ use std::sync::Arc;
 /// Starts a pass: deletes what proves to be the app's and is not going yet, and tells what is left.
 pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cascade) {
     let Some(entry) = agent.apps.get(key) else { return };
-    let owner = (entry.instance.as_str(), entry.part_of.as_str());
+    if let Some(pass) = obstacle(agent, key, entry) {
+        agent.spawn_ready(Input::Cascaded(key.clone(), pass));
+        return;
+    }
     let own_key = ObjectKey::new("argoproj.io", "Application", &key.namespace, &key.name);
     let permits = |object: &ObjectKey| Agent::permits(entry, object);
-    let cascaded = plan::prune::cascade(app, agent.digests_of(entry), owner, &own_key, permits);
+    let cascaded = plan::prune::cascade(app, agent.digests_of(entry), owner(entry), &own_key, permits);
     let not_permitted = cascaded.not_permitted.iter().map(|digest| digest.key.to_string()).collect();
-    let going: Vec<LiveDigest> = cascaded.going.into_iter().cloned().collect();
-    // They may be the app's, so it does not go before them.
-    let failed = Agent::not_taken_over(entry);
-    let mut unseen = agent.unseen_of_all();
-    if agent.is_inheriting(key) {
-        unseen.push("some of what its status lists has yet to be looked at".into());
-    }
-    let own_kinds = agent.kinds_of(entry, entry.current().map(AsRef::as_ref));
-    let is_hidden = own_kinds.iter().any(|kind| !agent.live.sees(kind));
-    if is_hidden || agent.is_inheriting(key) {
-        let unseen = unseen.into_iter().chain(agent.unseen(own_kinds)).collect::<BTreeSet<_>>();
-        let pass = CascadePass { unseen: unseen.into_iter().collect(), ..CascadePass::default() };
-        agent.spawn_ready(Input::Cascaded(key.clone(), pass));
-        return;
-    }
-    // What Git holds may make the app read-only; where nobody knows that, its objects say how Git wanted them.
-    let not_yet = match &entry.state.desired {
-        Some(_) => Vec::new(),
-        None => plan::prune::not_yet(agent.digests_of(entry), owner),
-    };
-    if !not_yet.is_empty() {
-        let pass = CascadePass { not_yet, ..CascadePass::default() };
-        agent.spawn_ready(Input::Cascaded(key.clone(), pass));
-        return;
-    }
-    let approved = match (app.deletion, app.deletion_approved) {
-        (Some(deletion), Some(at)) => at.as_millis() / 1000 >= deletion.requested_at.as_millis() / 1000,
-        (Some(_) | None, _) => false,
-    };
     let (waiting, going): (Vec<_>, Vec<_>) =
-        going.into_iter().partition(|d| d.delete_needs_confirmation && !approved);
+        cascaded.going.into_iter().cloned().partition(|d| d.delete_needs_confirmation && !is_approved(app));
     let unconfirmed: Vec<String> = waiting.iter().map(|digest| digest.key.to_string()).collect();
     // One that asks holds all of them up, as Argo CD does: a person decides about the whole.
     let going = if unconfirmed.is_empty() { going } else { Vec::new() };
+    // They may be the app's, so it does not go before them.
+    let (failed, unseen) = (Agent::not_taken_over(entry), agent.unseen_of_all());
     let propagation = match policy {
         Cascade::Background => Propagation::Background,
         Cascade::Foreground | Cascade::Orphan => Propagation::Foreground,
     };
-    let job = Job {
+    let job = job(agent, entry, app);
+    let key = key.clone();
+    agent.spawn(async move {
+        let (remaining, mut not_deleted) = pass(job, going, propagation).await;
+        not_deleted.extend(failed);
+        let (failed, not_yet) = (not_deleted, Vec::new());
+        Input::Cascaded(key, CascadePass { remaining, unconfirmed, failed, unseen, not_yet, not_permitted })
+    });
+}
+
+/// Returns a pass that deletes nothing, where it is not known what the app has or whether it is read-only.
+fn obstacle(agent: &Agent, key: &AppKey, entry: &AppEntry) -> Option<CascadePass> {
+    let own_kinds = agent.kinds_of(entry, entry.current().map(AsRef::as_ref));
+    let is_inheriting = agent.is_inheriting(key);
+    if is_inheriting || own_kinds.iter().any(|kind| !agent.live.sees(kind)) {
+        let inheriting =
+            is_inheriting.then(|| "some of what its status lists has yet to be looked at".to_owned());
+        let unseen = agent.unseen_of_all().into_iter().chain(inheriting).chain(agent.unseen(own_kinds));
+        let unseen = unseen.collect::<BTreeSet<_>>().into_iter().collect();
+        return Some(CascadePass { unseen, ..CascadePass::default() });
+    }
+    // What Git holds may make the app read-only; where nobody knows that, its objects say how Git wanted them.
+    let not_yet = match &entry.state.desired {
+        Some(_) => Vec::new(),
+        None => plan::prune::not_yet(agent.digests_of(entry), owner(entry)),
+    };
+    (!not_yet.is_empty()).then(|| CascadePass { not_yet, ..CascadePass::default() })
+}
+
+/// Returns whether a person consented to the deletion after it was asked for.
+fn is_approved(app: &App) -> bool {
+    match (app.deletion, app.deletion_approved) {
+        (Some(deletion), Some(at)) => at.as_millis() / 1000 >= deletion.requested_at.as_millis() / 1000,
+        (Some(_) | None, _) => false,
+    }
+}
+
+fn owner(entry: &AppEntry) -> (&str, &str) {
+    (entry.instance.as_str(), entry.part_of.as_str())
+}
+
+fn job(agent: &Agent, entry: &AppEntry, app: &Arc<App>) -> Job {
+    Job {
         cluster: agent.cluster.for_app(&app.key),
         app: Arc::clone(app),
         set: Arc::new(crate::desired::DesiredSet::empty()),
@@ -71,14 +89,7 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
         is_dry_run: false,
         by_person: true,
         was_deployed: false,
-    };
-    let key = key.clone();
-    agent.spawn(async move {
-        let (remaining, mut not_deleted) = pass(job, going, propagation).await;
-        not_deleted.extend(failed);
-        let failed = not_deleted;
-        Input::Cascaded(key, CascadePass { remaining, unconfirmed, failed, unseen, not_yet, not_permitted })
-    });
+    }
 }
 
 impl Agent {

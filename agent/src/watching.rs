@@ -211,17 +211,7 @@ impl Agent {
                 self.live_object(object);
             }
             WatchEvent::Deleted(key, _) => self.confirm(key, Duration::ZERO),
-            WatchEvent::Listed => {
-                let seen = self.live.list_ends(kind);
-                let gone: Vec<ObjectKey> =
-                    self.live.keys_of(kind).into_iter().filter(|key| !seen.contains(key)).collect();
-                for key in gone {
-                    self.confirm(key, Duration::ZERO);
-                }
-                if !self.live.is_blind(kind) {
-                    self.sight_changed(kind, Sight::Clear);
-                }
-            }
+            WatchEvent::Listed => self.kind_listed(kind),
             WatchEvent::Undecodable { namespace, name, sentence, .. } => {
                 tracing::warn!(%kind, namespace, name, sentence, "object cannot be read; what is known of it stays");
                 if let Some(seen) = self.live.kinds.get_mut(kind).and_then(|watch| watch.seen.as_mut()) {
@@ -238,6 +228,19 @@ impl Agent {
                 self.sight_changed(kind, Sight::Blind(now(), why));
             }
             WatchEvent::Seeing => self.sight_changed(kind, Sight::Clear),
+        }
+    }
+
+    /// Takes in that a kind's list is complete. Who was blind sees only when the watch is open, too.
+    fn kind_listed(&mut self, kind: &model::GroupKind) {
+        let seen = self.live.list_ends(kind);
+        let gone: Vec<ObjectKey> =
+            self.live.keys_of(kind).into_iter().filter(|key| !seen.contains(key)).collect();
+        for key in gone {
+            self.confirm(key, Duration::ZERO);
+        }
+        if !self.live.is_blind(kind) {
+            self.sight_changed(kind, Sight::Clear);
         }
     }
 
