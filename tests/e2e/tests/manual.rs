@@ -205,9 +205,7 @@ fn what_argocd_app_sync_asks_for_comes_to_an_end_that_it_sees() {
     let _agent = scene.agent();
     let (_repo, _first, second) = shop(&scene);
     let source = &scene.app("shop")["spec"]["source"];
-    let sync = json!({
-        "revision": second, "source": source, "syncOptions": ["CreateNamespace=true"], "syncStrategy": {"hook": {}},
-    });
+    let sync = json!({"revision": second, "source": source, "prune": true, "syncStrategy": {"hook": {}}});
     let operation = json!({"initiatedBy": {}, "retry": {}, "sync": sync});
     scene.patch_app("shop", &json!({"operation": operation}));
     let app = scene.wait_app("shop", |app| app["operation"].is_null() && is_synced_to(app, &second));
