@@ -1,6 +1,9 @@
 //! Is an app that uses something we do not act on yet left alone: not applied, healed, pruned or deleted?
 
-use e2e::{Repo, Scene, condition, config_map, is_synced_to, operation_message, operation_phase, settled};
+use e2e::{
+    GitServer, Repo, Scene, condition, config_map, is_synced_to, operation_message, operation_phase, settled,
+    sync_status,
+};
 use serde_json::{Value, json};
 
 const RESOURCES_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
@@ -262,4 +265,37 @@ fn nothing_of_an_app_with_an_unsupported_field_is_changed() {
         // Nobody waits for it after the test.
         scene.patch_app(name, &json!({"metadata": {"finalizers": null}}));
     }
+}
+
+#[test]
+fn what_the_spec_alone_makes_read_only_is_told_while_git_is_silent() {
+    let scene = Scene::new("silent-git");
+    let mut agent = scene.agent();
+    let server = GitServer::start(scene.repos());
+    let repo = scene.repo("shop");
+    for name in ["shop", "later"] {
+        repo.write(&format!("{name}/map.yaml"), &config_map(name, "one"));
+    }
+    let revision = repo.commit("first");
+    server.hold();
+    let told = |name: &str| {
+        let app = scene.application(name).set("/spec/source/repoURL", server.url("shop")).path(name);
+        app.option("PruneLast=true").automated().create();
+        scene.wait_app(name, |app| condition(app, "SyncError").contains("PruneLast=true"))
+    };
+    let shop = told("shop");
+    assert_eq!(sync_status(&shop), "Unknown");
+    server.let_go();
+    let seen = scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == revision);
+    assert_eq!(sync_status(&seen), "OutOfSync");
+    assert_eq!(condition(&seen, "SyncError"), condition(&shop, "SyncError"));
+    // Who starts anew while it is silent finds it said already, and leaves the rest as it is.
+    server.hold();
+    agent.terminate();
+    agent.restart();
+    agent.wait_ready();
+    // Seen later, so that it is told after what would be told of the other.
+    told("later");
+    assert_eq!(scene.app("shop")["metadata"]["resourceVersion"], seen["metadata"]["resourceVersion"]);
+    assert!(scene.config_map("shop").is_none());
 }

@@ -162,9 +162,8 @@ fn is_blind(state: &State, app: &App, conditions: &[Condition], now: Timestamp) 
         }
 }
 
-/// Returns until when the repository is waited for before the status says what is known without it: what the spec alone
-/// makes read-only, or no longer does, or that nothing is known. `None` where it says so already, or where it is said with
-/// what Git wants.
+/// Returns until when the repository is waited for before the status says what the spec alone makes read-only, or no
+/// longer does; `None` where it says so already, or where it is said with what Git wants.
 fn untold_until(state: &State, app: &App) -> Option<Timestamp> {
     if state.desired.is_some() {
         return None;
@@ -176,8 +175,7 @@ fn untold_until(state: &State, app: &App) -> Option<Timestamp> {
     let told =
         reported.map(|report| conditions::named_by(report.conditions.iter().map(|c| c.message.as_str())));
     let told = told.as_ref().unwrap_or(&state.told);
-    let is_empty = state.is_new && reported.is_none();
-    let is_told = !is_empty && of_spec.is_subset(told) && told.is_subset(&of_all);
+    let is_told = of_spec.is_subset(told) && told.is_subset(&of_all);
     (!is_told).then_some(state.spec_since + QUIET)
 }
 
