@@ -3,6 +3,7 @@
 use crate::agent::Agent;
 use crate::apps::AppEntry;
 use crate::judge;
+use crate::refusal;
 use crate::stored::Stored;
 use api::{ApiError, AppRef, Body, DriftFormat, ListQuery, Reply, Request, SyncBody};
 use cluster::{Cluster, Priority};
@@ -62,7 +63,7 @@ impl Agent {
             return send(reply, Err(ApiError::failed_precondition(message)));
         }
         if !self.may_write {
-            return send(reply, Err(not_the_writer()));
+            return send(reply, Err(not_the_writer(self.writing().as_str())));
         }
         self.refresh(key, refresh, reply);
     }
@@ -88,7 +89,7 @@ impl Agent {
 
     fn patch_app(&self, key: AppKey, patch: Value, reply: oneshot::Sender<Reply>) {
         if !self.may_write {
-            return send(reply, Err(not_the_writer()));
+            return send(reply, Err(not_the_writer(self.writing().as_str())));
         }
         let cluster = self.cluster.clone();
         tokio::spawn(async move {
@@ -152,10 +153,14 @@ impl Agent {
             let mut objects = Vec::new();
             let mut text = format!("application {key} at {revision}: {status}\n");
             for lookup in lookups {
-                let live = lookup.live(&cluster, &discovery).await;
-                let Ok(live) = live else {
-                    objects.push(json!({"object": lookup.key.to_string(), "error": "could not be read"}));
-                    continue;
+                let live = match lookup.live(&cluster, &discovery).await {
+                    Ok(live) => live,
+                    Err(error) => {
+                        let why = refusal::unread(error, &lookup.key);
+                        text.extend(["# ", &lookup.key.to_string(), ": ", &why, "\n"]);
+                        objects.push(unread(&lookup.key, &why));
+                        continue;
+                    }
                 };
                 if live.is_none() && lookup.desired.is_none() {
                     continue;
@@ -181,6 +186,12 @@ impl Agent {
             send(reply, Ok(body));
         });
     }
+}
+
+/// An object of a drift report that nobody could read.
+fn unread(key: &ObjectKey, why: &str) -> Value {
+    let ObjectKey { group, kind, namespace, name } = key;
+    json!({"group": group, "kind": kind, "namespace": namespace, "name": name, "error": why})
 }
 
 struct Lookup {
@@ -219,8 +230,11 @@ fn rules_out_syncs(raw: &Value) -> Option<String> {
     }
 }
 
-fn not_the_writer() -> ApiError {
-    ApiError::unavailable("this replica does not write now; ask again in a moment")
+/// `why` is the word of the metric `tautline_writer`.
+fn not_the_writer(why: &str) -> ApiError {
+    ApiError::unavailable(format!(
+        "this replica does not write now ({why}); ask the one that does, or again in a moment"
+    ))
 }
 
 /// Returns what a caller is told whose request the API server refused.
@@ -228,7 +242,7 @@ pub(crate) fn refusal(error: CallError) -> ApiError {
     match error.class {
         ErrorClass::Conflict => ApiError::conflict("the application changed meanwhile; ask again"),
         ErrorClass::NotFound => ApiError::not_found("the application is gone"),
-        ErrorClass::Withheld => not_the_writer(),
+        ErrorClass::Withheld => not_the_writer("LeaseNotHeld"),
         ErrorClass::Forbidden
         | ErrorClass::Invalid
         | ErrorClass::Denied

@@ -19,6 +19,11 @@ pub(crate) fn of_deletion(error: CallError, key: &ObjectKey) -> String {
     format!("{key} cannot be deleted: {}", undeleted(error, key))
 }
 
+/// Returns why an object could not be read.
+pub(crate) fn unread(error: CallError, key: &ObjectKey) -> String {
+    format!("could not be read: {}", sentence(error, key))
+}
+
 fn undeleted(error: CallError, key: &ObjectKey) -> String {
     let next = match error.class {
         ErrorClass::Denied | ErrorClass::Invalid => "see to what forbids its deletion".into(),

@@ -81,3 +81,31 @@ fn an_object_that_cannot_be_read_is_told_of_and_holds_up_nothing_else() {
     let app = scene.wait_app("shop", |app| is_synced_to(app, &repo.head()));
     assert_eq!(condition(&app, "ComparisonError"), "");
 }
+
+#[test]
+fn a_drift_report_says_of_an_object_that_cannot_be_read_why() {
+    let scene = Scene::new("unreported");
+    account(&scene, &["api"]);
+    let agent = scene.agent_as("agent");
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one")).write("api.yaml", &config_map("api", "one"));
+    let revision = repo.commit("first");
+    scene.application("shop").repo(&repo).set("/spec/syncPolicy/automated", json!({"prune": true})).create();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    for name in ["web", "api"] {
+        scene.edit_as("ops", &format!("configmap/{name}"), &json!({"data": {"key": "edited"}}));
+    }
+    scene
+        .wait_app("shop", |app| status_of(app, "web") == "OutOfSync" && status_of(app, "api") == "OutOfSync");
+    let drift = "/api/v1/applications/shop/drift";
+    let report = agent.get(drift).json();
+    let objects = report["objects"].as_array().unwrap();
+    assert_eq!(objects.len(), 2, "{report:#}");
+    assert_eq!((&objects[0]["name"], &objects[0]["fields"][0]["live"]), (&json!("api"), &json!("edited")));
+    assert_eq!((&objects[1]["kind"], &objects[1]["name"]), (&json!("ConfigMap"), &json!("web")));
+    let why = objects[1]["error"].as_str().unwrap();
+    assert!(why.starts_with("could not be read: configmaps \"web\" is forbidden"), "{why}");
+    assert!(why.ends_with("; grant the agent's service account what is missing on ConfigMap"), "{why}");
+    let text = agent.get_as(drift, "text/plain").body;
+    assert!(text.contains(&format!("\n# ConfigMap {}/web: {why}\n", scene.namespace)), "{text}");
+}

@@ -55,6 +55,21 @@ fn of_two_agents_one_writes_and_the_other_takes_over() {
     assert_eq!(writer(&standby), "tautline_writer{reason=\"LeaseNotHeld\"} 0");
     assert_eq!(writer(&active), "tautline_writer{reason=\"Writing\"} 1");
 
+    // It answers what is only read, and says what it cannot do.
+    assert_eq!(standby.get("/api/v1/applications/shop").status, 200);
+    for refused in [
+        standby.post("/api/v1/applications/shop/sync", &json!({})),
+        standby.get("/api/v1/applications/shop?refresh=hard"),
+    ] {
+        assert_eq!(refused.status, 503, "{refused:?}");
+        let message = refused.json()["message"].clone();
+        assert_eq!(
+            message,
+            "this replica does not write now (LeaseNotHeld); ask the one that does, or again in a moment"
+        );
+    }
+    assert!(scene.app("shop")["operation"].is_null());
+
     let killed = Instant::now();
     active.kill();
     repo.write("app/web.yaml", &config_map("web", "three"));
