@@ -27,6 +27,9 @@ pub(crate) fn health(arguments: &ArgMatches) -> ExitCode {
     for problem in &problems {
         talk(&format!("error: {problem}"));
     }
+    if objects.is_empty() && problems.is_empty() {
+        talk(&format!("{file} holds no object; give it what `kubectl get ... -o yaml` prints"));
+    }
     let lines: Vec<(String, String, Option<model::Health>)> = objects
         .iter()
         .map(|parsed| {

@@ -127,3 +127,14 @@ fn the_examples_are_applications() {
         assert!(app.not_yet.is_empty(), "{:?}", app.not_yet);
     }
 }
+
+#[test]
+fn health_of_what_holds_no_object_says_so() {
+    let output = tautline(&["health", "-f", "LICENSE"]).unwrap();
+    assert!(
+        output.text.contains("LICENSE holds no object; give it what `kubectl get ... -o yaml` prints"),
+        "{}",
+        output.text
+    );
+    assert_eq!(output.code, 0);
+}
