@@ -104,6 +104,8 @@ fn a_field_dropped_from_git_while_the_agent_was_down_goes_unless_a_stranger_hold
     let data = scene.config_map("web").unwrap()["data"].clone();
     assert_eq!(data["stays"], "x");
     assert_eq!(data["tuned"], "x", "somebody else holds it on purpose");
+    // Whoever edited it took it from us, and nothing tells any more that Git had it: a field that a person added.
+    assert_eq!(data["alone"], "y");
     assert_eq!(data.get("by-hand"), None, "{data}");
     assert_eq!(data.get("edited"), None, "{data}");
 }

@@ -117,6 +117,13 @@ fn a_project_that_changes_counts_at_once() {
     repo.write("web.yaml", &config_map("web", "two")).commit("second");
     scene.let_pass("other");
     assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+    // Nor is it healed.
+    scene.edit_as("ops", "configmap/web", &json!({"data": {"key": "by hand"}}));
+    scene.let_pass("third");
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "by hand");
+    permit(json!(["*"]));
+    scene.wait_app("shop", |app| is_synced_to(app, &repo.head()));
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "two");
 }
 
 #[test]
