@@ -7,7 +7,7 @@ use crate::stored::Stored;
 use crate::unread::Unread;
 use cluster::WatchEvent;
 use engine::{Event, State};
-use model::{AppKey, Digest, Object, Problem};
+use model::{AppKey, Digest, Object, Problem, Reason};
 use serde_json::Value;
 use source::{Repository, SourceError};
 use std::collections::BTreeSet;
@@ -240,7 +240,8 @@ impl Agent {
 
     fn forget_app(&mut self, key: &AppKey) {
         let Some(entry) = self.apps.remove(key) else { return };
-        tracing::info!(app = %key, reason = "Deleted", "the Application is gone");
+        let revision = entry.state.desired.as_ref().map_or("", |desired| desired.revision.short());
+        tracing::info!(app = %key, revision, reason = %Reason::Deleted, "the Application is gone");
         self.by_part_of.remove(&entry.part_of);
         self.repos.forget(key);
         if let Some(at) = entry.wake {

@@ -154,6 +154,21 @@ impl Agent {
         }
     }
 
+    /// Says that somebody deleted what Git wants. What we delete ourselves Git does not want any more, or a person chose a
+    /// revision that has it not.
+    pub(crate) fn tell_missing(&self, object: &ObjectKey) {
+        let Some(live) = self.live.get(object) else { return };
+        let Some(key) = self.by_part_of.get(&live.digest.part_of) else { return };
+        let Some(entry) = self.apps.get(key) else { return };
+        let is_leaving = entry.app.as_ref().is_none_or(|app| app.deletion.is_some());
+        let wanted = self.wants(key, object);
+        let was_there = wanted.is_some() && live.baseline.as_ref().map(|baseline| baseline.desired) == wanted;
+        if was_there && !is_leaving && entry.chosen().is_none() {
+            let message = format!("{object} drifted: somebody deleted it");
+            self.tell(key, &Note { reason: Reason::Drift, message, tone: Tone::Warning });
+        }
+    }
+
     /// Returns whether automated syncs apply for an app: they find out by themselves what is in the cluster.
     pub(crate) fn applies(&self, key: &AppKey, app: &App) -> bool {
         let is_read_only = |entry: &AppEntry| !engine::read_only(&entry.state, app).is_empty();

@@ -3,7 +3,7 @@
 use crate::agent::Agent;
 use cluster::{EventDraft, EventType, Regarding};
 use engine::{Note, Report, Tone};
-use model::{AppKey, SyncStatus};
+use model::{AppKey, Reason, SyncStatus};
 
 impl Agent {
     /// Tells a transition.
@@ -31,18 +31,20 @@ impl Agent {
             return;
         }
         let revision = report.revision.as_ref().map_or("", |revision| revision.short());
-        let reason = if report.sync == SyncStatus::Synced { "Synced" } else { "Compared" };
+        let reason = if report.sync == SyncStatus::Synced { Reason::Synced.as_str() } else { "Compared" };
+        let (sync, health) = (report.sync.as_str(), report.health.status.as_str());
+        let said = |text: String| Some(text).filter(|text| !text.is_empty());
         let conditions: Vec<&str> =
             report.conditions.iter().map(|condition| condition.message.as_str()).collect();
         tracing::info!(
             app = %key,
             revision,
-            reason,
-            sync = report.sync.as_str(),
-            health = report.health.status.as_str(),
-            cause = report.health.message,
-            conditions = conditions.join("; "),
-            "status"
+            reason = %reason,
+            sync = %sync,
+            health = %health,
+            cause = said(report.health.message.clone()),
+            conditions = said(conditions.join("; ")),
+            "the status is {sync} and {health}"
         );
     }
 

@@ -323,6 +323,7 @@ impl Agent {
                 if self.live.get(key).is_none_or(|entry| entry.digest.uid != uid) {
                     return;
                 }
+                self.tell_missing(key);
                 self.touch(key);
                 if self.live.gone.len() > GONE {
                     self.live.gone.clear();

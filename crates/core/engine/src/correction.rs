@@ -61,7 +61,10 @@ pub(crate) fn story(run: &Run, keys: &BTreeSet<ObjectKey>) -> Effect {
     let names = keys.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     note(
         Reason::SelfHeal,
-        format!("{} drifted objects go back to {revision}: {names}", keys.len()),
+        match keys.len() {
+            1 => format!("{names} goes back to {revision}"),
+            n => format!("{n} drifted objects go back to {revision}: {names}"),
+        },
         Tone::Plain,
     )
 }

@@ -1,7 +1,7 @@
 //! What does an app want as a whole, once all its files are read?
 
 use crate::{Parsed, normalise};
-use model::{GroupVersionKind, ObjectKey, Problem};
+use model::{GroupVersionKind, ObjectKey, Place, Problem};
 use std::collections::BTreeMap;
 
 /// Whether the objects of a kind live in namespaces.
@@ -22,7 +22,7 @@ pub struct Arranged {
     pub objects: Vec<Parsed>,
     /// What is wrong with objects that are left out.
     pub problems: Vec<Problem>,
-    /// Texts of Argo CD's `RepeatedResourceWarning`, sorted by key.
+    /// Texts of Argo CD's `RepeatedResourceWarning`, and where the objects stand; sorted by key.
     pub warnings: Vec<String>,
 }
 
@@ -36,28 +36,42 @@ pub fn arrange(
     scope: &dyn Fn(&GroupVersionKind) -> Scope,
 ) -> Arranged {
     let mut arranged = Arranged::default();
-    let mut by_key: BTreeMap<ObjectKey, (usize, Parsed)> = BTreeMap::new();
+    let mut by_key: BTreeMap<ObjectKey, (Vec<Place>, Parsed)> = BTreeMap::new();
     for mut parsed in parsed {
         normalise(&mut parsed.object);
         match place(&mut parsed, destination_namespace, scope) {
             Ok(()) => {
                 let key = parsed.object.key();
-                let times = by_key.get(&key).map_or(0, |(times, _)| *times) + 1;
-                by_key.insert(key, (times, parsed));
+                let mut places = by_key.remove(&key).map(|(places, _)| places).unwrap_or_default();
+                places.push(parsed.place.clone());
+                by_key.insert(key, (places, parsed));
             }
             Err(problem) => arranged.problems.push(problem),
         }
     }
-    for (key, (times, parsed)) in by_key {
-        if times > 1 {
-            let ObjectKey { group, kind, namespace, name } = key;
-            arranged.warnings.push(format!(
-                "Resource {group}/{kind}/{namespace}/{name} appeared {times} times among application resources."
-            ));
+    for (key, (places, parsed)) in by_key {
+        if places.len() > 1 {
+            arranged.warnings.push(repeated(&key, &places));
         }
         arranged.objects.push(parsed);
     }
     arranged
+}
+
+/// Says that an object stands several times in the manifests, and where.
+fn repeated(key: &ObjectKey, places: &[Place]) -> String {
+    /// As many as a person looks up.
+    const NAMED: usize = 4;
+    let ObjectKey { group, kind, namespace, name } = key;
+    let named: Vec<String> =
+        places.iter().rev().take(NAMED).map(|place| format!("{}:{}", place.file, place.line)).collect();
+    let more = places.len() - named.len();
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!(
+        "Resource {group}/{kind}/{namespace}/{name} appeared {} times among application resources. The last one counts, of {}{tail}",
+        places.len(),
+        named.into_iter().rev().collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Sets or removes the namespace.
@@ -156,8 +170,8 @@ mod tests {
         assert_eq!(
             arranged(&[SERVICE, role, SERVICE, role_in_namespace, SERVICE], "shop"),
             "Service shop/s from line 9\nClusterRole.rbac.authorization.k8s.io r from line 7\n\
-             Resource /Service/shop/s appeared 3 times among application resources.\n\
-             Resource rbac.authorization.k8s.io/ClusterRole//r appeared 2 times among application resources.\n"
+             Resource /Service/shop/s appeared 3 times among application resources. The last one counts, of a.yaml:1, a.yaml:5, a.yaml:9\n\
+             Resource rbac.authorization.k8s.io/ClusterRole//r appeared 2 times among application resources. The last one counts, of a.yaml:3, a.yaml:7\n"
         );
     }
 }
