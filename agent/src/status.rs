@@ -94,8 +94,9 @@ fn is_new_release(raw: &Value, operation: &OperationReport) -> bool {
 /// Returns what the annotation remembers after a sync ended: what was tried, and what went well.
 fn state(own: &State, operation: &OperationReport) -> State {
     let mut state = own.clone();
-    let is_dry_run = operation.operation.as_ref().is_some_and(|asked| asked.dry_run);
-    if !operation.phase.is_completed() || is_dry_run {
+    let has_begun = operation.revision.is_some();
+    let is_no_try = operation.operation.as_ref().is_some_and(|asked| asked.dry_run || !has_begun);
+    if !operation.phase.is_completed() || is_no_try {
         return state;
     }
     state.attempted = operation.hash;
@@ -146,8 +147,15 @@ pub(crate) fn told(raw: &Value) -> BTreeSet<String> {
 pub(crate) fn remembered(raw: &Value) -> Option<Attempt> {
     let last = status::last_operation(raw)?;
     let own = own_state(raw);
-    // The annotation tells of the last sync that was none: what a dry run went like says nothing of one that failed.
-    let is_told = !last.dry_run || own.reason.is_none() || own.is_condemned;
+    // The annotation tells of the last sync that was neither a dry run nor ended before anything was begun: what such a one
+    // went like says nothing of what was tried.
+    let is_no_try = last.dry_run || (!last.automated && last.revision.is_none());
+    let is_told = !is_no_try || own.reason.is_none() || own.is_condemned;
+    let phase = if is_no_try && last.phase.is_completed() && own.reason.is_none() {
+        OperationPhase::Succeeded
+    } else {
+        last.phase
+    };
     let hash: Option<DesiredHash> = own.attempted.or(own.desired).filter(|_| is_told);
     let asked = (!last.automated).then(|| Operation {
         username: last.username.clone(),
@@ -158,7 +166,7 @@ pub(crate) fn remembered(raw: &Value) -> Option<Attempt> {
     Some(Attempt {
         hash,
         revision: last.revision.unwrap_or_else(|| Revision::new("")),
-        phase: last.phase,
+        phase,
         reason: own.reason.unwrap_or(Reason::Synced),
         message: last.message,
         started_at: last.started_at,

@@ -295,3 +295,37 @@ fn history_is_as_long_as_it_is_asked_for() {
         history.iter().map(|entry| (&entry["id"], &entry["revision"])).collect();
     assert_eq!(shown, [(&json!(2), &json!(revisions[2])), (&json!(3), &json!(revisions[3]))]);
 }
+
+#[test]
+fn an_operation_that_cannot_begin_tries_nothing_and_forgets_nothing() {
+    let scene = Scene::new("cannot");
+    let mut agent = scene.agent();
+    let repo = scene.repo("shop");
+    let revision = repo.write("web.yaml", &config_map("web", "one")).commit("first");
+    // Without self-heal: each desired state is tried once.
+    scene.application("shop").repo(&repo).set("/spec/syncPolicy/automated", json!({"prune": true})).create();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    scene.edit_as("ops", "configmap/web", &json!({"data": {"key": "by hand"}}));
+    scene.wait_app("shop", |app| sync_status(app) == "OutOfSync");
+    let stays = |scene: &Scene, marker: &str| {
+        scene.let_pass(marker);
+        assert_eq!(value(scene, "web").as_deref(), Some("by hand"), "{marker}");
+    };
+
+    let app = scene.sync("shop", &json!({"syncStrategy": {"apply": {"force": true}}}));
+    assert_eq!(operation_phase(&app), "Failed");
+    assert_eq!(
+        app["status"]["operationState"]["message"],
+        "Nothing was done: Tautline cannot act on what the operation asks for: operation.sync.syncStrategy. Ask for a sync without it"
+    );
+    stays(&scene, "after-force");
+    let app = scene.sync("shop", &json!({"revision": "no-such-branch"}));
+    assert_eq!(operation_phase(&app), "Error");
+    stays(&scene, "after-branch");
+    assert_eq!(agent.terminate().code(), Some(0));
+    agent.restart();
+    stays(&scene, "after-restart");
+    // A person's sync brings it back.
+    scene.sync("shop", &json!({}));
+    assert_eq!(value(&scene, "web").as_deref(), Some("one"));
+}

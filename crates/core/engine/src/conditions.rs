@@ -71,6 +71,14 @@ pub(crate) fn read_only_sentence(fields: &[String]) -> String {
     )
 }
 
+/// Says that an operation asks for what we do not do, or makes no sense.
+pub(crate) fn refusal_sentence(fields: &[String]) -> String {
+    format!(
+        "Nothing was done: Tautline cannot act on what the operation asks for: {}. Ask for a sync without it",
+        fields.join(", ")
+    )
+}
+
 /// Returns what a condition's message names as the reasons why an app is read-only; nothing for other messages.
 pub fn read_only_fields(message: &str) -> Vec<&str> {
     let named = message.strip_prefix(READ_ONLY).and_then(|rest| rest.rsplit_once(READ_ONLY_END));

@@ -11,7 +11,7 @@ pub(crate) fn of(state: &State) -> Option<OperationReport> {
         let (finished_at, message) = match &state.activity {
             Activity::Waiting(run, at) => (
                 Some(run.progress_at),
-                format!("{}. Retrying attempt #{} at {at}.", run.waits_for, run.retries),
+                format!("{} Retrying attempt #{} at {at}.", ended_sentence(&run.waits_for), run.retries),
             ),
             Activity::Settling(run) => (None, run.waits_for.clone()),
             Activity::Idle
@@ -91,6 +91,12 @@ pub(crate) fn heals(cause: &Cause) -> u32 {
         Cause::SelfHeal(_, heals) => *heals,
         Cause::NewDesired | Cause::Operation(_) => 0,
     }
+}
+
+/// Returns a text with the stop that it lacks.
+fn ended_sentence(text: &str) -> String {
+    let is_ended = text.ends_with(['.', '?', '!']);
+    if is_ended { text.into() } else { format!("{text}.") }
 }
 
 /// Says which objects failed, the first three by name.

@@ -1,6 +1,6 @@
 //! How does a sync move from its wish to its verdict?
 
-use crate::conditions::read_only_sentence;
+use crate::conditions::{read_only_sentence, refusal_sentence};
 use crate::effect::{Effect, Mode, Tone};
 use crate::event::Desired;
 use crate::run::{Cause, Run, Step};
@@ -142,10 +142,11 @@ fn begin_operation(
         return;
     }
     let mut fields = trigger::read_only(state, app);
+    let is_read_only = !fields.is_empty();
     fields.extend(operation.not_yet.iter().map(|not_yet| not_yet.field.clone()));
     if !fields.is_empty() {
-        let verdict = Verdict::failed(Reason::NotYet, read_only_sentence(&fields), true);
-        finish(state, run, verdict, app, now, out);
+        let sentence = if is_read_only { read_only_sentence(&fields) } else { refusal_sentence(&fields) };
+        finish(state, run, Verdict::failed(Reason::NotYet, sentence, true), app, now, out);
         return;
     }
     let target_revision = if operation.revision.is_empty() {

@@ -228,10 +228,11 @@ fn attempt(run: Run, verdict: Verdict, hash: Option<model::DesiredHash>, now: Ti
 
 /// Makes an attempt the last one. One that says little about the desired state leaves the word to the one before it.
 fn remember(state: &mut State, attempt: Attempt) {
-    let is_partial = attempt
-        .operation
-        .as_ref()
-        .is_some_and(|operation| operation.dry_run || !operation.resources.is_empty());
+    let is_partial = attempt.operation.as_ref().is_some_and(|operation| {
+        // Nobody knows what it would have deployed: nothing was begun.
+        let has_not_begun = attempt.revision.as_str().is_empty();
+        operation.dry_run || has_not_begun || !operation.resources.is_empty()
+    });
     if is_partial {
         if state.before.is_none() {
             state.before = state.last.take().map(Box::new);
