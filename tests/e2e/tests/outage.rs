@@ -278,6 +278,9 @@ fn a_repository_that_is_gone_leaves_everything_as_it_is() {
     fs::rename(shop.repo.path(), &aside).unwrap();
     let failed = shop.agent.metric("tautline_polls_total");
     shop.agent.wait_probe("/metrics", |_| shop.agent.metric("tautline_polls_total") > failed + 1);
+    // Asked every second: whoever looks at the metrics sees that the view of it grows old.
+    let age = format!("tautline_source_age_seconds{{repo=\"{}\",project=\"default\"}}", shop.repo.url());
+    shop.agent.wait_probe("/metrics", |_| shop.agent.metric(&age) >= 5);
     shop.edit("web-1");
     // What Git wanted last is still wanted: drift is healed from what is known.
     shop.wait_value("web-1", "one");
@@ -290,6 +293,7 @@ fn a_repository_that_is_gone_leaves_everything_as_it_is() {
     shop.push("two");
     let app = shop.wait_synced();
     assert_eq!(condition(&app, "ComparisonError"), "");
+    assert!(shop.agent.metric(&age) < 5, "it was seen just now");
 }
 
 #[test]
