@@ -65,6 +65,9 @@ fn next_step(error: &CallError, key: &ObjectKey) -> String {
     let says = |text: &str| error.message.contains(text);
     let namespace = &key.namespace;
     match error.class {
+        ErrorClass::Invalid if says("immutable") => {
+            "undo the change, or delete the object: it is made anew as Git has it".into()
+        }
         ErrorClass::Invalid | ErrorClass::Denied => "correct the manifest".into(),
         ErrorClass::Forbidden => forbidden(&error.message, key),
         ErrorClass::NotFound if !namespace.is_empty() => {
@@ -182,6 +185,11 @@ mod tests {
             (NotFound, "namespaces \"shop\" not found", NAMESPACE),
             (Denied, "admission webhook \"a.b\" denied the request: no", "correct the manifest"),
             (Invalid, "Pod \"web\" is invalid: spec.containers: Required value", "correct the manifest"),
+            (
+                Invalid,
+                "ConfigMap \"web\" is invalid: data: Forbidden: field is immutable when `immutable` is set",
+                "undo the change, or delete the object: it is made anew as Git has it",
+            ),
         ] {
             assert_eq!(told(class, message), format!("{message}; {next}"));
         }

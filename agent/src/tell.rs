@@ -44,7 +44,7 @@ impl Agent {
             health = %health,
             cause = said(report.health.message.clone()),
             conditions = said(conditions.join("; ")),
-            "the status is {sync} and {health}"
+            "sync status {sync}, health {health}"
         );
     }
 

@@ -103,7 +103,7 @@ fn each_transition_is_one_line_with_the_app_the_revision_and_a_reason() {
         .filter(|line| line["sync"].is_string())
         .map(|line| line["message"].as_str().unwrap().to_owned())
         .collect();
-    assert!(told.contains(&"the status is Synced and Healthy".into()), "{told:#?}");
+    assert!(told.contains(&"sync status Synced, health Healthy".into()), "{told:#?}");
 }
 
 #[test]
