@@ -282,3 +282,46 @@ fn what_the_agent_may_not_write_holds_only_itself_until_it_is_granted() {
     unreadable.passes();
     assert_eq!(condition(&scene.app("unreadable"), "ComparisonError"), "");
 }
+
+#[test]
+fn a_right_that_is_taken_away_holds_what_needs_it_and_condemns_nothing() {
+    let scene = Scene::new("revoked");
+    scene.install_account();
+    let all = ["get", "list", "watch", "create", "patch", "delete"];
+    scene.grant("maps", "configmaps", &all);
+    let _agent = scene.agent_as(install::NAME);
+    let repo = scene.repo("shop");
+    let first = repo
+        .write("web.yaml", &config_map("web", "one"))
+        .write("old.yaml", &config_map("old", "one"))
+        .commit("first");
+    let backoff = json!({"limit": -1, "backoff": {"duration": "1s", "factor": 1, "maxDuration": "1s"}});
+    scene.application("shop").repo(&repo).automated().set("/spec/syncPolicy/retry", backoff).create();
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+    let rights = |verbs: &[&str]| {
+        let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]);
+        let role = scene.unique("maps");
+        scene.patch("rbac.authorization.k8s.io/v1", "ClusterRole", "", &role, &json!({"rules": rules}));
+    };
+    let message = |app: &Value, name: &str| {
+        result_of(app, "ConfigMap", name)["message"].as_str().unwrap_or_default().to_owned()
+    };
+    let grant = "; grant the agent's service account what is missing on ConfigMap";
+
+    rights(&all[..3]);
+    let second = repo.write("web.yaml", &config_map("web", "two")).remove("old.yaml").commit("second");
+    let app = scene.wait_app("shop", |app| retries(app) >= 2 && message(app, "web").contains("cannot patch"));
+    assert!(message(&app, "web").ends_with(grant), "{app:#}");
+    assert!(operation_phase(&app) == "Running" && !is_condemned(&app), "{app:#}");
+    // Nothing is pruned after a failed apply, nor where that may not be done.
+    assert_eq!(scene.config_map("old").unwrap()["data"]["key"], "one");
+    rights(&all[..5]);
+    let app = scene.wait_app("shop", |app| message(app, "old").contains("cannot delete"));
+    assert!(message(&app, "old").ends_with(grant), "{app:#}");
+    assert!(operation_phase(&app) == "Running" && !is_condemned(&app), "{app:#}");
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "two");
+    assert!(scene.config_map("old").is_some());
+    rights(&all);
+    scene.wait_app("shop", |app| is_synced_to(app, &second));
+    assert!(scene.config_map("old").is_none());
+}
