@@ -5,6 +5,7 @@ use crate::desired::DesiredSet;
 use crate::stages::Stage;
 use crate::stored::Stored;
 use crate::undecided::Undecided;
+use application::status::Detail;
 use application::{Project, status};
 use engine::takeover::Inheritance;
 use engine::{Report, State};
@@ -103,8 +104,9 @@ pub(crate) struct Writer {
     pub has_rested: bool,
     /// The resourceVersion that the write under way starts from.
     pub sent_version: Box<str>,
-    /// Whether the API server found the last report too large: what is written instead says so.
-    pub is_too_large: bool,
+    /// How much of a report the API server stores, and of how many objects it stored no more.
+    pub detail: Detail,
+    pub too_many: usize,
 }
 
 impl AppEntry {

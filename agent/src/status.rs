@@ -2,7 +2,7 @@
 
 use application::State;
 use application::condition::{Condition, ConditionKind};
-use application::status::{self, Draft, OperationState, SyncPart};
+use application::status::{self, Detail, Draft, OperationState, SyncPart};
 use engine::{Attempt, OperationReport, Report};
 use model::{
     App, DesiredHash, NotYet, ObjectKey, Operation, OperationPhase, Reason, Revision, Timestamp, names,
@@ -16,12 +16,14 @@ use std::collections::BTreeSet;
 pub(crate) fn patch(
     raw: &Value,
     app: &App,
-    report: &Report,
+    (report, detail): (&Report, Detail),
     (own, live): (&State, Option<Vec<(&ObjectKey, &str)>>),
     control_namespace: &str,
     now: Timestamp,
 ) -> Option<Value> {
-    let made = |own: &State| status::patch(raw, &draft(raw, app, report, own, now), control_namespace, now);
+    let made = |own: &State| {
+        status::patch(raw, &draft(raw, app, report, own, now).cut(detail), control_namespace, now)
+    };
     let patch = made(own)?;
     let mut kept = own.clone();
     let Some(live) = live else { return Some(patch) };

@@ -4,6 +4,7 @@ use crate::agent::{Agent, now};
 use crate::apps::Writer;
 use crate::input::Input;
 use crate::status;
+use application::status::Detail;
 use cluster::Priority;
 use engine::Report;
 use model::{AppKey, CallError, ErrorClass, Object, names};
@@ -54,8 +55,10 @@ impl Agent {
     pub(crate) fn write_status(&mut self, key: &AppKey, report: Box<Report>) {
         self.tell_status(key, &report);
         let Some(entry) = self.apps.get_mut(key) else { return };
+        if n_objects(&report) < entry.writer.too_many {
+            entry.writer.detail = Detail::Whole;
+        }
         entry.writer.next = Some(report);
-        entry.writer.is_too_large = false;
         self.next_write(key);
     }
 
@@ -123,16 +126,13 @@ impl Agent {
             own.is_taken_over = inheritance.objects().is_empty();
         }
         let namespace = &self.identity.control_namespace;
-        let patch = if entry.writer.is_too_large {
-            application::status::too_large(&raw, namespace, now())
-        } else {
-            let objects = self.live.part_of(&entry.part_of).filter_map(|key| self.live.get(key));
-            let live = entry.sees_all().then(|| {
-                let live = objects.map(|object| (&object.digest.key, object.digest.uid.as_str()));
-                live.chain(entry.created.iter().map(|(key, uid)| (key, uid.as_str()))).collect()
-            });
-            status::patch(&raw, app, &report, (&own, live), namespace, now())
-        };
+        let objects = self.live.part_of(&entry.part_of).filter_map(|key| self.live.get(key));
+        let live = entry.sees_all().then(|| {
+            let live = objects.map(|object| (&object.digest.key, object.digest.uid.as_str()));
+            live.chain(entry.created.iter().map(|(key, uid)| (key, uid.as_str()))).collect()
+        });
+        let told = (&*report, entry.writer.detail);
+        let patch = status::patch(&raw, app, told, (&own, live), namespace, now());
         patch.map(|patch| (report, patch))
     }
 
@@ -215,8 +215,10 @@ impl Agent {
                 entry.writer.next = entry.writer.next.take().or(report);
             }
             Err(error) if error.class == ErrorClass::NotFound => {}
-            Err(error) if is_too_large(&error) && !entry.writer.is_too_large => {
-                entry.writer.is_too_large = true;
+            Err(error) if is_too_large(&error) && entry.writer.detail.less().is_some() => {
+                tracing::warn!(app = %key, %error, "the status is too large to be stored; it is written with less detail");
+                entry.writer.detail = entry.writer.detail.less().unwrap_or_default();
+                entry.writer.too_many = report.as_deref().map_or(0, n_objects);
                 entry.writer.next = entry.writer.next.take().or(report);
             }
             Err(error) => {
@@ -245,8 +247,14 @@ impl Agent {
     }
 }
 
+/// The API server has a limit for requests, one for what it sends to etcd, and etcd one for what it takes.
 fn is_too_large(error: &CallError) -> bool {
-    error.status == Some(413) || error.message.contains("too large")
+    error.status == Some(413)
+        || ["too large", "message larger than max"].iter().any(|text| error.message.contains(text))
+}
+
+fn n_objects(report: &Report) -> usize {
+    report.comparison.as_ref().map_or(0, |comparison| comparison.objects.len())
 }
 
 async fn reread(

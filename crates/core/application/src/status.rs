@@ -95,32 +95,47 @@ pub fn patch(raw: &Value, draft: &Draft, control_namespace: &str, now: Timestamp
     Some(patch)
 }
 
-/// Returns the merge patch to write when the API server finds the whole status too large (413): one condition that says
-/// so, as Argo CD does.
-pub fn too_large(raw: &Value, control_namespace: &str, now: Timestamp) -> Option<Value> {
-    let message = "the status is too large to be stored; split the app, or lower spec.revisionHistoryLimit";
-    let draft = Draft {
-        sync: None,
-        health: current_health(raw),
-        objects: None,
-        images: None,
-        links: None,
-        conditions: vec![Condition::new(ConditionKind::UnknownError, message)],
-        operation: None,
-        append_history: false,
-        source_type: None,
-        clear_operation: false,
-        clear_refresh: false,
-        state: None,
-        reconciled_at: now,
-    };
-    patch(raw, &draft, control_namespace, now)
+/// How much a status holds: the API server stores objects of about a megabyte and a half.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// Everything.
+    #[default]
+    Whole,
+    /// Of the sync's results those that failed.
+    Failures,
+    /// No lists: the objects stay listed as they were, and a condition says so.
+    Words,
 }
 
-fn current_health(raw: &Value) -> Health {
-    let text = |field: &str| raw.pointer(&format!("/status/health/{field}")).and_then(Value::as_str);
-    let status = text("status").and_then(model::HealthStatus::parse).unwrap_or(model::HealthStatus::Unknown);
-    Health::new(status, text("message").unwrap_or_default())
+impl Detail {
+    /// Returns what to try once this was too large; `None` where nothing is left to leave out.
+    pub fn less(self) -> Option<Self> {
+        match self {
+            Self::Whole => Some(Self::Failures),
+            Self::Failures => Some(Self::Words),
+            Self::Words => None,
+        }
+    }
+}
+
+impl Draft {
+    /// Leaves out what does not fit.
+    #[must_use]
+    pub fn cut(mut self, detail: Detail) -> Self {
+        let results = self.operation.as_mut().map(|operation| &mut operation.results);
+        match (detail, results) {
+            (Detail::Failures, Some(results)) => results.retain(|result| result.outcome.is_failure()),
+            (Detail::Words, Some(results)) => results.clear(),
+            (Detail::Whole, _) | (_, None) => {}
+        }
+        if detail == Detail::Words {
+            (self.objects, self.images, self.links) = (None, None, None);
+            let message = "the status is too large to be stored: it lists the objects as they were while it fitted, and no \
+                           results. Split the app, or lower spec.revisionHistoryLimit";
+            self.conditions.push(Condition::new(ConditionKind::UnknownError, message));
+        }
+        self
+    }
 }
 
 fn next_status(raw: &Value, draft: &Draft, control_namespace: &str, now: Timestamp) -> Map<String, Value> {

@@ -6,8 +6,8 @@ mod argo_cd;
 use application::condition::{Condition, ConditionKind};
 use application::state::State;
 use application::status::{
-    Draft, OperationState, SyncPart, inventory, is_listed_by_argo_cd, last_operation, listed_kinds, patch,
-    result_line, too_large,
+    Detail, Draft, OperationState, SyncPart, inventory, is_listed_by_argo_cd, last_operation, listed_kinds,
+    patch, result_line,
 };
 use model::{
     ErrorClass, Evidence, GroupKind, Health, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult,
@@ -626,13 +626,48 @@ fn who_lists_the_objects_is_told_by_the_managed_fields() {
 }
 
 #[test]
-fn a_status_that_is_too_large_says_so_and_keeps_the_rest() {
-    let raw = after(&plain(), &draft());
-    let mut told = raw.clone();
-    merge(&mut told, &too_large(&raw, "argocd", at("09")).unwrap());
-    assert_eq!(told["status"]["conditions"][0]["type"], "UnknownError");
-    assert_eq!(told["status"]["resources"], raw["status"]["resources"]);
-    assert_eq!(told["status"]["health"], raw["status"]["health"]);
+fn a_status_that_is_too_large_leaves_out_what_matters_least_and_says_so() {
+    let mut operation = operation();
+    let failed = ObjectOutcome::Failed(ErrorClass::Invalid, "no".into());
+    let refused = ObjectResult {
+        key: ObjectKey::new("", "Service", "shop", "bad"),
+        version: "v1".into(),
+        outcome: failed,
+        images: Vec::new(),
+    };
+    operation.results.push(refused);
+    let n_results = operation.results.len();
+    assert!(n_results > 1);
+    let draft = Draft { operation: Some(operation), append_history: true, ..draft() };
+    let told = |detail: Detail| after(&plain(), &draft.clone().cut(detail))["status"].clone();
+    let count =
+        |status: &Value, list: &str| status.pointer(list).and_then(Value::as_array).map_or(0, Vec::len);
+    let results = "/operationState/syncResult/resources";
+    let (whole, failures, words) = (told(Detail::Whole), told(Detail::Failures), told(Detail::Words));
+    assert_eq!([&whole, &failures, &words].map(|status| count(status, results)), [n_results, 1, 0]);
+    assert_eq!(failures.pointer(results).unwrap()[0]["name"], "bad");
+    assert_eq!(
+        (count(&failures, "/resources"), count(&words, "/resources")),
+        (count(&whole, "/resources"), 0)
+    );
+    for status in [&failures, &words] {
+        for field in
+            ["/sync", "/health/status", "/operationState/phase", "/operationState/message", "/history"]
+        {
+            assert_eq!(status.pointer(field), whole.pointer(field), "{field}");
+        }
+    }
+    assert_eq!(failures["conditions"], whole["conditions"]);
+    let conditions = words["conditions"].to_string();
+    assert!(
+        conditions.contains("UnknownError") && conditions.contains("too large to be stored"),
+        "{conditions}"
+    );
+    // What the status lists already stays.
+    let kept = after(&after(&plain(), &draft), &draft.clone().cut(Detail::Words));
+    assert_eq!(kept["status"]["resources"], whole["resources"]);
+    assert_eq!(Detail::Whole.less().and_then(Detail::less), Some(Detail::Words));
+    assert_eq!(Detail::Words.less(), None);
 }
 
 #[test]
