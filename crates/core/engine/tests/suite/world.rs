@@ -3,7 +3,9 @@
 
 use crate::invariants::broken;
 use crate::words::{app, effect, hash, revision};
-use engine::{Attempt, Desired, Effect, Event, OperationReport, Report, SourceFailure, State, Writes, step};
+use engine::{
+    Attempt, Desired, Effect, Event, Mode, OperationReport, Report, SourceFailure, State, Writes, step,
+};
 use model::{
     App, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, ObjectKey, ObjectOutcome,
     ObjectResult, ObjectStatus, OperationPhase, Reason, Revision, Seconds, SyncStatus, Timestamp, digest,
@@ -123,17 +125,19 @@ impl World {
                 self.n_slow -= 1;
                 self.flying.push_back(effect);
             }
-            Effect::Apply { sync, hash, keys, .. } => {
+            Effect::Apply { sync, hash, keys, mode } => {
                 let wanted = commit(name_of(hash));
-                let results = keys.into_iter().map(|key| self.apply(&wanted, key)).collect();
+                let results = keys.into_iter().map(|key| self.apply(&wanted, key, mode)).collect();
                 self.compare();
                 self.tell(Event::StageDone { sync, results });
             }
-            Effect::Prune { sync, keys, .. } => {
+            Effect::Prune { sync, keys, mode } => {
                 let results = keys
                     .into_iter()
                     .map(|key| {
-                        self.live.remove(&key);
+                        if mode == Mode::Real {
+                            self.live.remove(&key);
+                        }
                         result(key, ObjectOutcome::Pruned)
                     })
                     .collect();
@@ -159,20 +163,24 @@ impl World {
 
     /// Carries out an apply that was sent a while ago; returns whether there was one.
     fn land(&mut self) -> bool {
-        let Some(Effect::Apply { sync, hash, keys, .. }) = self.flying.pop_front() else { return false };
+        let Some(Effect::Apply { sync, hash, keys, mode }) = self.flying.pop_front() else { return false };
         let wanted = commit(name_of(hash));
-        let results = keys.into_iter().map(|key| self.apply(&wanted, key)).collect();
+        let results = keys.into_iter().map(|key| self.apply(&wanted, key, mode)).collect();
         self.tell(Event::StageDone { sync, results });
         true
     }
 
-    fn apply(&mut self, wanted: &Objects, key: ObjectKey) -> ObjectResult {
+    fn apply(&mut self, wanted: &Objects, key: ObjectKey, mode: Mode) -> ObjectResult {
         if self.n_failing > 0 {
             self.n_failing -= 1;
             return result(key, ObjectOutcome::Failed(ErrorClass::Unavailable, "timeout".into()));
         }
         let value = wanted[&key];
-        let outcome = match self.live.insert(key.clone(), value) {
+        let old = match mode {
+            Mode::Real => self.live.insert(key.clone(), value),
+            Mode::DryRun => self.live.get(&key).copied(),
+        };
+        let outcome = match old {
             None => ObjectOutcome::Created,
             Some(old) if old == value => ObjectOutcome::Unchanged,
             Some(_) => ObjectOutcome::Configured,
@@ -373,8 +381,7 @@ impl World {
             }
             Trouble::Lease => {
                 self.tell(Event::Writes(Writes::Forbidden));
-                self.state.last = self.status.as_ref().map(remembered);
-                self.state.before = None;
+                // Whoever held it wrote nothing: what we had begun counts, for the status may not tell of it yet.
                 self.tell(Event::Writes(Writes::Allowed));
             }
             Trouble::Pause => {
