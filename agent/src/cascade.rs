@@ -7,7 +7,7 @@ use crate::input::Input;
 use crate::refusal;
 use cluster::Propagation;
 use engine::CascadePass;
-use model::{App, AppKey, Cascade, LiveDigest, ObjectKey, names};
+use model::{App, AppKey, Cascade, ErrorClass, LiveDigest, ObjectKey, names};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -122,6 +122,8 @@ async fn pass(job: Job, going: Vec<LiveDigest>, propagation: Propagation) -> (Ve
             .map(|digest| async move { (digest, apply::delete(job, digest, propagation).await) });
         for (digest, outcome) in futures::future::join_all(deletions).await {
             match outcome {
+                // It changed since it was seen; what the watch shows next is judged anew.
+                Err(error) if error.class == ErrorClass::Conflict => remaining.push(what_is_left(digest)),
                 Ok(()) => remaining.push(what_is_left(digest)),
                 Err(error) => failed.push(refusal::of_deletion(error, &digest.key)),
             }

@@ -197,3 +197,32 @@ fn objects_that_ask_for_an_order_hold_a_deletion_up_without_git() {
     scene.wait_app_gone("shop");
     assert!(scene.config_map("map").is_none());
 }
+
+#[test]
+fn a_deletion_that_takes_a_moment_is_one_write_of_the_application() {
+    const OBJECTS: u64 = 20;
+    for (finalizer, name) in [(FOREGROUND, "cost-foreground"), (BACKGROUND, "cost-background")] {
+        let scene = Scene::new(name);
+        let agent = scene.agent();
+        let files: Vec<(String, String)> =
+            (0..OBJECTS).map(|n| (format!("{n}.yaml"), config_map(&format!("map-{n}"), "one"))).collect();
+        let files: Vec<(&str, &str)> =
+            files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        deployed(&scene, Some(finalizer), &files);
+        let count = |request: &str| agent.requests().get(request).copied().unwrap_or_default();
+        let before = count("patch Application.argoproj.io");
+        scene.delete_app("shop");
+        scene.wait_app_gone("shop");
+        agent.wait_log(|line| line["message"] == "the Application is gone");
+        // One that is sent again before its object is seen to be going is refused, and no harm.
+        let deletions = count("delete ConfigMap");
+        assert!((OBJECTS..OBJECTS * 3 / 2).contains(&deletions), "{name}: {deletions} deletions");
+        let written = count("patch Application.argoproj.io") - before;
+        assert_eq!(
+            written,
+            1,
+            "{name}: the finalizers go, and nothing is told meanwhile\n{}",
+            agent.log_text()
+        );
+    }
+}

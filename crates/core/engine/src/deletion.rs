@@ -3,7 +3,7 @@
 use crate::effect::{Effect, Tone};
 use crate::event::CascadePass;
 use crate::state::{Activity, Deleting, Left, State};
-use crate::{conditions, note, source, trigger};
+use crate::{conditions, note, report, source, trigger};
 use model::{App, Cascade, Reason, Seconds, Timestamp};
 
 /// First wait after a pass that failed.
@@ -14,8 +14,9 @@ const LONGEST_WAIT: Seconds = Seconds::new(60);
 const PATIENCE: Seconds = Seconds::new(15);
 
 impl Deleting {
-    fn new() -> Self {
+    fn new(now: Timestamp) -> Self {
         Self {
+            since: now,
             is_passing: true,
             is_dirty: false,
             n_failed: 0,
@@ -52,7 +53,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
         return;
     };
     let Activity::Deleting(deleting) = &mut state.activity else {
-        state.activity = Activity::Deleting(Deleting::new());
+        state.activity = Activity::Deleting(Deleting::new(now));
         out.push(Effect::Cascade(cascade));
         return;
     };
@@ -164,6 +165,30 @@ fn waits_for(pass: &CascadePass) -> String {
         named("Deletion waits until every kind is seen: ", &pass.unseen)
     } else {
         String::new()
+    }
+}
+
+/// Says what holds the deletion up, once for each sentence.
+pub(crate) fn tell(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    if !state.may_write || quiet_until(state).is_some_and(|until| now < until) {
+        return;
+    }
+    let obstacles = obstacles(state, app, now);
+    let news = obstacles.iter().filter(|obstacle| !state.obstacles.contains(obstacle));
+    out.extend(news.map(|obstacle| note(Reason::Deleted, obstacle.as_str(), Tone::Warning)));
+    state.obstacles = obstacles;
+}
+
+/// Returns until when a deletion is not worth a write: most are over by then.
+pub(crate) fn quiet_until(state: &State) -> Option<Timestamp> {
+    match &state.activity {
+        Activity::Deleting(deleting) => Some(deleting.since + report::QUIET),
+        Activity::Idle
+        | Activity::Preparing(_)
+        | Activity::Planning(_)
+        | Activity::Applying(_)
+        | Activity::Settling(_)
+        | Activity::Waiting(..) => None,
     }
 }
 

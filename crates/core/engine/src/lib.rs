@@ -171,6 +171,7 @@ fn refuse(state: &mut State, problems: Vec<Problem>, now: Timestamp, app: &App, 
 }
 
 fn tell(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    deletion::tell(state, app, now, out);
     // Once the finalizers are to go, a status would only get in their way.
     if state.may_write
         && !deletion::is_done(state)

@@ -1,16 +1,16 @@
 //! What does the Application's status say? A pure function of the state; it is written only when it changed.
 
 use crate::state::{Activity, RefreshView, SourceView, State};
-use crate::{conditions, operation, trigger, unreadable};
+use crate::{conditions, deletion, operation, trigger, unreadable};
 use model::{
     App, Comparison, DesiredHash, Health, HealthStatus, ObjectKey, ObjectResult, Operation, OperationPhase,
     Reason, ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
 };
 use std::sync::Arc;
 
-/// How long a sync may run before its progress is worth a write, and a repository be silent before the status says what is
+/// How long a sync or a deletion may run before its progress is worth a write, and a repository be silent before the status says what is
 /// known without it; most are over, and most have answered, by then.
-const QUIET: Seconds = Seconds::new(2);
+pub(crate) const QUIET: Seconds = Seconds::new(2);
 /// How long the repository may be unreachable before the Application says so; a one-minute blip is a metric.
 pub(crate) const BLIND_GRACE: Seconds = Seconds::new(300);
 
@@ -102,7 +102,8 @@ pub struct OperationReport {
 
 /// Returns what the status should say now; `None` while there is nothing settled to say.
 pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
-    let is_young = state.run().is_some_and(|run| now < run.started_at + QUIET);
+    let is_young = state.run().is_some_and(|run| now < run.started_at + QUIET)
+        || deletion::quiet_until(state).is_some_and(|until| now < until);
     // A repeat is worth a write by its outcome: that it was to come stands in the status.
     let is_repeating = match &state.activity {
         Activity::Planning(run) | Activity::Applying(run) => {
@@ -224,7 +225,7 @@ fn same_operation(old: Option<&OperationReport>, new: Option<&OperationReport>) 
 
 /// Returns when the report may change although nothing happens.
 pub(crate) fn next_change(state: &State, app: &App, now: Timestamp) -> Option<Timestamp> {
-    let run = state.run().map(|run| run.started_at + QUIET);
+    let run = state.run().map(|run| run.started_at + QUIET).or_else(|| deletion::quiet_until(state));
     let blind = match &state.source {
         SourceView::Failing(failure, since) if failure.is_transient => Some(*since + BLIND_GRACE),
         SourceView::Failing(..)

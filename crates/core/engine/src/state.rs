@@ -47,6 +47,8 @@ pub struct State {
     pub is_terminated: bool,
     /// Why nothing may be done at all; empty if something may.
     pub refused: Vec<Problem>,
+    /// What holds the app's deletion up, as it was told last.
+    pub obstacles: Vec<String>,
     /// Which settings that concern the app cannot be read.
     pub unreadable: Vec<Unreadable>,
     /// Whether we are the one writer.
@@ -101,6 +103,8 @@ pub struct Unanswered {
 /// How far the deletion of an Application's objects has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleting {
+    /// When it began.
+    pub since: Timestamp,
     /// Whether a pass is under way.
     pub is_passing: bool,
     /// Whether something changed during the pass, so that another one is due.
@@ -220,6 +224,7 @@ impl State {
             remembered: Vec::new(),
             is_terminated: false,
             refused: Vec::new(),
+            obstacles: Vec::new(),
             unreadable: Vec::new(),
             may_write,
             newest: SyncId::default(),
