@@ -26,7 +26,9 @@ pub(crate) fn broken(
         || !read_only(after, app).is_empty();
     check(acts == 0 || !is_banned, "acts although it must not");
     check(acts <= 1, "acts twice at once");
-    let is_unheard = after.desired.is_none() && is_blinking(after, now);
+    // A revision that somebody chose was read by itself.
+    let is_read = after.desired.is_some() || after.run().is_some_and(|run| run.desired.is_some());
+    let is_unheard = !is_read && is_blinking(after, now);
     check(acts == 0 || !is_unheard, "acts although Git may soon say that it must not");
     let syncs =
         effects.iter().filter(|effect| matches!(effect, Effect::Apply { .. } | Effect::Prune { .. })).count();
