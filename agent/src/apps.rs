@@ -15,6 +15,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// One Application.
@@ -51,6 +52,8 @@ pub(crate) struct AppEntry {
     pub is_listed_by_argo_cd: bool,
     /// Objects that our syncs created since the status was last written, with their uids.
     pub created: Vec<(ObjectKey, String)>,
+    /// Objects whose deletion with the app was agreed to: at which resourceVersion, and when.
+    pub asked_to_go: BTreeMap<ObjectKey, (String, Instant)>,
     /// Syncs that ended since the agent started, by phase and whether they were dry runs.
     pub syncs: BTreeMap<(&'static str, bool), u64>,
     /// Number of the sync under way, 0 for none: what earlier syncs still have under way stops at it.
@@ -136,6 +139,7 @@ impl AppEntry {
             inheritance: None,
             is_listed_by_argo_cd: false,
             created: Vec::new(),
+            asked_to_go: BTreeMap::new(),
             syncs: BTreeMap::new(),
             fence: Arc::default(),
             wake: None,

@@ -11,12 +11,16 @@ use model::{App, AppKey, Cascade, ErrorClass, LiveDigest, ObjectKey, names};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a watch may take to tell of a deletion, before it is asked for again.
+const ON_ITS_WAY: Duration = Duration::from_secs(30);
 
 /// Starts a pass: deletes what proves to be the app's and is not going yet, and tells what is left.
 pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cascade) {
     let Some(entry) = agent.apps.get(key) else { return };
     if let Some(pass) = obstacle(agent, key, entry) {
-        agent.spawn_ready(Input::Cascaded(key.clone(), pass));
+        agent.spawn_ready(Input::Cascaded(key.clone(), pass, Vec::new()));
         return;
     }
     let own_key = ObjectKey::new("argoproj.io", "Application", &key.namespace, &key.name);
@@ -28,6 +32,7 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
     let unconfirmed: Vec<String> = waiting.iter().map(|digest| digest.key.to_string()).collect();
     // One that asks holds all of them up, as Argo CD does: a person decides about the whole.
     let going = if unconfirmed.is_empty() { going } else { Vec::new() };
+    let (asked, going): (Vec<_>, Vec<_>) = going.into_iter().partition(|digest| is_on_its_way(entry, digest));
     // They may be the app's, so it does not go before them.
     let (failed, unseen) = (Agent::not_taken_over(entry), agent.unseen_of_all());
     let propagation = match policy {
@@ -37,11 +42,18 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
     let job = job(agent, entry, app);
     let key = key.clone();
     agent.spawn(async move {
-        let (remaining, mut not_deleted) = pass(job, going, propagation).await;
-        not_deleted.extend(failed);
-        let (failed, not_yet) = (not_deleted, Vec::new());
-        Input::Cascaded(key, CascadePass { remaining, unconfirmed, failed, unseen, not_yet, not_permitted })
+        let passed = pass(job, going, propagation).await;
+        let remaining = asked.iter().map(what_is_left).chain(passed.remaining).collect();
+        let (failed, not_yet) = (passed.failed.into_iter().chain(failed).collect(), Vec::new());
+        let pass = CascadePass { remaining, unconfirmed, failed, unseen, not_yet, not_permitted };
+        Input::Cascaded(key, pass, passed.asked)
     });
+}
+
+/// Returns whether an object was asked to go and has not changed since: the watch tells of it later than the answer did.
+fn is_on_its_way(entry: &AppEntry, digest: &LiveDigest) -> bool {
+    let asked = entry.asked_to_go.get(&digest.key);
+    asked.is_some_and(|(version, at)| *version == digest.resource_version && at.elapsed() < ON_ITS_WAY)
 }
 
 /// Returns a pass that deletes nothing, where it is not known what the app has or whether it is read-only.
@@ -106,10 +118,20 @@ fn what_is_left(digest: &LiveDigest) -> String {
     format!("{}{}", digest.key, why.unwrap_or_default())
 }
 
-/// Deletes objects; returns what is still there, and what could not be deleted.
-async fn pass(job: Job, going: Vec<LiveDigest>, propagation: Propagation) -> (Vec<String>, Vec<String>) {
-    let mut failed = Vec::new();
-    let mut remaining = Vec::new();
+/// What came of a pass.
+#[derive(Default)]
+struct Passed {
+    /// What is still there.
+    remaining: Vec<String>,
+    /// What could not be deleted: sentences.
+    failed: Vec<String>,
+    /// What the API server agreed to delete, at which resourceVersion.
+    asked: Vec<(ObjectKey, String)>,
+}
+
+/// Deletes objects.
+async fn pass(job: Job, going: Vec<LiveDigest>, propagation: Propagation) -> Passed {
+    let mut passed = Passed::default();
     // Reverse order of creation: workloads before what they need, namespaces last.
     let by_key: BTreeMap<ObjectKey, LiveDigest> =
         going.into_iter().map(|digest| (digest.key.clone(), digest)).collect();
@@ -123,13 +145,17 @@ async fn pass(job: Job, going: Vec<LiveDigest>, propagation: Propagation) -> (Ve
         for (digest, outcome) in futures::future::join_all(deletions).await {
             match outcome {
                 // It changed since it was seen; what the watch shows next is judged anew.
-                Err(error) if error.class == ErrorClass::Conflict => remaining.push(what_is_left(digest)),
-                Ok(()) => remaining.push(what_is_left(digest)),
-                Err(error) => failed.push(refusal::of_deletion(error, &digest.key)),
+                Err(error) if error.class == ErrorClass::Conflict => {}
+                Ok(()) => passed.asked.push((digest.key.clone(), digest.resource_version.clone())),
+                Err(error) => {
+                    passed.failed.push(refusal::of_deletion(error, &digest.key));
+                    continue;
+                }
             }
+            passed.remaining.push(what_is_left(digest));
         }
     }
-    (remaining, failed)
+    passed
 }
 
 /// Takes our finalizers off the Application, so that it goes.

@@ -44,8 +44,8 @@ pub(crate) enum Input {
     StatusDue(AppKey),
     /// An Application that cannot be read was told so, if that was possible.
     UnreadTold,
-    /// A pass of a cascade deletion is done.
-    Cascaded(AppKey, CascadePass),
+    /// A pass of a cascade deletion is done; what the API server was asked to delete and agreed to, with resourceVersions.
+    Cascaded(AppKey, CascadePass, Vec<(ObjectKey, String)>),
     /// The finalizers are off, or not.
     Finalized(AppKey, Result<(), CallError>),
     /// Discovery answered.

@@ -51,7 +51,15 @@ impl Agent {
             Input::StatusWritten(key, outcome) => self.status_written(&key, outcome),
             Input::StatusDue(key) => self.status_due(&key),
             Input::UnreadTold => {}
-            Input::Cascaded(key, pass) => self.event(&key, Event::Cascaded(pass)),
+            Input::Cascaded(key, pass, asked) => {
+                if let Some(entry) = self.apps.get_mut(&key) {
+                    let at = Instant::now();
+                    entry
+                        .asked_to_go
+                        .extend(asked.into_iter().map(|(object, version)| (object, (version, at))));
+                }
+                self.event(&key, Event::Cascaded(pass));
+            }
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),
             Input::DiscoveryDue => self.discovery_due(),
