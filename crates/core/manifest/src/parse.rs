@@ -42,8 +42,9 @@ fn budget(n_bytes: usize) -> Budget {
 /// Reads a manifest file, YAML or JSON, as kubectl does; one bad document does not hide the others.
 ///
 /// A file without any object that does not look like a manifest either is passed over, as in Argo CD (compare its
-/// "directory" sources). Differs from kubectl where that loses data without a word: a key given twice and content after
-/// `...` are problems.
+/// "directory" sources), but for one that cannot be read and has most of what a manifest has: passed over because of a colon
+/// that is missing, its objects would be pruned. Differs from kubectl where that loses data without a word: a key given twice
+/// and content after `...` are problems.
 pub fn parse(file: &str, bytes: &[u8]) -> (Vec<Parsed>, Vec<Problem>) {
     if let Some(problem) = check_total_size(bytes.len() as u64) {
         return (Vec::new(), vec![problem.at(file, 0, 0)]);
@@ -74,7 +75,7 @@ pub fn parse(file: &str, bytes: &[u8]) -> (Vec<Parsed>, Vec<Problem>) {
             break;
         }
     }
-    let is_manifest = reader.is_manifest || files::is_json(file) || looks_like_manifest(text);
+    let is_manifest = reader.is_manifest || files::is_json(file) || reader.looks_like_manifest(text);
     if is_manifest { (reader.parsed, reader.problems) } else { (Vec::new(), Vec::new()) }
 }
 
@@ -93,10 +94,6 @@ fn not_utf8(file: &str, bytes: &[u8], valid_up_to: usize) -> Problem {
     let column = String::from_utf8_lossy(&before[line_begin..]).chars().count() + 1;
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Problem::new("the file is not UTF-8 text").at(file, small(line), small(column)).help("save it as UTF-8")
-}
-
-fn looks_like_manifest(text: &str) -> bool {
-    ["apiVersion:", "kind:", "metadata:"].iter().all(|word| text.contains(word))
 }
 
 /// What every object has.
@@ -126,6 +123,8 @@ struct Reader<'a> {
     problems: Vec<Problem>,
     /// Whether some document is meant as an object, so that the file is meant as a manifest.
     is_manifest: bool,
+    /// Whether some document cannot be read.
+    is_broken: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -134,8 +133,18 @@ impl<'a> Reader<'a> {
         match composed {
             Ok(Some(node)) => self.object(node, Within::Document),
             Ok(None) => {}
-            Err(problem) => self.problems.push(problem),
+            Err(problem) => {
+                self.is_broken = true;
+                self.problems.push(problem);
+            }
         }
+    }
+
+    /// Returns whether a file without an object is meant to have one.
+    fn looks_like_manifest(&self, text: &str) -> bool {
+        let n_words =
+            ["apiVersion:", "kind:", "metadata:"].iter().filter(|word| text.contains(**word)).count();
+        n_words >= if self.is_broken { 2 } else { 3 }
     }
 
     fn compose(&mut self, chunk: Chunk<'a>) -> Result<Option<Node>, Problem> {

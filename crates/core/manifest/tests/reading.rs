@@ -94,6 +94,11 @@ fn files_that_are_no_manifests_are_passed_over() {
         ("a.yaml", "- kind: x\n", (0, 0)),
         ("a.yaml", "kind: x\nmetadata: {name: a}\n", (0, 1)),
         ("a.yaml", "x: [\n# apiVersion: kind: metadata:\n", (0, 1)),
+        // Broken where it would have said what it is: passed over, its object would be pruned.
+        ("a.yaml", "apiVersion: v1\nkind ConfigMap\nmetadata: {name: a}\n", (0, 1)),
+        ("a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata\n  name: a\n", (0, 1)),
+        ("a.yaml", "kind: x\nreplicas: [\n", (0, 0)),
+        ("values.yaml", "rule: {kind: x, metadata: {}}\n", (0, 0)),
         ("a.json", "{\"replicas\": 1}", (0, 3)),
         ("a.json", "{", (0, 1)),
         ("a.yaml", &format!("{object}---\nreplicas: 1\n"), (1, 3)),
