@@ -132,6 +132,10 @@ impl Agent {
 
     /// Reads an Application again, because something that it depends on changed.
     pub(crate) fn read_app(&mut self, key: &AppKey) {
+        // What is kept of it does not know that it is being deleted.
+        if self.unread.get(key).is_some_and(Unread::holds_its_deletion_up) {
+            return;
+        }
         let Some(entry) = self.apps.get(key) else { return };
         let raw = entry.stored.value();
         self.read_raw(key, &raw, application::asked(&raw));

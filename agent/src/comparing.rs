@@ -261,7 +261,10 @@ impl Agent {
             shared: &self.shared(key, &owners),
             unseen: &unseen,
         };
-        plan::compare(&side, health::aggregate)
+        let mut comparison = plan::compare(&side, health::aggregate);
+        // Known in a moment, and worth no write of its own.
+        comparison.is_settled &= !desired.iter().any(|d| entry.probed.get(&d.key) == Some(&Probe::Asked));
+        comparison
     }
 
     /// Returns the objects that the API server does not tell about, for long enough to be told of.
@@ -280,5 +283,28 @@ impl Agent {
             .project
             .permits(&object.group_kind(), !object.namespace.is_empty(), &object.name, &object.namespace)
             .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{Harness, config_map, key, shop};
+
+    #[tokio::test]
+    async fn what_is_being_looked_for_is_waited_for() {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        let agent = &mut harness.agent;
+        let mut told = |probe| {
+            let entry = agent.apps.get_mut(&shop()).unwrap();
+            entry.app = entry.app.take().map(|app| Arc::new(App { automated: None, ..(*app).clone() }));
+            entry.probed.insert(key("web"), probe);
+            agent.dirty.insert(shop());
+            agent.compare_dirty();
+            let comparison = agent.apps[&shop()].state.comparison.clone().unwrap();
+            (comparison.is_settled, comparison.sync)
+        };
+        assert!(!told(Probe::Asked).0);
+        assert_eq!(told(Probe::Absent), (true, model::SyncStatus::OutOfSync));
     }
 }

@@ -30,7 +30,7 @@ impl Unread {
     }
 
     /// Returns whether it is to take its objects along, which are not known.
-    fn holds_its_deletion_up(&self) -> bool {
+    pub(crate) fn holds_its_deletion_up(&self) -> bool {
         application::deletion(&self.metadata()).is_some_and(|deletion| match deletion.cascade {
             Cascade::Orphan => false,
             Cascade::Foreground | Cascade::Background => true,
@@ -60,14 +60,17 @@ impl Agent {
     pub(crate) fn application_unread(&mut self, key: &AppKey, unread: Unread) {
         let sentence = unread.sentence;
         tracing::warn!(app = %key, sentence, "Application cannot be read; what is known of it stays");
-        if unread.holds_its_deletion_up()
+        let (metadata, message) = (unread.metadata(), unread.message());
+        let is_going = unread.holds_its_deletion_up();
+        // First, so that nothing is written of what is known.
+        self.unread.insert(key.clone(), unread);
+        if is_going
             && let Some(entry) = self.apps.get_mut(key)
             && let Some(app) = &entry.app
         {
-            entry.app = Some(Arc::new(application::requests(&unread.metadata(), app.as_ref().clone())));
-            self.refuse(key, vec![Problem::new(unread.message())]);
+            entry.app = Some(Arc::new(application::requests(&metadata, app.as_ref().clone())));
+            self.refuse(key, vec![Problem::new(message)]);
         }
-        self.unread.insert(key.clone(), unread);
         self.tell_unread(key);
     }
 

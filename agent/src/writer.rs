@@ -209,7 +209,10 @@ impl Agent {
                 if entry.stored.resource_version == entry.writer.sent_version {
                     entry.is_listed_anew = true;
                 }
-                self.application_seen(key, *object);
+                // What cannot be read is told by the watch; here it may have been cut.
+                if !self.unread.contains_key(key) {
+                    self.application_seen(key, *object);
+                }
             }
             Err(error) if error.class == ErrorClass::Withheld => {
                 entry.writer.next = entry.writer.next.take().or(report);

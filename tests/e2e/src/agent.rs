@@ -235,7 +235,11 @@ fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
     let Some(start) = log.wait_from(earlier, |line| line["message"] == "tautline starts") else {
         // Whatever it waits for, it must not outlive the test.
         drop(child.kill());
-        panic!("the agent does not start:\n{}", log.text());
+        let hint = match &settings.var_run {
+            Some(_) => " (`unshare --map-root-user --mount true` has to work here)",
+            None => "",
+        };
+        panic!("the agent does not start{hint}:\n{}", log.text());
     };
     let address = |field: &str| start[field].as_str().and_then(|text| text.parse().ok());
     let (api, probes) = (address("api"), address("probes"));

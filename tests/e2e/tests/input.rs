@@ -382,9 +382,8 @@ fn an_invalid_application_still_answers_and_says_why_it_does_not_go() {
 fn a_new_app_says_at_once_that_its_repository_cannot_be_reached() {
     let scene = Scene::new("unreachable");
     let _agent = scene.agent();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{nobody}/shop.git");
-    scene.application("shop").set("/spec/source/repoURL", url.as_str()).automated().create();
+    let url = "http://127.0.0.1:1/shop.git";
+    scene.application("shop").set("/spec/source/repoURL", url).automated().create();
     let app = scene.wait_app("shop", |app| !condition(app, "ComparisonError").is_empty());
     let expected = format!("Failed to load target state: repository {url} cannot be reached: ");
     assert!(condition(&app, "ComparisonError").starts_with(&expected), "{app:#}");

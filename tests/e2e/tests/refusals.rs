@@ -1,6 +1,7 @@
 //! What follows when the API server refuses an object: what is told, what becomes of its neighbours, and is it tried again?
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use application::install;
 use e2e::{
@@ -309,6 +310,13 @@ fn a_right_that_is_taken_away_holds_what_needs_it_and_condemns_nothing() {
     let grant = "; grant the agent's service account what is missing on ConfigMap";
 
     rights(&all[..3]);
+    let account = format!("--as=system:serviceaccount:{}:{}", scene.control, install::NAME);
+    let may_patch = ["-n", &scene.namespace, "auth", "can-i", "patch", "configmaps", &account];
+    // The API server itself learns of a role a moment later.
+    let begun = Instant::now();
+    while scene.lab.kubectl(&may_patch).is_ok() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "the right to patch is still there");
+    }
     let second = repo.write("web.yaml", &config_map("web", "two")).remove("old.yaml").commit("second");
     let app = scene.wait_app("shop", |app| retries(app) >= 2 && message(app, "web").contains("cannot patch"));
     assert!(message(&app, "web").ends_with(grant), "{app:#}");

@@ -91,5 +91,6 @@ mod tests {
         assert!(is_any());
         close();
         assert!(!is_any());
+        expect_more(false);
     }
 }
