@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
@@ -82,10 +83,16 @@ impl Lab {
     /// # Errors
     /// They are not within a minute.
     pub fn wait_established(&self, definitions: &[&str]) -> Result<()> {
-        // Asked for the condition itself, kubectl fails where it is so early that there are no conditions.
-        let established = r#"--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"#;
-        let wait = ["wait", established, "--timeout=60s", "customresourcedefinition"];
-        self.kubectl(&[&wait, definitions].concat()).map(drop)
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinition"];
+        let begin = Instant::now();
+        loop {
+            match self.kubectl(&[&wait, definitions].concat()) {
+                // So early that there are no conditions, kubectl fails instead of waiting.
+                Err(error)
+                    if error.to_string().contains("accessor error") && begin.elapsed().as_secs() < 60 => {}
+                done => return done.map(drop),
+            }
+        }
     }
 
     /// Writes a kubeconfig that acts as a service account, with its namespace as the default one.
