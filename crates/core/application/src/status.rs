@@ -22,7 +22,7 @@ use crate::read::metadata_annotation;
 use crate::state::State;
 use model::{Health, ObjectStatus, Revision, SyncStatus, Timestamp, is_web_link, names};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a status is made from.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +95,9 @@ pub fn patch(raw: &Value, draft: &Draft, control_namespace: &str, now: Timestamp
     Some(patch)
 }
 
+/// Conditions of one type that a status holds where nothing else fits.
+const MOST_OF_A_TYPE: usize = 20;
+
 /// How much a status holds: the API server stores objects of about a megabyte and a half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
@@ -103,7 +106,7 @@ pub enum Detail {
     Whole,
     /// Of the sync's results those that failed.
     Failures,
-    /// No lists: the objects stay listed as they were, and a condition says so.
+    /// No lists: the objects stay listed as they were, of the conditions the first of each type are told, and one more says so.
     Words,
 }
 
@@ -130,12 +133,37 @@ impl Draft {
         }
         if detail == Detail::Words {
             (self.objects, self.images, self.links) = (None, None, None);
-            let message = "the status is too large to be stored: it lists the objects as they were while it fitted, and no \
-                           results. Split the app, or lower spec.revisionHistoryLimit";
-            self.conditions.push(Condition::new(ConditionKind::UnknownError, message));
+            let n_left_out = self.leave_out_conditions();
+            self.conditions.push(Condition::new(ConditionKind::UnknownError, too_large_sentence(n_left_out)));
         }
         self
     }
+
+    /// Leaves out the conditions that are too many of their type; returns how many. No type goes missing: that an app is
+    /// read-only is remembered by its condition.
+    fn leave_out_conditions(&mut self) -> usize {
+        let n_all = self.conditions.len();
+        let mut n_told = BTreeMap::new();
+        self.conditions.retain(|condition| {
+            let n_of_type = n_told.entry(condition.kind).or_insert(0);
+            *n_of_type += 1;
+            *n_of_type <= MOST_OF_A_TYPE
+        });
+        n_all - self.conditions.len()
+    }
+}
+
+fn too_large_sentence(n_left_out: usize) -> String {
+    let conditions = match n_left_out {
+        0 => String::new(),
+        n => format!(
+            ". Of its conditions there are the first {MOST_OF_A_TYPE} of each type, and {n} more are left out"
+        ),
+    };
+    format!(
+        "the status is too large to be stored: it lists the objects as they were while it fitted, and no \
+         results{conditions}. Split the app, or lower spec.revisionHistoryLimit"
+    )
 }
 
 fn next_status(raw: &Value, draft: &Draft, control_namespace: &str, now: Timestamp) -> Map<String, Value> {

@@ -671,6 +671,35 @@ fn a_status_that_is_too_large_leaves_out_what_matters_least_and_says_so() {
 }
 
 #[test]
+fn where_nothing_else_fits_thousands_of_conditions_are_told_by_the_first_of_each_type_and_a_number() {
+    let problem = |n: usize| {
+        let message = format!("object {n:04} cannot be compared: {}", "x".repeat(300));
+        Condition::new(ConditionKind::ComparisonError, message)
+    };
+    let told = |n_problems: usize| {
+        let read_only = Condition::new(ConditionKind::SyncError, "Read-only");
+        let conditions = (0..n_problems).map(problem).chain([read_only]).collect();
+        let cut = Draft { conditions, ..draft() }.cut(Detail::Words);
+        patch(&plain(), &cut, "argocd", at("05")).unwrap()
+    };
+    let ours = |patch: &Value| {
+        let conditions = patch["status"]["conditions"].as_array().unwrap();
+        let ours = conditions.iter().find(|condition| condition["type"] == "UnknownError").unwrap();
+        (conditions.len(), ours["message"].as_str().unwrap().to_owned())
+    };
+    let (many, few) = (told(3_000), told(20));
+    let text = many.to_string();
+    assert!(text.len() < 100_000, "{}", text.len());
+    let (n_told, message) = ours(&many);
+    assert!(n_told == 22 && message.contains("of each type, and 2980 more"), "{n_told}: {message}");
+    assert!(text.contains("object 0019") && !text.contains("object 0020"));
+    // The next life learns from it that nothing may be changed.
+    assert!(text.contains("Read-only"));
+    let (n_told, message) = ours(&few);
+    assert!(n_told == 22 && !message.contains("more"), "{n_told}: {message}");
+}
+
+#[test]
 fn a_status_of_argo_cd_tells_what_we_do_not_act_on() {
     let fields = |status: Value| -> Vec<String> {
         let not_yet = application::status::deployed_not_yet(&json!({"status": status}));
