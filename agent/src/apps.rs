@@ -2,10 +2,10 @@
 
 use crate::agent::Task;
 use crate::desired::DesiredSet;
+use crate::fit::Fit;
 use crate::stages::Stage;
 use crate::stored::Stored;
 use crate::undecided::Undecided;
-use application::status::Detail;
 use application::{Project, status};
 use engine::takeover::Inheritance;
 use engine::{Report, State};
@@ -107,9 +107,8 @@ pub(crate) struct Writer {
     pub has_rested: bool,
     /// The resourceVersion that the write under way starts from.
     pub sent_version: Box<str>,
-    /// How much of a report the API server stores, and of how many objects it stored no more.
-    pub detail: Detail,
-    pub too_many: usize,
+    /// How much of a report the API server stores.
+    pub fit: Fit,
 }
 
 impl AppEntry {

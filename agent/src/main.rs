@@ -24,6 +24,7 @@ mod discovering;
 mod effects;
 mod exit;
 mod exposition;
+mod fit;
 #[cfg(test)]
 mod harness;
 mod http;

@@ -2,9 +2,9 @@
 
 use crate::agent::{Agent, now};
 use crate::apps::Writer;
+use crate::fit::is_too_large;
 use crate::input::Input;
 use crate::status;
-use application::status::Detail;
 use cluster::Priority;
 use engine::Report;
 use model::{AppKey, CallError, ErrorClass, Object, names};
@@ -55,9 +55,6 @@ impl Agent {
     pub(crate) fn write_status(&mut self, key: &AppKey, report: Box<Report>) {
         self.tell_status(key, &report);
         let Some(entry) = self.apps.get_mut(key) else { return };
-        if n_objects(&report) < entry.writer.too_many {
-            entry.writer.detail = Detail::Whole;
-        }
         entry.writer.next = Some(report);
         self.next_write(key);
     }
@@ -131,7 +128,7 @@ impl Agent {
             let live = objects.map(|object| (&object.digest.key, object.digest.uid.as_str()));
             live.chain(entry.created.iter().map(|(key, uid)| (key, uid.as_str()))).collect()
         });
-        let told = (&*report, entry.writer.detail);
+        let told = (&*report, entry.writer.fit.detail_of(&report));
         let patch = status::patch(&raw, app, told, (&own, live), namespace, now());
         patch.map(|patch| (report, patch))
     }
@@ -218,10 +215,11 @@ impl Agent {
                 entry.writer.next = entry.writer.next.take().or(report);
             }
             Err(error) if error.class == ErrorClass::NotFound => {}
-            Err(error) if is_too_large(&error) && entry.writer.detail.less().is_some() => {
+            Err(error)
+                if is_too_large(&error)
+                    && report.as_ref().is_some_and(|report| entry.writer.fit.was_too_large(report)) =>
+            {
                 tracing::warn!(app = %key, %error, "the status is too large to be stored; it is written with less detail");
-                entry.writer.detail = entry.writer.detail.less().unwrap_or_default();
-                entry.writer.too_many = report.as_deref().map_or(0, n_objects);
                 entry.writer.next = entry.writer.next.take().or(report);
             }
             Err(error) => {
@@ -250,16 +248,6 @@ impl Agent {
     }
 }
 
-/// The API server has a limit for requests, one for what it sends to etcd, and etcd one for what it takes.
-fn is_too_large(error: &CallError) -> bool {
-    error.status == Some(413)
-        || ["too large", "message larger than max"].iter().any(|text| error.message.contains(text))
-}
-
-fn n_objects(report: &Report) -> usize {
-    report.comparison.as_ref().map_or(0, |comparison| comparison.objects.len())
-}
-
 async fn reread(
     cluster: &cluster::Cluster,
     key: &AppKey,
@@ -283,6 +271,27 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harness::{Harness, shop};
+    use application::status::Detail;
+
+    #[tokio::test]
+    async fn what_came_while_a_report_was_refused_for_its_size_is_judged_by_its_own() {
+        let mut harness = Harness::new(&[]).await;
+        let agent = &mut harness.agent;
+        let mut write = |second| agent.write_status(&shop(), Box::new(crate::fit::tests::report(second)));
+        write(10);
+        write(20);
+        let refused = CallError { status: Some(413), ..CallError::new(ErrorClass::Invalid, "no") };
+        agent.status_written(&shop(), Err(refused.clone()));
+        let detail = |agent: &mut Agent, second| {
+            let writer = &mut agent.apps.get_mut(&shop()).unwrap().writer;
+            assert!(writer.is_writing);
+            writer.fit.detail_of(&crate::fit::tests::report(second))
+        };
+        assert_eq!(detail(agent, 20), Detail::Whole);
+        agent.status_written(&shop(), Err(refused));
+        assert_eq!(detail(agent, 20), Detail::Failures);
+    }
 
     #[test]
     fn a_first_conflict_is_answered_at_once_and_later_ones_are_waited_out() {

@@ -31,8 +31,10 @@ fn a_status_that_does_not_fit_tells_how_the_sync_ended_and_what_failed() {
     let app = scene.wait_app("shop", |app| is_synced_to(app, &first));
     assert_eq!((operation_phase(&app), n(&app, "/status/resources")), ("Succeeded", OBJECTS));
     assert_eq!(n(&app, results), 0, "there is no room for them");
-    let told = agent.log().iter().filter(|line| line.to_string().contains("less detail")).count();
-    assert_eq!(told, 1, "{}", agent.log_text());
+    // It is tried whole once while the sync runs, where that is told at all, and once at its end.
+    let n_tried = || agent.log().iter().filter(|line| line.to_string().contains("less detail")).count();
+    let n_first = n_tried();
+    assert!((1..=2).contains(&n_first), "{}", agent.log_text());
 
     // What failed is what a person needs, and there is room for it.
     let bad = "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n";
@@ -40,8 +42,12 @@ fn a_status_that_does_not_fit_tells_how_the_sync_ended_and_what_failed() {
     let app = scene.wait_app("shop", |app| operation_phase(app) == "Failed");
     assert_eq!(app["status"]["operationState"]["syncResult"]["revision"], second);
     assert_eq!((n(&app, results), &result_of(&app, "Service", "bad")["status"]), (1, &"SyncFailed".into()));
-    let told = agent.log().iter().filter(|line| line.to_string().contains("less detail")).count();
-    assert_eq!(told, 1, "it is remembered how much fits\n{}", agent.log_text());
+    let n_second = n_tried() - n_first;
+    assert!(
+        (1..=2).contains(&n_second),
+        "within a sync it is remembered how much fits\n{}",
+        agent.log_text()
+    );
 
     // Once it is small enough it is whole again.
     let third = repo.remove("bad.yaml").write("all.yaml", &config_map("web", "one")).commit("third");
