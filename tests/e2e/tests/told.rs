@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 
 /// The app's transitions so far: level, reason, revision and message; without the lines about its status, which follow
-/// whatever happens to be written.
+/// whatever happens to be written, and without those that have no reason, which tell of requests that went wrong.
 fn transitions(agent: &Agent, app: &str) -> Vec<[String; 4]> {
     let log = agent.log();
     let is_mine = |line: &&Value| line["app"].as_str().is_some_and(|name| name.ends_with(&format!("/{app}")));
-    let lines = log.iter().filter(is_mine).filter(|line| line["sync"].is_null());
+    let is_transition = |line: &&Value| line["reason"].is_string() && line["sync"].is_null();
+    let lines = log.iter().filter(is_mine).filter(is_transition);
     let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned();
     lines
         .map(|line| [&line["level"], &line["reason"], &line["revision"], &line["message"]].map(text))
