@@ -133,7 +133,9 @@ pub(crate) fn passed(
 
 /// Returns since when nothing of what is left has moved.
 fn left(before: Option<Left>, pass: &CascadePass, now: Timestamp) -> Option<Left> {
-    let objects = pass.remaining.clone();
+    // Each pass tells them in an order of its own.
+    let mut objects = pass.remaining.clone();
+    objects.sort_unstable();
     match before {
         _ if objects.is_empty() => None,
         Some(known) if known.objects == objects => Some(known),

@@ -124,7 +124,7 @@ pub struct Deleting {
 /// Objects of a deleted Application that are still there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// Each with what holds it up.
+    /// Each with what holds it up, sorted.
     pub objects: Vec<String>,
     /// Since when they are the same.
     pub since: Timestamp,
