@@ -154,19 +154,26 @@ impl Agent {
         }
     }
 
-    /// Says that somebody deleted what Git wants. What we delete ourselves Git does not want any more, or a person chose a
-    /// revision that has it not.
+    /// Says that what Git wants was deleted. Somebody did that, or a controller, or it went with its namespace.
     pub(crate) fn tell_missing(&self, object: &ObjectKey) {
-        let Some(live) = self.live.get(object) else { return };
-        let Some(key) = self.by_part_of.get(&live.digest.part_of) else { return };
-        let Some(entry) = self.apps.get(key) else { return };
+        if let Some(key) = self.misses(object) {
+            let message = format!("{object} drifted: it was deleted");
+            self.tell(key, &Note { reason: Reason::Drift, message, tone: Tone::Warning });
+        }
+    }
+
+    /// Returns the app that misses an object which is gone. What we delete ourselves Git does not want any more, or a person
+    /// chose a revision that has it not.
+    fn misses(&self, object: &ObjectKey) -> Option<&AppKey> {
+        let live = self.live.get(object)?;
+        let key = self.by_part_of.get(&live.digest.part_of)?;
+        let entry = self.apps.get(key)?;
         let is_leaving = entry.app.as_ref().is_none_or(|app| app.deletion.is_some());
         let wanted = self.wants(key, object);
         let was_there = wanted.is_some() && live.baseline.as_ref().map(|baseline| baseline.desired) == wanted;
-        if was_there && !is_leaving && entry.chosen().is_none() {
-            let message = format!("{object} drifted: somebody deleted it");
-            self.tell(key, &Note { reason: Reason::Drift, message, tone: Tone::Warning });
-        }
+        // Who looks on leaves it to the one who writes to tell.
+        let is_missed = self.may_write && was_there && !is_leaving && entry.chosen().is_none();
+        is_missed.then_some(key)
     }
 
     /// Returns whether automated syncs apply for an app: they find out by themselves what is in the cluster.
@@ -306,5 +313,19 @@ mod tests {
         };
         assert!(!told(Probe::Asked).0);
         assert_eq!(told(Probe::Absent), (true, model::SyncStatus::OutOfSync));
+    }
+
+    #[tokio::test]
+    async fn who_may_not_write_leaves_it_to_the_one_who_may_to_tell_what_is_missing() {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        harness.agent.live_object(config_map("web", "first", 5, "one"));
+        let agent = &mut harness.agent;
+        let desired = agent.wants(&shop(), &key("web")).unwrap();
+        let live = agent.live.get_mut(&key("web")).unwrap();
+        live.baseline = Some(crate::live::Baseline { desired, fingerprint: None, values: None });
+        agent.by_part_of.insert(live.digest.part_of.clone(), shop());
+        assert_eq!(agent.misses(&key("web")), Some(&shop()));
+        agent.may_write = false;
+        assert_eq!(agent.misses(&key("web")), None);
     }
 }

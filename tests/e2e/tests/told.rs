@@ -88,7 +88,7 @@ fn each_transition_is_one_line_with_the_app_the_revision_and_a_reason() {
             ("WARN", "Drift", first, &[&web, "data.key: \"one\" in Git, \"edited\" live (ops, Update"]),
             ("INFO", "SelfHeal", first, &[&format!("{web} goes back to {first}")]),
             ("INFO", "Synced", first, &["succeeded in"]),
-            ("WARN", "Drift", first, &[&format!("{web} drifted: somebody deleted it")]),
+            ("WARN", "Drift", first, &[&format!("{web} drifted: it was deleted")]),
             ("INFO", "SelfHeal", first, &[&format!("{web} goes back to {first}")]),
             ("INFO", "Synced", first, &["succeeded in"]),
             ("INFO", "NewRevision", second, &["begins"]),
