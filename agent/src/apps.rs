@@ -54,6 +54,8 @@ pub(crate) struct AppEntry {
     pub created: Vec<(ObjectKey, String)>,
     /// Objects whose deletion with the app was agreed to: at which resourceVersion, and when.
     pub asked_to_go: BTreeMap<ObjectKey, (String, Instant)>,
+    /// Objects whose deletion with the app met a conflict in the last pass: at which resourceVersion.
+    pub conflicts: BTreeMap<ObjectKey, String>,
     /// Syncs that ended since the agent started, by phase and whether they were dry runs.
     pub syncs: BTreeMap<(&'static str, bool), u64>,
     /// Number of the sync under way, 0 for none: what earlier syncs still have under way stops at it.
@@ -139,6 +141,7 @@ impl AppEntry {
             is_listed_by_argo_cd: false,
             created: Vec::new(),
             asked_to_go: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
             syncs: BTreeMap::new(),
             fence: Arc::default(),
             wake: None,

@@ -7,20 +7,20 @@ use crate::input::Input;
 use crate::refusal;
 use cluster::Propagation;
 use engine::CascadePass;
-use model::{App, AppKey, Cascade, ErrorClass, LiveDigest, ObjectKey, names};
+use model::{App, AppKey, CallError, Cascade, ErrorClass, LiveDigest, ObjectKey, names};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a watch may take to tell of a deletion, before it is asked for again.
+/// How long a watch may take to tell of a deletion. The next pass after that asks for it again; no timer begins one.
 const ON_ITS_WAY: Duration = Duration::from_secs(30);
 
 /// Starts a pass: deletes what proves to be the app's and is not going yet, and tells what is left.
 pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cascade) {
     let Some(entry) = agent.apps.get(key) else { return };
     if let Some(pass) = obstacle(agent, key, entry) {
-        agent.spawn_ready(Input::Cascaded(key.clone(), pass, Vec::new()));
+        agent.spawn_ready(Input::Cascaded(key.clone(), pass, Answers::default()));
         return;
     }
     let own_key = ObjectKey::new("argoproj.io", "Application", &key.namespace, &key.name);
@@ -39,14 +39,16 @@ pub(crate) fn start(agent: &mut Agent, key: &AppKey, app: &Arc<App>, policy: Cas
         Cascade::Background => Propagation::Background,
         Cascade::Foreground | Cascade::Orphan => Propagation::Foreground,
     };
-    let job = job(agent, entry, app);
+    let (job, before) = (job(agent, entry, app), entry.conflicts.clone());
     let key = key.clone();
     agent.spawn(async move {
-        let passed = pass(job, going, propagation).await;
+        let passed = pass(job, going, propagation, before).await;
         let remaining = asked.iter().map(what_is_left).chain(passed.remaining).collect();
         let (failed, not_yet) = (passed.failed.into_iter().chain(failed).collect(), Vec::new());
-        let pass = CascadePass { remaining, unconfirmed, failed, unseen, not_yet, not_permitted };
-        Input::Cascaded(key, pass, passed.asked)
+        let has_conflicts = !passed.answers.conflicts.is_empty();
+        let pass =
+            CascadePass { remaining, has_conflicts, unconfirmed, failed, unseen, not_yet, not_permitted };
+        Input::Cascaded(key, pass, passed.answers)
     });
 }
 
@@ -125,12 +127,57 @@ struct Passed {
     remaining: Vec<String>,
     /// What could not be deleted: sentences.
     failed: Vec<String>,
-    /// What the API server agreed to delete, at which resourceVersion.
-    asked: Vec<(ObjectKey, String)>,
+    /// What the API server answered.
+    answers: Answers,
 }
 
-/// Deletes objects.
-async fn pass(job: Job, going: Vec<LiveDigest>, propagation: Propagation) -> Passed {
+/// What the API server answered to deletions, by object: at which resourceVersion.
+#[derive(Default)]
+pub(crate) struct Answers {
+    /// It agreed.
+    pub agreed: BTreeMap<ObjectKey, String>,
+    /// It said that the object had changed.
+    pub conflicts: BTreeMap<ObjectKey, String>,
+}
+
+impl Passed {
+    /// Takes in what the API server answered. `before` are the conflicts of the last pass.
+    fn answered(
+        &mut self,
+        digest: &LiveDigest,
+        answer: Result<(), CallError>,
+        before: &BTreeMap<ObjectKey, String>,
+    ) {
+        let (key, version) = (&digest.key, &digest.resource_version);
+        match answer {
+            Ok(()) => {
+                self.answers.agreed.insert(key.clone(), version.clone());
+            }
+            Err(error) if error.class == ErrorClass::Conflict => {
+                self.answers.conflicts.insert(key.clone(), version.clone());
+                // It changed since it was seen, and what the watch shows next is judged anew; but where it shows nothing,
+                // something else is in the way.
+                if before.get(key) == Some(version) {
+                    self.failed.push(refusal::of_deletion(error, key));
+                    return;
+                }
+            }
+            Err(error) => {
+                self.failed.push(refusal::of_deletion(error, key));
+                return;
+            }
+        }
+        self.remaining.push(what_is_left(digest));
+    }
+}
+
+/// Deletes objects. `before` are the conflicts of the last pass.
+async fn pass(
+    job: Job,
+    going: Vec<LiveDigest>,
+    propagation: Propagation,
+    before: BTreeMap<ObjectKey, String>,
+) -> Passed {
     let mut passed = Passed::default();
     // Reverse order of creation: workloads before what they need, namespaces last.
     let by_key: BTreeMap<ObjectKey, LiveDigest> =
@@ -143,16 +190,7 @@ async fn pass(job: Job, going: Vec<LiveDigest>, propagation: Propagation) -> Pas
             .filter_map(|key| by_key.get(key))
             .map(|digest| async move { (digest, apply::delete(job, digest, propagation).await) });
         for (digest, outcome) in futures::future::join_all(deletions).await {
-            match outcome {
-                // It changed since it was seen; what the watch shows next is judged anew.
-                Err(error) if error.class == ErrorClass::Conflict => {}
-                Ok(()) => passed.asked.push((digest.key.clone(), digest.resource_version.clone())),
-                Err(error) => {
-                    passed.failed.push(refusal::of_deletion(error, &digest.key));
-                    continue;
-                }
-            }
-            passed.remaining.push(what_is_left(digest));
+            passed.answered(digest, outcome, &before);
         }
     }
     passed
@@ -178,4 +216,37 @@ pub(crate) fn finalize(agent: &mut Agent, key: &AppKey) {
             cluster.merge_patch(&endpoint, &key.namespace, &key.name, &patch, names::FIELD_MANAGER).await;
         Input::Finalized(key, outcome.map(drop))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{Harness, config_map, key};
+
+    #[tokio::test]
+    async fn a_conflict_is_told_where_the_object_has_not_changed_since_the_last() {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        let mut at = |version| {
+            harness.agent.live_object(config_map("web", "first", version, "one"));
+            harness.agent.live.get(&key("web")).unwrap().digest.clone()
+        };
+        let conflict = || Err(CallError::new(ErrorClass::Conflict, "not now"));
+        let conflicts = |version: &str| BTreeMap::from([(key("web"), version.to_owned())]);
+        let (old, new) = (at(5), at(7));
+
+        let mut first = Passed::default();
+        first.answered(&old, conflict(), &BTreeMap::new());
+        assert_eq!(first.answers.conflicts, conflicts("5"));
+        assert_eq!((first.remaining, first.failed), (vec!["ConfigMap shop/web".to_owned()], vec![]));
+
+        let mut changed = Passed::default();
+        changed.answered(&new, conflict(), &first.answers.conflicts);
+        assert_eq!(changed.answers.conflicts, conflicts("7"));
+        assert_eq!((changed.remaining.len(), changed.failed), (1, vec![]));
+
+        let mut unchanged = Passed::default();
+        unchanged.answered(&new, conflict(), &changed.answers.conflicts);
+        assert_eq!(unchanged.answers.conflicts, conflicts("7"));
+        assert_eq!(unchanged.failed, ["ConfigMap shop/web cannot be deleted: not now"]);
+    }
 }

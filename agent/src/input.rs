@@ -1,6 +1,7 @@
 //! What can reach the loop?
 
 use crate::apply::Seen;
+use crate::cascade::Answers;
 use crate::desired::{DesiredSet, NotRendered};
 use crate::live::Baseline;
 use crate::look_up::Found;
@@ -44,8 +45,8 @@ pub(crate) enum Input {
     StatusDue(AppKey),
     /// An Application that cannot be read was told so, if that was possible.
     UnreadTold,
-    /// A pass of a cascade deletion is done; what the API server was asked to delete and agreed to, with resourceVersions.
-    Cascaded(AppKey, CascadePass, Vec<(ObjectKey, String)>),
+    /// A pass of a cascade deletion is done, and what the API server answered.
+    Cascaded(AppKey, CascadePass, Answers),
     /// The finalizers are off, or not.
     Finalized(AppKey, Result<(), CallError>),
     /// Discovery answered.

@@ -46,13 +46,14 @@ impl Webhook {
         Self::start(lab, VALIDATING, |_| json!({"allowed": true}))
     }
 
-    /// Starts one that has to do with deletions only: it denies them if there is a reason, and holds nothing else.
+    /// Starts one that has to do with deletions only: it denies them if there is a reason, with the code of a conflict,
+    /// and holds nothing else.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn of_deletions(lab: &Lab, why: Option<&'static str>) -> Self {
         let respond = move |object: &Value| match why.filter(|_| object.is_null()) {
-            Some(why) => json!({"allowed": false, "status": {"message": why}}),
+            Some(why) => json!({"allowed": false, "status": {"message": why, "code": 409}}),
             None => json!({"allowed": true}),
         };
         Self::start_holding(lab, VALIDATING, Value::is_null, respond)

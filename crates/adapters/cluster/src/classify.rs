@@ -89,7 +89,8 @@ fn class(code: u16, status: &Status, is_status: bool) -> ErrorClass {
     if says("failed calling webhook") || says("failed to call webhook") {
         return ErrorClass::Unavailable;
     }
-    if matches!(code, 400 | 403 | 422) && is_denial(&status.message) {
+    // A webhook chooses its code, such as that of a conflict.
+    if matches!(code, 400 | 403 | 409 | 422) && is_denial(&status.message) {
         return ErrorClass::Denied;
     }
     match code {
@@ -258,6 +259,7 @@ mod tests {
             (405, "the server does not allow this method", &none, ErrorClass::Unavailable),
             (408, "request timed out", &none, ErrorClass::Unavailable),
             (409, "Apply failed with 1 conflict", &none, ErrorClass::Conflict),
+            (409, "admission webhook \"a.b\" denied the request: no", &none, ErrorClass::Denied),
             (410, "too old resource version", &none, ErrorClass::Gone),
             (413, "Request entity too large", &none, ErrorClass::Invalid),
             (422, "ConfigMap \"x\" is invalid", &named, ErrorClass::Invalid),

@@ -109,6 +109,7 @@ pub(crate) fn passed(
     let is_gone = pass.remaining.is_empty()
         && pass.unconfirmed.is_empty()
         && pass.failed.is_empty()
+        && !pass.has_conflicts
         && pass.not_yet.is_empty();
     if is_gone && pass.unseen.is_empty() {
         if !pass.not_permitted.is_empty() {
@@ -123,7 +124,7 @@ pub(crate) fn passed(
     }
     deleting.is_done = false;
     deleting.left = left(deleting.left.take(), pass, now);
-    let needs_retry = !pass.failed.is_empty() || !pass.unseen.is_empty();
+    let needs_retry = !pass.failed.is_empty() || !pass.unseen.is_empty() || pass.has_conflicts;
     deleting.n_failed = if needs_retry { deleting.n_failed + 1 } else { 0 };
     let exponent = i32::try_from(deleting.n_failed).unwrap_or(i32::MAX);
     deleting.retry_at =

@@ -115,6 +115,8 @@ pub struct Desired {
 pub struct CascadePass {
     /// Objects that are still there, with what holds them up.
     pub remaining: Vec<String>,
+    /// Whether some of them met a conflict: nobody may tell when to ask for them again.
+    pub has_conflicts: bool,
     /// Objects whose deletion waits for a person.
     pub unconfirmed: Vec<String>,
     /// Calls that failed: sentences.

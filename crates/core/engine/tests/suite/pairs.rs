@@ -138,6 +138,7 @@ table!(EVENTS, event_row, Event, {
     Event::Cascaded(_) => [
         "cascaded:",
         "cascaded: left=x",
+        "cascaded: left=x conflicts",
         "cascaded: failed=x",
         "cascaded: left=x unseen=y",
         "cascaded: unseen=y",

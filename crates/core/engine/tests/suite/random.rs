@@ -72,7 +72,7 @@ fn any_line() -> impl Strategy<Value = String> {
         2 => revision.prop_map(|name| format!("prepared {name}")),
         1 => prop::sample::select(vec![
             "fails: x", "blinks: x", "invalid b: x", "unsupported b: x", "rendered b: needs=x", "prepared nothing: x",
-            "cascaded:", "cascaded: left=x", "cascaded: failed=x", "live", "ground", "locked: x",
+            "cascaded:", "cascaded: left=x", "cascaded: left=x conflicts", "cascaded: failed=x", "live", "ground", "locked: x",
             "unreadable: now=x from=9=y locked=z", "unreadable:", "refused: x", "allowed",
             "forbidden", "late done: web=created", "late planned: apply web", "start Running a", "start Failed b",
             "start", "start Terminating a",

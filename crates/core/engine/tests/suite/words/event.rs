@@ -225,6 +225,7 @@ fn pass(text: &str) -> CascadePass {
     };
     CascadePass {
         remaining: all("left="),
+        has_conflicts: text.split_whitespace().any(|word| word == "conflicts"),
         unconfirmed: all("asks="),
         failed: all("failed="),
         unseen: all("unseen="),
