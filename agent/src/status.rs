@@ -128,16 +128,16 @@ pub(crate) fn own_state(raw: &Value) -> State {
 
 /// Returns what an earlier life knew to make an app read-only, ours by its condition, Argo CD's by what it deployed and how.
 pub(crate) fn remembered_not_yet(raw: &Value) -> Vec<NotYet> {
-    let messages = status::condition_messages(raw);
+    let mut named = told(raw);
     // A spec that was invalid as a whole says nothing of the objects.
-    let named = messages.flat_map(engine::read_only_fields).filter(|field| *field != "spec");
-    let mut named: Vec<NotYet> = named.map(|field| NotYet { field: field.into() }).collect();
-    if named.is_empty() {
-        named = status::deployed_not_yet(raw);
+    named.remove("spec");
+    if !named.is_empty() {
+        return named.into_iter().map(|field| NotYet { field }).collect();
     }
-    named.sort();
-    named.dedup();
-    named
+    let mut deployed = status::deployed_not_yet(raw);
+    deployed.sort();
+    deployed.dedup();
+    deployed
 }
 
 /// Returns what a status says makes the app read-only.

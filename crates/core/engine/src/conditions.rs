@@ -67,7 +67,7 @@ const READ_ONLY_END: &str = " yet, so it compares this app and changes nothing. 
 pub(crate) fn read_only_sentence(fields: &[String]) -> String {
     format!(
         "{READ_ONLY}{}{READ_ONLY_END}Remove what is named, or leave the app to Argo CD",
-        fields.join(", ")
+        fields.join(READ_ONLY_BETWEEN)
     )
 }
 
@@ -79,16 +79,23 @@ pub(crate) fn refusal_sentence(fields: &[String]) -> String {
     )
 }
 
+/// What stands between two of what is named.
+const READ_ONLY_BETWEEN: &str = ", ";
+
 /// Returns what a condition's message names as the reasons why an app is read-only; nothing for other messages.
-pub fn read_only_fields(message: &str) -> Vec<&str> {
+fn read_only_fields(message: &str) -> Vec<&str> {
     let named = message.strip_prefix(READ_ONLY).and_then(|rest| rest.rsplit_once(READ_ONLY_END));
-    named.into_iter().flat_map(|(named, _)| named.split(", ")).collect()
+    named.into_iter().flat_map(|(named, _)| named.split(READ_ONLY_BETWEEN)).collect()
+}
+
+/// Returns fields as a condition names them: one that holds what stands between two reads as two.
+pub(crate) fn as_named<'a>(fields: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    fields.flat_map(|field| field.split(READ_ONLY_BETWEEN)).map(String::from).collect()
 }
 
 /// Returns what conditions name as the reasons why an app is read-only.
 pub fn named_by<'a>(messages: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
-    let named = messages.into_iter().flat_map(read_only_fields);
-    named.filter(|field| !field.is_empty()).map(String::from).collect()
+    messages.into_iter().flat_map(read_only_fields).map(String::from).collect()
 }
 
 fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {

@@ -68,15 +68,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
 
 /// Returns whether everything is gone and the finalizers are going.
 pub(crate) fn is_done(state: &State) -> bool {
-    match &state.activity {
-        Activity::Deleting(deleting) => deleting.is_done,
-        Activity::Idle
-        | Activity::Preparing(_)
-        | Activity::Planning(_)
-        | Activity::Applying(_)
-        | Activity::Settling(_)
-        | Activity::Waiting(..) => false,
-    }
+    state.deleting().is_some_and(|deleting| deleting.is_done)
 }
 
 /// Takes in that something changed in the cluster.
@@ -184,32 +176,15 @@ pub(crate) fn tell(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<E
 
 /// Returns until when a deletion is not worth a write: most are over by then.
 pub(crate) fn quiet_until(state: &State) -> Option<Timestamp> {
-    match &state.activity {
-        Activity::Deleting(deleting) => Some(deleting.since + report::QUIET),
-        Activity::Idle
-        | Activity::Preparing(_)
-        | Activity::Planning(_)
-        | Activity::Applying(_)
-        | Activity::Settling(_)
-        | Activity::Waiting(..) => None,
-    }
+    state.deleting().map(|deleting| deleting.since + report::QUIET)
 }
 
 /// Returns when the next pass is due although nothing happens.
 pub(crate) fn wake(state: &State, now: Timestamp) -> Option<Timestamp> {
-    match &state.activity {
-        Activity::Deleting(deleting) => {
-            let told_at = deleting.left.as_ref().map(|left| left.since + PATIENCE);
-            // Once it is told, nothing more comes of waiting.
-            deleting.retry_at.into_iter().chain(told_at.filter(|at| *at > now)).min()
-        }
-        Activity::Idle
-        | Activity::Preparing(_)
-        | Activity::Planning(_)
-        | Activity::Applying(_)
-        | Activity::Settling(_)
-        | Activity::Waiting(..) => None,
-    }
+    let deleting = state.deleting()?;
+    let told_at = deleting.left.as_ref().map(|left| left.since + PATIENCE);
+    // Once it is told, nothing more comes of waiting.
+    deleting.retry_at.into_iter().chain(told_at.filter(|at| *at > now)).min()
 }
 
 /// Returns why a deletion does not go on.
@@ -234,7 +209,7 @@ pub(crate) fn obstacles(state: &State, app: &App, now: Timestamp) -> Vec<String>
             failure.message
         ));
     }
-    if let Activity::Deleting(deleting) = &state.activity {
+    if let Some(deleting) = state.deleting() {
         if !deleting.waits_for.is_empty() {
             obstacles.push(deleting.waits_for.clone());
         }

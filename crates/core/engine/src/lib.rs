@@ -35,7 +35,7 @@ mod unanswered;
 mod unreadable;
 mod verdict;
 
-pub use conditions::{named_by, read_only_fields};
+pub use conditions::named_by;
 pub use effect::{Effect, Mode, Note, Tone, Trust};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
 pub use report::{Condition, ConditionKind, OperationReport, Report};

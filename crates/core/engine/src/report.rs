@@ -169,9 +169,9 @@ fn untold_until(state: &State, app: &App) -> Option<Timestamp> {
     if state.desired.is_some() {
         return None;
     }
-    let named = |fields: &[String]| conditions::named_by([conditions::read_only_sentence(fields).as_str()]);
-    let of_spec: Vec<String> = app.not_yet.iter().map(|not_yet| not_yet.field.clone()).collect();
-    let (of_spec, of_all) = (named(&of_spec), named(&trigger::read_only(state, app)));
+    let of_spec = conditions::as_named(app.not_yet.iter().map(|not_yet| not_yet.field.as_str()));
+    let of_all = trigger::read_only(state, app);
+    let of_all = conditions::as_named(of_all.iter().map(String::as_str));
     let reported = state.reported.as_deref();
     let told =
         reported.map(|report| conditions::named_by(report.conditions.iter().map(|c| c.message.as_str())));

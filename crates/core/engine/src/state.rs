@@ -316,6 +316,19 @@ impl State {
         }
     }
 
+    /// Returns the deletion under way.
+    pub(crate) fn deleting(&self) -> Option<&Deleting> {
+        match &self.activity {
+            Activity::Deleting(deleting) => Some(deleting),
+            Activity::Idle
+            | Activity::Preparing(_)
+            | Activity::Planning(_)
+            | Activity::Applying(_)
+            | Activity::Settling(_)
+            | Activity::Waiting(..) => None,
+        }
+    }
+
     /// Returns the sync under way.
     pub fn run(&self) -> Option<&Run> {
         match &self.activity {

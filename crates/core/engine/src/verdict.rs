@@ -7,7 +7,7 @@ use crate::state::{Activity, Attempt, State};
 use crate::unanswered::leave;
 use crate::{note, retry, trigger};
 use model::{
-    App, ErrorClass, HealthStatus, ObjectOutcome, OperationPhase, Reason, Revision, SyncStatus, Timestamp,
+    App, HealthStatus, ObjectOutcome, ObjectResult, OperationPhase, Reason, Revision, SyncStatus, Timestamp,
 };
 
 /// How a sync ended.
@@ -65,18 +65,15 @@ pub(crate) fn finish(
 
 /// Ends a try of which something could not be applied.
 pub(crate) fn failed_to_apply(state: &mut State, run: Run, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
-    let classes: Vec<ErrorClass> = run
-        .failures()
-        .filter_map(|result| match &result.outcome {
-            ObjectOutcome::Failed(class, _) => Some(*class),
-            ObjectOutcome::Created
-            | ObjectOutcome::Configured
-            | ObjectOutcome::Unchanged
-            | ObjectOutcome::Pruned
-            | ObjectOutcome::PruneSkipped(_) => None,
-        })
-        .collect();
-    let is_condemned = classes.iter().all(|class| class.condemns());
+    let condemns = |result: &ObjectResult| match &result.outcome {
+        ObjectOutcome::Failed(class, _) => class.condemns(),
+        ObjectOutcome::Created
+        | ObjectOutcome::Configured
+        | ObjectOutcome::Unchanged
+        | ObjectOutcome::Pruned
+        | ObjectOutcome::PruneSkipped(_) => false,
+    };
+    let is_condemned = run.failures().all(condemns);
     let reason = if is_condemned { Reason::Refused } else { Reason::ApplyHeld };
     let verdict = Verdict::failed(reason, failure_sentence(&run), is_condemned);
     fail(state, run, verdict, app, now, out);
