@@ -6,12 +6,12 @@ use crate::apps::AppEntry;
 use crate::input::Input;
 use crate::refusal;
 use cluster::Propagation;
-use engine::CascadePass;
+use engine::{CascadePass, Event};
 use model::{App, AppKey, CallError, Cascade, ErrorClass, LiveDigest, ObjectKey, names};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a watch may take to tell of a deletion. The next pass after that asks for it again; no timer begins one.
 const ON_ITS_WAY: Duration = Duration::from_secs(30);
@@ -110,6 +110,17 @@ impl Agent {
     /// Returns the objects that carry an app's label.
     fn digests_of<'a>(&'a self, entry: &'a AppEntry) -> impl Iterator<Item = &'a LiveDigest> {
         self.live.part_of(&entry.part_of).filter_map(|key| self.live.get(key)).map(|live| &live.digest)
+    }
+
+    /// Takes in what came of a pass.
+    pub(crate) fn cascaded(&mut self, key: &AppKey, pass: CascadePass, answers: Answers) {
+        if let Some(entry) = self.apps.get_mut(key) {
+            let at = Instant::now();
+            let agreed = answers.agreed.into_iter().map(|(object, version)| (object, (version, at)));
+            entry.asked_to_go.extend(agreed);
+            entry.conflicts = answers.conflicts;
+        }
+        self.event(key, Event::Cascaded(pass));
     }
 }
 

@@ -329,10 +329,8 @@ impl Render {
     /// Renders when its turn comes, unless the commit changed nothing that the app reads. Hundreds may wait: what it takes
     /// to render is not reserved before.
     async fn run(self) -> Result<Arc<DesiredSet>, RenderError> {
-        let permit = Arc::clone(&self.renders).acquire_owned().await;
-        let outcome = Box::pin(self.render()).await;
-        drop(permit);
-        outcome
+        let _permit = Arc::clone(&self.renders).acquire_owned().await;
+        Box::pin(self.render()).await
     }
 
     async fn render(self) -> Result<Arc<DesiredSet>, RenderError> {

@@ -5,6 +5,7 @@ use crate::apps::AppEntry;
 use crate::judge;
 use crate::refusal;
 use crate::stored::Stored;
+use crate::writing::Writing;
 use api::{ApiError, AppRef, Body, DriftFormat, ListQuery, Reply, Request, SyncBody};
 use cluster::{Cluster, Priority};
 use drift::Rules;
@@ -63,7 +64,7 @@ impl Agent {
             return send(reply, Err(ApiError::failed_precondition(message)));
         }
         if !self.may_write {
-            return send(reply, Err(not_the_writer(self.writing().as_str())));
+            return send(reply, Err(not_the_writer(self.writing())));
         }
         self.refresh(key, refresh, reply);
     }
@@ -89,7 +90,7 @@ impl Agent {
 
     fn patch_app(&self, key: AppKey, patch: Value, reply: oneshot::Sender<Reply>) {
         if !self.may_write {
-            return send(reply, Err(not_the_writer(self.writing().as_str())));
+            return send(reply, Err(not_the_writer(self.writing())));
         }
         let cluster = self.cluster.clone();
         tokio::spawn(async move {
@@ -230,8 +231,8 @@ fn rules_out_syncs(raw: &Value) -> Option<String> {
     }
 }
 
-/// `why` is the word of the metric `tautline_writer`.
-fn not_the_writer(why: &str) -> ApiError {
+fn not_the_writer(why: Writing) -> ApiError {
+    let why = why.as_str();
     ApiError::unavailable(format!(
         "this replica does not write now ({why}); ask the one that does, or again in a moment"
     ))
@@ -242,7 +243,7 @@ pub(crate) fn refusal(error: CallError) -> ApiError {
     match error.class {
         ErrorClass::Conflict => ApiError::conflict("the application changed meanwhile; ask again"),
         ErrorClass::NotFound => ApiError::not_found("the application is gone"),
-        ErrorClass::Withheld => not_the_writer("LeaseNotHeld"),
+        ErrorClass::Withheld => not_the_writer(Writing::LeaseNotHeld),
         ErrorClass::Forbidden
         | ErrorClass::Invalid
         | ErrorClass::Denied

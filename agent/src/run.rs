@@ -44,7 +44,7 @@ pub(crate) async fn run(
     let cluster = Cluster::connect(Access {
         kubeconfig: config.kubeconfig.clone(),
         user_agent: concat!("tautline/", env!("CARGO_PKG_VERSION")).into(),
-        in_flight: 32,
+        in_flight: crate::stages::IN_FLIGHT,
         call_timeout: Duration::from_secs(30),
     })
     .await?;

@@ -9,9 +9,11 @@ use model::{AppKey, ErrorClass, ObjectKey, ObjectOutcome, ObjectResult, SyncId};
 use std::convert::Infallible;
 use tokio::sync::oneshot;
 
-/// Stages under way at most: twice the requests that may be in flight. What waits begins when its turn comes, and costs no
-/// memory until then.
-const MOST: usize = 64;
+/// Requests to the API server that may be in flight.
+pub(crate) const IN_FLIGHT: usize = 32;
+
+/// Stages under way at most. What waits begins when its turn comes, and costs no memory until then.
+const MOST: usize = 2 * IN_FLIGHT;
 
 /// A stage under way; it ends when this is dropped.
 pub(crate) struct Stage {

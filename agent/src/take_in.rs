@@ -51,16 +51,7 @@ impl Agent {
             Input::StatusWritten(key, outcome) => self.status_written(&key, outcome),
             Input::StatusDue(key) => self.status_due(&key),
             Input::UnreadTold => {}
-            Input::Cascaded(key, pass, answers) => {
-                if let Some(entry) = self.apps.get_mut(&key) {
-                    let at = Instant::now();
-                    entry
-                        .asked_to_go
-                        .extend(answers.agreed.into_iter().map(|(object, version)| (object, (version, at))));
-                    entry.conflicts = answers.conflicts;
-                }
-                self.event(&key, Event::Cascaded(pass));
-            }
+            Input::Cascaded(key, pass, answers) => self.cascaded(&key, pass, answers),
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),
             Input::DiscoveryDue => self.discovery_due(),

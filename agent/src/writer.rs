@@ -4,6 +4,7 @@ use crate::agent::{Agent, now};
 use crate::apps::Writer;
 use crate::fit::is_too_large;
 use crate::input::Input;
+use crate::stages::IN_FLIGHT;
 use crate::status;
 use cluster::Priority;
 use engine::Report;
@@ -12,16 +13,12 @@ use serde_json::Value;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// Writes under way at most: a few more than requests that may be in flight. What waits is made when its turn comes, from
+/// Writes under way at most: more than requests that may be in flight. What waits is made when its turn comes, from
 /// the newest report, and costs no memory until then.
-const MOST: usize = 64;
+const MOST: usize = 2 * IN_FLIGHT;
 
 /// The same while many syncs apply.
 const MOST_WHILE_BUSY: usize = 4;
-
-/// Many syncs apply if there are more of them than this, for then some wait for the API server: it takes as many requests at
-/// a time.
-const MANY_STAGES: usize = 32;
 
 /// Whose status is written when.
 #[derive(Default)]
@@ -43,10 +40,10 @@ impl Turns {
         self.n_writes < if self.is_busy() { MOST_WHILE_BUSY } else { MOST }
     }
 
-    /// Returns whether so much is being applied that writes of progress would only hold it up: most of these syncs wait for
-    /// the API server and are over before anybody has read that they run.
+    /// Returns whether so much is being applied that writes of progress would only hold it up: some of these syncs wait for
+    /// the API server, and most are over before anybody has read that they run.
     fn is_busy(&self) -> bool {
-        self.n_stages > MANY_STAGES
+        self.n_stages > IN_FLIGHT
     }
 }
 
