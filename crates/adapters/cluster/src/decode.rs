@@ -35,10 +35,10 @@ pub(crate) fn object(raw: &str, gvk: &GroupVersionKind) -> Result<Object, Bad> {
 
 /// Reads what an object's metadata says, whatever the rest is like. Managed fields nest as deep as what they are about.
 fn head(raw: &str, gvk: &GroupVersionKind) -> Option<Object> {
-    let metadata: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(field(raw, "metadata")?).ok()?;
-    let kept = metadata.into_iter().filter(|(name, _)| name != "managedFields");
-    let kept: BTreeMap<Cow<'_, str>, &RawValue> = kept.collect();
-    let metadata = serde_json::to_string(&kept).ok()?;
+    let mut metadata: BTreeMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_str(field(raw, "metadata")?).ok()?;
+    metadata.remove("managedFields");
+    let metadata = serde_json::to_string(&metadata).ok()?;
     judged(&format!("{{\"metadata\":{metadata}}}"), gvk).ok()
 }
 

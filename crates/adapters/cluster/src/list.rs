@@ -99,9 +99,7 @@ impl Watcher {
         };
         match read {
             Ok(object) => WatchEvent::Object(object, Origin::Listed),
-            Err(decode::Bad { name, namespace, sentence, head, .. }) => {
-                WatchEvent::Undecodable { name, namespace, sentence, head }
-            }
+            Err(bad) => bad.into(),
         }
     }
 }

@@ -120,6 +120,13 @@ impl Drop for WatchHandle {
     }
 }
 
+impl From<Bad> for WatchEvent {
+    fn from(bad: Bad) -> Self {
+        let Bad { name, namespace, sentence, head, .. } = bad;
+        Self::Undecodable { name, namespace, sentence, head }
+    }
+}
+
 impl Cluster {
     /// Lists, then watches, until the handle is dropped. Events wait for room in the channel; nothing is lost.
     pub fn watch(
@@ -278,8 +285,7 @@ impl Watcher {
     }
 
     pub(crate) async fn tell_bad(&self, bad: Bad) -> Result<(), Stopped> {
-        let Bad { name, namespace, sentence, head, .. } = bad;
-        self.tell(WatchEvent::Undecodable { name, namespace, sentence, head }).await
+        self.tell(bad.into()).await
     }
 
     fn call(&self, version: &str) -> Call {
