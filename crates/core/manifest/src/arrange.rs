@@ -1,7 +1,7 @@
 //! What does an app want as a whole, once all its files are read?
 
 use crate::{Parsed, normalise};
-use model::{GroupVersionKind, ObjectKey, Place, Problem};
+use model::{GroupVersionKind, ObjectKey, Problem};
 use std::collections::BTreeMap;
 
 /// Whether the objects of a kind live in namespaces.
@@ -36,40 +36,35 @@ pub fn arrange(
     scope: &dyn Fn(&GroupVersionKind) -> Scope,
 ) -> Arranged {
     let mut arranged = Arranged::default();
-    let mut by_key: BTreeMap<ObjectKey, (Vec<Place>, Parsed)> = BTreeMap::new();
+    let mut by_key: BTreeMap<ObjectKey, Vec<Parsed>> = BTreeMap::new();
     for mut parsed in parsed {
         normalise(&mut parsed.object);
         match place(&mut parsed, destination_namespace, scope) {
-            Ok(()) => {
-                let key = parsed.object.key();
-                let mut places = by_key.remove(&key).map(|(places, _)| places).unwrap_or_default();
-                places.push(parsed.place.clone());
-                by_key.insert(key, (places, parsed));
-            }
+            Ok(()) => by_key.entry(parsed.object.key()).or_default().push(parsed),
             Err(problem) => arranged.problems.push(problem),
         }
     }
-    for (key, (places, parsed)) in by_key {
-        if places.len() > 1 {
-            arranged.warnings.push(repeated(&key, &places));
+    for (key, mut all) in by_key {
+        if all.len() > 1 {
+            arranged.warnings.push(repeated(&key, &all));
         }
-        arranged.objects.push(parsed);
+        arranged.objects.extend(all.pop());
     }
     arranged
 }
 
 /// Says that an object stands several times in the manifests, and where.
-fn repeated(key: &ObjectKey, places: &[Place]) -> String {
+fn repeated(key: &ObjectKey, all: &[Parsed]) -> String {
     /// As many as a person looks up.
     const NAMED: usize = 4;
     let ObjectKey { group, kind, namespace, name } = key;
-    let named: Vec<String> =
-        places.iter().rev().take(NAMED).map(|place| format!("{}:{}", place.file, place.line)).collect();
-    let more = places.len() - named.len();
+    let place = |parsed: &Parsed| format!("{}:{}", parsed.place.file, parsed.place.line);
+    let named: Vec<String> = all.iter().rev().take(NAMED).map(place).collect();
+    let more = all.len() - named.len();
     let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!(
         "Resource {group}/{kind}/{namespace}/{name} appeared {} times among application resources. The last one counts, of {}{tail}",
-        places.len(),
+        all.len(),
         named.into_iter().rev().collect::<Vec<_>>().join(", ")
     )
 }
