@@ -6,10 +6,6 @@ use tidy::{files, named_paths, root};
 /// Lines after which a file is to be split by a noun or a verb that has a name.
 const LONGEST: usize = 500;
 
-/// Files that may be longer, and why.
-const LONGER: &[(&str, &str)] =
-    &[("crates/core/application/tests/status.rs", "one table of cases, read from top to bottom")];
-
 fn complain(found: &[String]) {
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
@@ -26,17 +22,9 @@ fn every_file_begins_with_what_it_is_about() {
 
 #[test]
 fn no_file_grows_without_end() {
-    let lengths: Vec<(String, usize)> =
-        files(".rs").unwrap().into_iter().map(|file| (file.path, file.text.lines().count())).collect();
-    let is_allowed = |path: &str| LONGER.iter().any(|(allowed, _)| *allowed == path);
-    let long = lengths.iter().filter(|(path, lines)| *lines > LONGEST && !is_allowed(path));
-    let mut found: Vec<String> = long.map(|(path, lines)| format!("{path} has {lines} lines")).collect();
-    for (path, _) in LONGER {
-        if !lengths.iter().any(|(known, lines)| known == path && *lines > LONGEST) {
-            found.push(format!("{path} is short enough now; take it off the list"));
-        }
-    }
-    complain(&found);
+    let lengths = files(".rs").unwrap().into_iter().map(|file| (file.path, file.text.lines().count()));
+    let long = lengths.filter(|(_, lines)| *lines > LONGEST);
+    complain(&long.map(|(path, lines)| format!("{path} has {lines} lines")).collect::<Vec<_>>());
 }
 
 #[test]
