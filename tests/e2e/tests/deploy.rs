@@ -262,7 +262,7 @@ fn a_long_sync_is_told_once_while_it_runs() {
     assert_eq!(phases, ["Running", "Succeeded"]);
     let running = states.iter().find(|app| operation_phase(app) == "Running").unwrap();
     let message = running["status"]["operationState"]["message"].as_str().unwrap();
-    assert!(message.starts_with("waiting for healthy state of PersistentVolumeClaim"), "{message}");
+    assert!(message.starts_with("waiting for PersistentVolumeClaim"), "{message}");
 }
 
 #[test]

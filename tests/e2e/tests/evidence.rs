@@ -101,7 +101,7 @@ fn what_is_degraded_fails_after_a_moment_only_by_its_contents_fault() {
     assert_eq!((operation_phase(&locked), retries(&locked)), ("Running", 0), "{locked}");
     assert_eq!(locked["status"]["health"]["status"], "Degraded");
     let message = operation_message(&locked);
-    assert!(message.starts_with("waiting for healthy state of Deployment.apps "), "{message}");
+    assert!(message.starts_with("waiting for Deployment.apps "), "{message}");
     assert!(message.contains("is Degraded") && message.contains("(not authorised)"), "{message}");
     let locked = scene.wait_app("locked", |app| retries(app) >= 1);
     assert_eq!(operation_phase(&locked), "Running");

@@ -150,14 +150,14 @@ impl Run {
             return format!("waiting for deletion of {key}{why}");
         }
         let state = match &object.health {
-            None => format!("{key} has no health"),
-            Some(health) if health.message.is_empty() => format!("{key} is {}", health.status),
-            Some(health) => format!("{key} is {}: {}", health.status, health.message),
+            None => "without health".to_owned(),
+            Some(health) if health.message.is_empty() => health.status.to_string(),
+            Some(health) => format!("{}: {}", health.status, health.message),
         };
         match weight {
-            Weight::Broken => state,
+            Weight::Broken => format!("{key} is {state}"),
             Weight::Consent | Weight::Waits | Weight::Sick | Weight::Suspect => {
-                format!("waiting for healthy state of {state}")
+                format!("waiting for {key} to be healthy; it is {state}")
             }
         }
     }
