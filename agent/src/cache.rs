@@ -240,6 +240,7 @@ mod tests {
         assert_eq!(paths.map(|path| path.exists()), [true, false, true]);
     }
 
+    // N41: rendered sets, cut or altered
     #[test]
     fn a_file_that_was_cut_short_is_nothing() {
         let folder = tempfile::tempdir().unwrap();

@@ -53,6 +53,7 @@ mod tests {
         })
     }
 
+    // N42: the app, its project, who we are
     #[test]
     fn whatever_decides_what_rendering_gives_is_in_the_key() {
         let (plain, rules) = (app(|_| ()), rules());

@@ -31,6 +31,7 @@ fn is_refused(agent: &Agent) {
     });
 }
 
+// N19: the token for the API server
 #[test]
 fn a_token_that_is_no_longer_accepted_condemns_nothing_and_the_next_one_is_taken_up() {
     let scene = Scene::new("rotated");

@@ -5,6 +5,7 @@ use std::fs;
 use e2e::{GitServer, Scene, config_map, is_synced_to};
 use serde_json::json;
 
+// N41: everything, while it runs
 #[test]
 fn a_cache_that_is_deleted_while_the_agent_runs_is_built_anew_by_itself() {
     let scene = Scene::new("no-cache");

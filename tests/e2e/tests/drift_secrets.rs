@@ -52,6 +52,7 @@ fn assert_hidden(scene: &Scene, agent: &Agent) {
     }
 }
 
+// N20, N22: drift of others' values, and kubectl's annotation
 #[test]
 fn a_secret_that_drifts_is_told_without_its_values() {
     let scene = Scene::new("drifting");
@@ -79,6 +80,7 @@ fn a_secret_that_drifts_is_told_without_its_values() {
     assert_hidden(&scene, &agent);
 }
 
+// N20, N21: wrong forms, from YAML to what is immutable
 #[test]
 fn a_secret_that_the_api_server_refuses_is_told_without_its_values() {
     let scene = Scene::new("refused");

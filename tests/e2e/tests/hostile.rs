@@ -198,6 +198,7 @@ fn pace(scene: &Scene, name: &str, repo: &Repo) -> Duration {
     begin.elapsed()
 }
 
+// N1, N2, N8, N12, N13, N48, N50, N56: as Applications and repositories of a tenant
 #[test]
 fn each_is_told_what_is_wrong_and_its_neighbour_syncs_as_ever() {
     let scene = Scene::new("hostile");
@@ -229,6 +230,7 @@ fn each_is_told_what_is_wrong_and_its_neighbour_syncs_as_ever() {
     agent.wait_ready();
 }
 
+// N49: 130 levels in an Application
 #[test]
 fn an_application_that_cannot_be_read_says_so_until_it_can_be() {
     let scene = Scene::new("unread");
@@ -333,6 +335,7 @@ fn what_happened_while_an_application_could_not_be_read_is_told_afterwards() {
     assert_eq!(operation_phase(&app), "Succeeded");
 }
 
+// N49: wrong types in status, annotations and operation
 #[test]
 fn garbage_beside_the_spec_stops_nothing() {
     let scene = Scene::new("garbage");

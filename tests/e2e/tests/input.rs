@@ -142,6 +142,7 @@ fn secret(name: &str, namespace: &str, data: &Value) -> Value {
     })
 }
 
+// N19: what an Application and the log say
 #[test]
 fn refused_credentials_are_told_without_the_secret_and_an_unreadable_secret_changes_nothing() {
     let scene = Scene::new("credentials");
@@ -247,6 +248,7 @@ fn an_unreadable_setting_is_told_and_nothing_stops() {
     agent.wait_probe("/metrics", |answer| !answer.body.contains("tautline_unreadable_settings{"));
 }
 
+// N49: bad bytes in a repository Secret
 #[test]
 fn an_unreadable_secret_is_told_by_the_apps_that_it_would_serve_and_to_nobody_else() {
     let scene = Scene::new("unreadable");
@@ -290,6 +292,7 @@ fn an_unreadable_secret_is_told_by_the_apps_that_it_would_serve_and_to_nobody_el
     }
 }
 
+// N34: as the apps tell it
 #[test]
 fn two_secrets_for_one_repository_are_told_with_the_one_that_is_used() {
     let scene = Scene::new("rivals");

@@ -228,6 +228,7 @@ fn drift_made_while_the_agent_was_cut_off_is_healed() {
     shop.wait_synced();
 }
 
+// N38: while the agent is blind
 #[test]
 fn a_project_that_went_while_the_agent_was_cut_off_permits_nothing_any_more() {
     let _alone = alone();

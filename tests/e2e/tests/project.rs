@@ -18,6 +18,7 @@ fn project(scene: &Scene, name: &str, rules: &Value) {
     scene.create(&object).expect("the project is valid");
 }
 
+// N31, N36: a sync, by each kind of rule
 #[test]
 fn each_rule_refuses_and_is_named() {
     let scene = Scene::new("rules");
@@ -88,6 +89,7 @@ fn each_rule_refuses_and_is_named() {
     assert!(scene.get("v1", "Namespace", "", &inner).is_none());
 }
 
+// N31: an update and self-heal
 #[test]
 fn a_project_that_changes_counts_at_once() {
     let scene = Scene::new("change");
@@ -163,6 +165,7 @@ fn a_project_that_becomes_unreadable_stays_as_it_was_and_its_apps_say_so() {
         .wait_app("shop", |app| is_synced_to(app, &repo.head()) && condition(app, "UnknownError").is_empty());
 }
 
+// N38: while a sync applies
 #[test]
 fn a_project_that_is_narrowed_in_the_middle_of_a_sync_stops_what_has_not_begun() {
     let scene = Scene::new("narrowed");
@@ -216,6 +219,7 @@ fn a_project_that_is_narrowed_in_the_middle_of_a_sync_stops_what_has_not_begun()
     Webhook::uninstall(&scene, &label);
 }
 
+// N31: a deletion
 #[test]
 fn a_deletion_leaves_what_the_project_has_come_to_deny_and_ends() {
     let scene = Scene::new("denied");

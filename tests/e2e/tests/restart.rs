@@ -177,6 +177,7 @@ fn a_restart_without_the_cache_writes_nothing_either() {
     assert_eq!(resting.versions(), before, "{}", resting.agent.log_text());
 }
 
+// N41: everything, while the agent is down
 #[test]
 fn a_corrupted_cache_is_built_anew_by_itself() {
     let mut resting = Resting::new("torn");

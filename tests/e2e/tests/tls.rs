@@ -43,6 +43,7 @@ impl Authority {
     }
 }
 
+// N17: strangers, expired and misnamed certificates, and insecure in a Secret
 #[test]
 fn only_a_server_that_proves_who_it_is_gets_the_credentials() {
     let scene = Scene::new("tls");

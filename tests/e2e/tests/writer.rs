@@ -308,6 +308,7 @@ fn forge(scene: &Scene, names: &[&str]) {
     scene.patch_app("shop", &json!({"status": {"resources": resources}}));
 }
 
+// N39: entries and labels that somebody else wrote
 #[test]
 fn nothing_is_deleted_on_the_word_of_a_status_or_of_a_copied_label() {
     let scene = Scene::new("witnesses");

@@ -138,6 +138,7 @@ mod tests {
         assert_eq!(names(&ListQuery { selector, ..all }), "argocd/web");
     }
 
+    // N19, N55: links and passwords in answers
     #[test]
     fn answers_hold_no_managed_fields_passwords_or_script_links() {
         let raw = json!({

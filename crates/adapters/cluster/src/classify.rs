@@ -317,6 +317,7 @@ mod tests {
         assert_eq!(error(500, &"x".repeat(1_000_000)).message.chars().count(), LONGEST_MESSAGE + 1);
     }
 
+    // N56: what the API server says
     #[test]
     fn what_a_terminal_acts_on_is_not_passed_on() {
         let body = status("webhook denied:\n\u{1b}[31mno\u{1b}[0m\u{7}", &Value::Null);
@@ -337,6 +338,7 @@ mod tests {
         assert_eq!(classify(504, body.as_bytes(), Content::Plain).retry_after, Some(Seconds::new(30)));
     }
 
+    // N21: what the API server quotes
     #[test]
     fn values_of_secrets_stay_hidden() {
         let causes = json!({"name": "x", "kind": "Secret", "causes": [

@@ -81,6 +81,7 @@ async fn requests_are_plain_and_sent_once() {
     assert_eq!(cluster.requests(), [("get", "ConfigMap".into(), 4)]);
 }
 
+// N19: what a plugin of a kubeconfig prints
 #[tokio::test]
 async fn what_a_credential_plugin_prints_is_not_told() {
     let plugin = "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, \
@@ -116,6 +117,7 @@ async fn a_kubeconfig_that_cannot_be_read_is_named() {
     assert!(format!("{error:#}").starts_with("read kubeconfig /nowhere/kubeconfig: "), "{error:#}");
 }
 
+// N19: the text of a kubeconfig
 /// Parsers quote what they stumble over, and the lines before it.
 #[tokio::test]
 async fn a_kubeconfig_that_is_wrong_is_told_without_its_text() {

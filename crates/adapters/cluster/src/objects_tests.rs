@@ -235,6 +235,7 @@ async fn answers_that_cannot_be_read_are_unavailable_and_not_quoted() {
     }
 }
 
+// N21: the same by way of an apply
 #[tokio::test]
 async fn what_the_server_says_of_a_secret_is_hidden() {
     let refused = r#"{"kind":"Status","message":"data[k]: Invalid value: \"hush\"","reason":"Invalid"}"#;

@@ -209,6 +209,7 @@ async fn an_expired_page_begins_the_list_anew_with_larger_pages() {
     assert_eq!(asked, ["list limit=2", "list limit=2&continue=next", "list limit=8", "watch 20"]);
 }
 
+// N49: in a list and in a watch
 #[tokio::test(start_paused = true)]
 async fn one_bad_object_stops_only_itself() {
     let deep = format!(
@@ -251,6 +252,7 @@ async fn one_bad_object_stops_only_itself() {
     assert_eq!(asked, ["list limit=2", "watch 10", "watch 15"]);
 }
 
+// N49: bytes that are no text
 #[tokio::test(start_paused = true)]
 async fn bad_bytes_stop_only_their_object() {
     let bad = |text: String| {

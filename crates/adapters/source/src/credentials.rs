@@ -76,6 +76,7 @@ fn encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
+    // N19: every form of it
     #[test]
     fn no_form_of_the_secret_survives() {
         let basic = Credentials::Basic { username: "ann".into(), password: "ca/nary".into() };

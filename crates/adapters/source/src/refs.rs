@@ -177,6 +177,7 @@ mod tests {
         assert_eq!(found(&"A".repeat(40)), "a");
     }
 
+    // N6: names that Git would not make
     #[test]
     fn hostile_names_are_counted_and_left_out() {
         let mut refs = Refs::default();

@@ -281,6 +281,7 @@ mod tests {
         }
     }
 
+    // N18: by segment, host, port, scheme and user
     #[test]
     fn look_alikes_get_nothing_of_the_template() {
         for (url, expected) in [
@@ -332,6 +333,7 @@ mod tests {
         assert!(!format!("{own:?}").contains('\u{7}'));
     }
 
+    // N21: a repository Secret
     #[test]
     fn a_broken_secret_is_told_without_its_values() {
         let told = |fields: &str| secret(SecretKind::Repository, fields).unwrap_err();
@@ -350,6 +352,7 @@ mod tests {
         assert!(!printed.contains("canary"), "{printed}");
     }
 
+    // N34: two Secrets for one repository
     #[test]
     fn the_first_of_rivals_is_used_and_all_of_them_are_told() {
         let all: Vec<RepositorySecret> = [

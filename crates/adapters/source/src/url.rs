@@ -328,6 +328,7 @@ mod tests {
         }
     }
 
+    // N12: transports, options, lines and characters that are not seen
     #[test]
     fn refuses_what_git_must_not_be_asked() {
         let long = format!("https://{}", "a".repeat(70_000));
@@ -377,6 +378,7 @@ mod tests {
         }
     }
 
+    // N12: what only looks like SSH
     #[test]
     fn ssh_is_told_apart_from_nonsense() {
         for text in
@@ -386,6 +388,7 @@ mod tests {
         }
     }
 
+    // N19: in a URL
     #[test]
     fn user_information_is_never_printed() {
         for text in [

@@ -87,6 +87,7 @@ fn destinations() {
     }
 }
 
+// N32: the rule itself
 #[test]
 fn namespaces_of_applications() {
     for (rules, namespace, allowed) in [
@@ -139,6 +140,7 @@ fn refusals_name_the_rule_and_what_to_do() {
     assert_eq!(app(&nothing, "team-a", url, &in_namespace("web")).split("; a").count(), 3, "all at once");
 }
 
+// N36: kinds of the cluster
 #[test]
 fn kinds() {
     let rule = |group: &str, kind: &str| json!([{"group": group, "kind": kind}]);
@@ -248,6 +250,7 @@ fn what_projects_ask_for_and_we_do_not_act_on_is_named() {
     assert_eq!(project_not_yet(&project(&plain)), []);
 }
 
+// N31: a denial that is no pattern
 #[test]
 fn a_malformed_rule_refuses_the_project_rather_than_losing_a_denial() {
     let problems = Project::read(&json!({"metadata": {"name": "team"}, "spec": {

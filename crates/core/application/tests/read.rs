@@ -56,6 +56,7 @@ fn fields(list: &[NotYet]) -> Vec<&str> {
     list.iter().map(|n| n.field.as_str()).collect()
 }
 
+// N35: such an app is read-only
 #[test]
 fn every_field_we_do_not_act_on_makes_the_app_read_only_and_is_named() {
     for case in fixture("not_yet.yaml") {
@@ -65,6 +66,7 @@ fn every_field_we_do_not_act_on_makes_the_app_read_only_and_is_named() {
     }
 }
 
+// N33: in an operation
 #[test]
 fn operations_that_ask_for_more_are_refused_and_the_app_stays_as_it_is() {
     for case in fixture("operation_not_yet.yaml") {
@@ -74,6 +76,7 @@ fn operations_that_ask_for_more_are_refused_and_the_app_stays_as_it_is() {
     }
 }
 
+// N49: wrong types and durations
 #[test]
 fn all_problems_are_told_at_once_each_with_its_field() {
     for case in fixture("problems.yaml") {

@@ -136,6 +136,7 @@ mod tests {
         assert_eq!(live.get("data"), Some(&json!({"a": "++++++++", "b": "++++++++++++"})));
     }
 
+    // N22: copies in annotations
     #[test]
     fn annotations_that_hold_secrets_are_masked() {
         let last = json!({"kind": "Secret", "data": {"a": "c3dvcmRmaXNo"}}).to_string();
@@ -149,6 +150,7 @@ mod tests {
         assert!(text.contains("fine") && text.contains(r#""mine":"++++++++""#), "{text}");
     }
 
+    // N22: a copy that cannot be read
     #[test]
     fn an_unreadable_last_applied_is_replaced_whole() {
         let mut object =
@@ -169,6 +171,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(50))]
 
+        // N22: any values, in reports and diffs
         #[test]
         fn masked_text_holds_no_secret(values in prop::collection::vec("[~#%]{4,9}", 1..4), as_text: bool) {
             let data: Map<String, Value> = values.iter().enumerate().map(|(i, v)| {

@@ -102,6 +102,7 @@ mod tests {
         assert_eq!(of("Ingress", &own, &rules()), ["https://shop.example/start"]);
     }
 
+    // N55: links in a status
     #[test]
     fn annotations_name_links_and_only_web_links_are_taken() {
         let annotations = json!({"annotations": {

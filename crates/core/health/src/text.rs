@@ -57,6 +57,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
+    // N56: messages of objects
     #[test]
     fn one_line_without_control_characters() {
         assert_eq!(

@@ -180,6 +180,7 @@ fn a_healthy_workload_is_no_evidence_whatever_its_pods_did() {
     assert_eq!(evidence(&well, &assess(&well).unwrap(), cause.as_ref()), Evidence::None);
 }
 
+// N20: the environment of a pod
 /// Environment variables are in the spec, which no sentence is made of; what containers leave behind is cut.
 #[test]
 fn environment_variables_are_never_told() {

@@ -25,6 +25,7 @@ fn read(bytes: &[u8]) -> (Vec<Parsed>, Vec<Problem>) {
     read
 }
 
+// N48: aliases of aliases
 #[test]
 fn billion_laughs() {
     let mut text = format!("{HEAD}data:\n  a0: &a0 lol\n");
@@ -38,6 +39,7 @@ fn billion_laughs() {
     assert_eq!((parsed.len(), problems.len()), (1, 0), "merges of one key stay small");
 }
 
+// N48: aliases of long text
 #[test]
 fn copies_of_long_text() {
     let items = vec!["*a"; 100_000].join(", ");
@@ -45,12 +47,14 @@ fn copies_of_long_text() {
     assert!(first_problem(&text).contains("more values than the limit allows"));
 }
 
+// N48: an alias of itself
 #[test]
 fn an_anchor_within_itself() {
     assert!(first_problem(&format!("{HEAD}data: &a\n  b: *a\n")).contains("contains itself"));
     assert!(first_problem(&format!("{HEAD}data: &a\n  <<: *a\n")).contains("contains itself"));
 }
 
+// N48: merges
 #[test]
 fn a_hundred_thousand_merges() {
     let merges = "  <<: *a\n".repeat(100_000);
@@ -59,6 +63,7 @@ fn a_hundred_thousand_merges() {
     assert!(first_problem(&text).contains("more values than the limit allows"));
 }
 
+// N48: depth, by every syntax
 #[test]
 fn deep_nesting() {
     for (open, close) in [("[", "]"), ("{a: ", "}")] {
@@ -79,6 +84,7 @@ fn deep_nesting() {
     assert!(problems[0].message.contains("nested more than 100 levels"), "{problems:?}");
 }
 
+// N48: depth by aliases
 #[test]
 fn nesting_by_alias() {
     let mut text = format!("{HEAD}data:\n  a0: &a0 {}x{}\n", "[".repeat(50), "]".repeat(50));
@@ -96,6 +102,7 @@ fn what_a_hundred_levels_allow() {
     assert_eq!((parsed.len(), problems), (1, Vec::new()));
 }
 
+// N48: 50 MB of text
 #[test]
 fn a_huge_scalar() {
     let text = format!("{HEAD}data: {{a: {}}}\n", "x".repeat(50_000_000));
@@ -104,6 +111,7 @@ fn a_huge_scalar() {
     assert_eq!(read(text.as_bytes()).0.len(), 1);
 }
 
+// N48: documents
 #[test]
 fn many_documents() {
     assert!(first_problem(&"a: b\n---\n".repeat(100_000)).contains("more than 10000 documents"));
@@ -112,6 +120,7 @@ fn many_documents() {
     assert_eq!((parsed.len(), problems.len()), (2_000, 0));
 }
 
+// N48: values and problems
 #[test]
 fn many_values() {
     let text = format!("{HEAD}data: [{}]\n", "1,".repeat(400_000));
@@ -122,6 +131,7 @@ fn many_values() {
     assert!(read(text.as_bytes()).1.len() == 51, "one problem per key given twice, up to a limit");
 }
 
+// N48: broken UTF-8
 #[test]
 fn bytes_that_are_no_text() {
     let (parsed, problems) = parse("bad.yaml", b"apiVersion: v1\nkind: \xff\n");
@@ -130,6 +140,7 @@ fn bytes_that_are_no_text() {
     assert_eq!(parse("bad.yaml", &[0; 100]).1.len(), 0, "zeros are no manifest");
 }
 
+// N21: YAML that cannot be read
 #[test]
 fn messages_quote_no_values() {
     for broken in [
@@ -150,6 +161,7 @@ fn messages_quote_no_values() {
     }
 }
 
+// N56: names in manifests
 #[test]
 fn names_that_a_terminal_would_act_on() {
     for (text, path) in [

@@ -201,6 +201,7 @@ mod tests {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
+    // N50: globs
     #[test]
     fn cost_is_bounded() {
         let text = "a".repeat(5_000);

@@ -16,6 +16,7 @@ pub fn is_web_link(link: &str) -> bool {
 mod tests {
     use super::*;
 
+    // N55: the rule itself
     #[test]
     fn only_http_and_https_are_shown() {
         for link in ["https://a", "HTTP://a/b?c=d", "Shop|https://a", " https://a "] {

@@ -88,6 +88,7 @@ fn printable(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    // N56: problems
     #[test]
     fn nothing_that_a_terminal_acts_on_is_written() {
         let problem = Problem::new("key \u{1b}[2J\u{7} in \u{202e}é").at("a\r.yaml", 3, 0).help("\n");

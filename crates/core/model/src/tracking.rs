@@ -98,6 +98,7 @@ mod tests {
         }
     }
 
+    // N39: an id that somebody copied
     #[test]
     fn copied_ids_do_not_refer_to_the_copy() {
         let id = TrackingId::parse("guestbook:apps/Deployment:web/ui").unwrap();

@@ -238,6 +238,7 @@ async fn pages_of_other_sites_are_refused() {
     assert_eq!(send(sync, &["content-type: Application/JSON; charset=utf-8"]).await.0, 200);
 }
 
+// N55: errors are JSON and nothing else
 #[tokio::test]
 async fn refusals_have_the_shape_of_argo_cd() {
     let (status, body) = send("GET /api/v1/applications/gone", &[]).await;

@@ -90,6 +90,7 @@ async fn only_loopback_is_listened_on() {
     }
 }
 
+// N54: heads that drip
 #[tokio::test]
 async fn slow_heads_and_idle_connections_are_closed() {
     let api = api(Limits { header_timeout: SHORT, ..Limits::default() }).await;
@@ -103,6 +104,7 @@ async fn slow_heads_and_idle_connections_are_closed() {
     assert_eq!(read_to_end(&mut kept).await, "");
 }
 
+// N44: the body of a sync
 #[tokio::test]
 async fn bodies_over_the_cap_are_refused() {
     let api = api(Limits::default()).await;
@@ -124,6 +126,7 @@ async fn bodies_over_the_cap_are_refused() {
     assert_eq!(status(&read_answer(&mut gzip).await), "415");
 }
 
+// N44, N54: bodies that drip
 #[tokio::test]
 async fn slow_bodies_and_slow_agents_time_out() {
     let limits = Limits { body_timeout: SHORT, request_timeout: 2 * SHORT, ..Limits::default() };
@@ -134,6 +137,7 @@ async fn slow_bodies_and_slow_agents_time_out() {
     assert_eq!(status(&read_answer(&mut waiting).await), "504");
 }
 
+// N54: more connections than there is room for
 #[tokio::test]
 async fn half_open_connections_keep_nobody_out() {
     let mut api = api(Limits { max_connections: 4, ..Limits::default() }).await;

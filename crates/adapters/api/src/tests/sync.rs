@@ -127,6 +127,7 @@ async fn body_and_url_must_agree() {
     assert!(sync("?dryRun=true", "{}").await.starts_with("400 unknown query parameter `dryRun`"));
 }
 
+// N48: a body of maps in maps
 #[tokio::test]
 async fn deep_nesting_is_refused() {
     let deep = format!("{{\"infos\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));

@@ -46,6 +46,7 @@ const DAMAGES: [Damage; 9] = [
     ("no clone", |it| std::fs::remove_dir_all(&it.place.clones()[0]).unwrap()),
 ];
 
+// N41, N43: packs and indexes, while it runs
 #[tokio::test]
 async fn a_damaged_clone_is_built_anew() {
     for (name, damage) in DAMAGES {
@@ -63,6 +64,7 @@ async fn a_damaged_clone_is_built_anew() {
     }
 }
 
+// N43: with nowhere to clone from
 #[tokio::test]
 async fn damage_with_the_server_away_is_an_error_and_never_less_content() {
     let it = Served::new();

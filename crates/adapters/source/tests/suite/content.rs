@@ -16,6 +16,7 @@ async fn content(files: &[(&str, &str)], path: &str) -> String {
     read(&place.sources, &repo.at(), "main", path).await
 }
 
+// N2: links that stay inside
 #[tokio::test]
 async fn links_inside_the_repository_are_followed() {
     let files = [
@@ -38,6 +39,7 @@ async fn links_inside_the_repository_are_followed() {
     assert_eq!(content(&files, "alias/**").await, "alias/a.yaml: A, alias/lib/x.yaml: X");
 }
 
+// N2: links out, by several links, of every name and kind
 #[tokio::test]
 async fn links_out_of_the_repository_are_refused() {
     for (link, target) in [
@@ -61,6 +63,7 @@ async fn links_out_of_the_repository_are_refused() {
     assert_eq!(content(&[("evil", "-> /etc"), ("web/a.yaml", "ok")], "web").await, "web/a.yaml: ok");
 }
 
+// N2: circles of links
 #[tokio::test]
 async fn cycles_of_links_end() {
     for files in [
@@ -73,6 +76,7 @@ async fn cycles_of_links_end() {
     }
 }
 
+// N1: paths that climb or begin at the root of the disk
 #[tokio::test]
 async fn paths_that_are_no_folders_are_told_apart() {
     let files = [("web/a.yaml", "1")];
@@ -104,6 +108,7 @@ async fn raw(build: impl FnOnce(&Repo, Oid) -> Oid, path: &str) -> String {
     told
 }
 
+// N3: names that leave a folder or mean Git's own
 #[tokio::test]
 async fn hostile_names_are_refused() {
     for name in [&b".."[..], b".", b".git", b".GIT", b"a\\b", b"../x", b"a/b"] {
@@ -124,6 +129,7 @@ async fn hostile_names_are_refused() {
     }
 }
 
+// N3: names that are long, twins or no text
 #[tokio::test]
 async fn strange_names_are_fine() {
     let long = "n".repeat(4096);
@@ -140,6 +146,7 @@ async fn strange_names_are_fine() {
     assert_eq!(told, "Invalid: the name of file \"a\u{fffd}.yaml\" is not UTF-8");
 }
 
+// N10: a submodule fetches nothing
 #[tokio::test]
 async fn submodules_are_passed_over_and_never_entered() {
     let module = |repo: &Repo, blob: Oid| {
@@ -154,6 +161,7 @@ async fn submodules_are_passed_over_and_never_entered() {
     assert!(raw(module, "module/x").await.starts_with("Invalid: path \"module/x\" is a submodule"));
 }
 
+// N2: links of 300 KB
 #[tokio::test]
 async fn huge_link_texts_lead_nowhere() {
     let told = raw(
@@ -166,6 +174,7 @@ async fn huge_link_texts_lead_nowhere() {
     assert_eq!(told.await, "");
 }
 
+// N48: folders in folders of one commit
 #[tokio::test]
 async fn trees_that_unfold_without_end_are_refused() {
     let told = raw(
@@ -246,6 +255,7 @@ impl Inputs {
     }
 }
 
+// N42: the files that are read
 #[tokio::test]
 async fn inputs_change_with_what_is_read_and_with_nothing_else() {
     let it = Inputs::new();
@@ -264,6 +274,7 @@ async fn inputs_change_with_what_is_read_and_with_nothing_else() {
     assert_ne!(it.of(&base, "web").await, it.of(&base, "web/**").await);
 }
 
+// N42: files behind links
 #[tokio::test]
 async fn inputs_follow_links_to_files_elsewhere() {
     let it = Inputs::new();

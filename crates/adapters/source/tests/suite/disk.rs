@@ -57,6 +57,7 @@ fn links_inside_the_repository_are_followed() {
     assert_eq!(content(&yaml(&it.path().join("alias"), true).unwrap()), "a.yaml: A, lib/x.yaml: X");
 }
 
+// N2: the same for a folder on disk
 #[test]
 fn links_out_of_the_repository_are_refused_whatever_is_selected() {
     for target in ["/etc/passwd", "../../outside", "../..", "hop/../x"] {

@@ -86,6 +86,7 @@ async fn pushes_force_pushes_and_deletions_show_at_once() {
     assert_eq!(told(">=1").await.split(':').next(), Some("NotSupported"));
 }
 
+// N13: by path, link, worktree and borrowed objects
 #[tokio::test]
 async fn only_folders_that_the_operator_names_may_be_read() {
     let place = Place::new();
@@ -135,6 +136,7 @@ async fn only_folders_that_the_operator_names_may_be_read() {
     assert_eq!(place.sources.check(&RepoUrl::parse("https://git.ex/a").unwrap()), Ok(()));
 }
 
+// N13: the clones of others in the cache
 #[tokio::test]
 async fn even_roots_above_the_cache_do_not_open_it() {
     let place =
@@ -145,6 +147,7 @@ async fn even_roots_above_the_cache_do_not_open_it() {
     assert!(told.starts_with("NotPermitted"), "{told}");
 }
 
+// N14: the user that the agent happens to be
 #[tokio::test]
 async fn the_owner_of_a_repository_does_not_matter() {
     let place = Place::new();
@@ -155,6 +158,7 @@ async fn the_owner_of_a_repository_does_not_matter() {
     assert_eq!(read(&place.sources, &repo.at(), "main", "").await, "a.yaml: 1");
 }
 
+// N43: a repository on disk
 #[tokio::test]
 async fn a_damaged_repository_is_named() {
     let place = Place::new();

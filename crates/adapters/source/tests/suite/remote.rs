@@ -100,6 +100,7 @@ async fn refs_beside_branches_and_lone_commits_are_had_where_the_server_gives_th
     assert_eq!(it.read(lone.as_str()).await, "a.yaml: lone");
 }
 
+// N6: such names from a server
 #[tokio::test]
 async fn hostile_refs_are_passed_over() {
     let it = Served::new();
@@ -176,6 +177,7 @@ async fn each_failure_has_its_kind_and_sentence() {
     );
 }
 
+// N51: a server that says nothing
 #[tokio::test]
 async fn a_host_that_never_answers_stops_only_itself() {
     let it = Served::in_place(Place::with(|config| {
@@ -223,6 +225,7 @@ async fn a_call_nobody_waits_for_is_not_made() {
     assert!(it.server.seen().iter().all(|seen| !seen.line.contains("second")));
 }
 
+// N51: a pack above the limit
 #[tokio::test]
 async fn a_fetch_above_the_limit_ends() {
     let it = Served::in_place(Place::with(|config| config.max_fetch = 10_000));
@@ -234,6 +237,7 @@ async fn a_fetch_above_the_limit_ends() {
     assert!(it.read("").await.starts_with("TooLarge: repository "), "{}", it.read("").await);
 }
 
+// N14: rules and proxies in the home folder
 /// Runs a test of this program again, as a process whose home folder holds a hostile Git configuration.
 #[test]
 fn the_configuration_of_the_machine_is_ignored() {

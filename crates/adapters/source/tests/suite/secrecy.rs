@@ -28,6 +28,7 @@ async fn everything_said(sources: &Sources, url: &str, credentials: Credentials)
     format!("{error} {error:?} {repository:?} {} {sources:?}", repository.url.normalised())
 }
 
+// N19: every failure of a server
 #[tokio::test]
 async fn no_error_and_no_debug_text_holds_the_secret() {
     let it = Served::new();
@@ -54,6 +55,7 @@ async fn no_error_and_no_debug_text_holds_the_secret() {
     }
 }
 
+// N19: a server that says it back
 #[tokio::test]
 async fn a_server_that_echoes_the_secret_is_scrubbed() {
     let it = Served::new();
@@ -68,6 +70,7 @@ async fn a_server_that_echoes_the_secret_is_scrubbed() {
     }
 }
 
+// N19: the clone
 #[tokio::test]
 async fn nothing_on_disk_holds_the_secret() {
     let it = Served::new();
@@ -93,6 +96,7 @@ async fn nothing_on_disk_holds_the_secret() {
     assert!(n_files > 3);
 }
 
+// N16: another host
 #[tokio::test]
 async fn redirects_to_another_host_get_no_credentials() {
     let it = Served::new();
@@ -107,6 +111,7 @@ async fn redirects_to_another_host_get_no_credentials() {
     assert!(canary.seen().is_empty(), "{:?}", canary.seen());
 }
 
+// N16: another port
 #[tokio::test]
 async fn redirects_on_the_same_host_are_followed() {
     let it = Served::new();

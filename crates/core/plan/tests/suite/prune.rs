@@ -106,6 +106,7 @@ fn a_person_who_names_objects_prunes_only_those() {
     assert_eq!(plan, Plan { prunes: vec![stage(&["ConfigMap b"])], ..Plan::default() });
 }
 
+// N39: a prune
 #[test]
 fn what_does_not_prove_to_be_ours_is_not_even_mentioned() {
     let words = ["owned", "copied", "foreign", "untracked", "unlabelled", "moved"];
@@ -226,6 +227,7 @@ fn deletion_of_an_application_takes_what_is_its_own() {
     assert_eq!(cascaded(&read_only, lines), "");
 }
 
+// N31: a prune
 #[test]
 fn what_the_project_does_not_permit_stays() {
     let live = cluster("ConfigMap a\nSecret a\nSecret kept keep-on-delete\nSecret stranger foreign");
@@ -272,6 +274,7 @@ fn any_object() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    // N39: any inventory
     #[test]
     fn only_what_is_extra_and_proven_is_ever_deleted(
         lines in prop::collection::vec(any_object(), 0..12),
@@ -299,6 +302,7 @@ proptest! {
         prop_assert_eq!(plan.stages.len(), 0);
     }
 
+    // N39: a deletion with its app
     #[test]
     fn cascade_never_takes_what_is_not_proven(lines in prop::collection::vec(any_object(), 0..12)) {
         let live = cluster(&lines.join("\n"));
