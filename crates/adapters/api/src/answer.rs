@@ -125,13 +125,17 @@ impl std::error::Error for ApiError {}
 
 impl Reject for ApiError {}
 
-/// Writes an answer; every one is typed, not to be guessed at by browsers, and not to be kept by caches.
-pub(crate) fn write(reply: Reply) -> Response {
-    match reply {
-        Ok(Body::Json(value)) => response(200, JSON, value.to_string()),
-        Ok(Body::Text(text)) => response(200, TEXT, text),
-        Err(error) => response(error.status, JSON, error.to_json().to_string()),
+/// Writes what was asked for; every answer is typed, not to be guessed at by browsers, and not to be kept by caches.
+pub(crate) fn body(body: Body) -> Response {
+    match body {
+        Body::Json(value) => response(200, JSON, value.to_string()),
+        Body::Text(text) => response(200, TEXT, text),
     }
+}
+
+/// Writes a refusal.
+pub(crate) fn error(error: &ApiError) -> Response {
+    response(error.status, JSON, error.to_json().to_string())
 }
 
 /// Writes text of a given type.
@@ -141,11 +145,8 @@ pub(crate) fn text(status: u16, content_type: &'static str, text: String) -> Res
 
 /// Writes what a rejected request is told: our own reason, or that warp could not read its head.
 pub(crate) fn write_rejection(rejection: &Rejection) -> Response {
-    let error = rejection
-        .find::<ApiError>()
-        .cloned()
-        .unwrap_or_else(|| ApiError::invalid("the request's Host header or query cannot be read"));
-    write(Err(error))
+    let unreadable = || ApiError::invalid("the request's Host header or query cannot be read");
+    error(&rejection.find::<ApiError>().cloned().unwrap_or_else(unreadable))
 }
 
 fn response(status: u16, content_type: HeaderValue, text: String) -> Response {

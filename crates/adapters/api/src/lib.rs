@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! socket ─ serve ─▶ guard ─▶ routes ─▶ query, sync_body ─▶ Request ──mpsc──▶ agent
-//!   ▲     limits    Host,     path,     read and checked                       │
-//!   │               Origin    method                                           │
+//!   ▲     limits    Host,     a row     read and checked                       │
+//!   │               Origin    of ROUTES                                        │
 //!   └──── answer ◀──────────── Reply = Result<Body, ApiError> ◀──oneshot───────┘
 //! ```
 //!
@@ -38,6 +38,6 @@ pub use answer::{ApiError, Body, Reply};
 pub use probes::{MetricsText, Readiness, serve_probes};
 pub use projection::Projection;
 pub use request::{AppRef, DriftFormat, ListQuery, Request, SyncBody};
-pub use routes::{ROUTES, Route};
+pub use routes::{Access, Lasts, ROUTES, Route, Verb};
 pub use selector::Selector;
 pub use serve::{Limits, Serving, serve, serve_with};

@@ -1,6 +1,6 @@
 //! Which fields of an answer does the caller want?
 
-use crate::ApiError;
+use crate::{ApiError, Body};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -50,6 +50,14 @@ impl Projection {
             Kind::All => value,
             Kind::Only(tree) => tree.only(value),
             Kind::Without(tree) => tree.without(value),
+        }
+    }
+
+    /// The same of a whole answer; text has no fields.
+    pub(crate) fn narrow(&self, body: Body) -> Body {
+        match body {
+            Body::Json(value) => Body::Json(self.apply(value)),
+            Body::Text(text) => Body::Text(text),
         }
     }
 }

@@ -1,81 +1,160 @@
-//! Which paths does the API answer?
+//! Which paths does the API answer, who may call them, and what answers?
+//!
+//! ```text
+//! warp ─▶ guard ─▶ row of ROUTES, by path and method ─▶ handler of the row (Call ─▶ Response)
+//! ```
+//!
+//! To add a route: one row in [`ROUTES`] and one file below `routes/` with its handler. There is no other way in, so no
+//! route lacks a row, and none answers without what its row says about who may call it.
 
-use crate::answer;
-use crate::query::{self, Pairs};
-use crate::{ApiError, Body, DriftFormat, Limits, Projection, Reply, Request, body, guard, sync_body};
-use serde_json::json;
+mod call;
+mod drift;
+mod get;
+mod list;
+mod sync;
+mod version;
+
+use crate::{ApiError, Limits, Request, answer, guard};
+use call::{Agent, BodyStream};
+pub(crate) use call::{Answering, Call};
+use futures::StreamExt as _;
 use std::convert::Infallible;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use warp::filters::BoxedFilter;
-use warp::http::header::{ACCEPT, ALLOW, HeaderMap};
+use warp::http::header::{ALLOW, HeaderMap};
 use warp::http::{HeaderValue, Method};
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Buf, Filter as _, Rejection, Stream};
 
 /// One thing that the API answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// HTTP method.
     pub method: &'static str,
-    /// Path; `{name}` stands for any one segment.
+    /// Path; `{name}` stands for any one segment, and there is at most one of it.
     pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// How long an answer may take.
+    pub lasts: Lasts,
     /// What it is for.
     pub about: &'static str,
+    /// What answers.
+    pub(crate) handler: fn(Call) -> Answering,
 }
 
-/// Everything that the API answers. warp cannot list its routes; a test holds this table against them.
+/// Who may call a route, in the words of Kubernetes RBAC on `applications.argoproj.io`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody, without a token.
+    Anyone,
+    /// Who may `list` Applications in the namespace that the query names (`appNamespace`), or else in the control
+    /// namespace; where the query names one Application (`name`), that one.
+    List,
+    /// Who may do this to the Application that `{name}` in the path and `appNamespace` in the query name.
+    App(Verb),
+}
+
+/// What somebody may do to an Application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verb {
+    /// Read one.
+    Get,
+    /// Read all of a namespace.
+    List,
+    /// Make one.
+    Create,
+    /// Change, sync or terminate one.
+    Update,
+    /// Delete one.
+    Delete,
+}
+
+impl Verb {
+    /// Returns the verb as Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// [`Limits::request_timeout`] at most.
+    Shortly,
+    /// As long as its handler says: a long poll or a stream, which ends by itself when the caller loses the right to it.
+    Long,
+}
+
+/// Everything that the API answers.
 pub const ROUTES: &[Route] = &[
-    Route { method: "GET", path: "/api/version", about: "version of the agent" },
-    Route { method: "GET", path: "/api/v1/applications", about: "Applications, by name" },
-    Route { method: "GET", path: "/api/v1/applications/{name}", about: "one Application" },
-    Route { method: "POST", path: "/api/v1/applications/{name}/sync", about: "sync it" },
-    Route { method: "GET", path: "/api/v1/applications/{name}/drift", about: "how live differs from Git" },
+    Route {
+        method: "GET",
+        path: "/api/version",
+        access: Access::Anyone,
+        lasts: Lasts::Shortly,
+        about: "version of the agent",
+        handler: version::answer,
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/applications",
+        access: Access::List,
+        lasts: Lasts::Shortly,
+        about: "Applications, by name",
+        handler: list::answer,
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/applications/{name}",
+        access: Access::App(Verb::Get),
+        lasts: Lasts::Shortly,
+        about: "one Application",
+        handler: get::answer,
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/applications/{name}/sync",
+        access: Access::App(Verb::Update),
+        lasts: Lasts::Shortly,
+        about: "sync it",
+        handler: sync::answer,
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/applications/{name}/drift",
+        access: Access::App(Verb::Get),
+        lasts: Lasts::Shortly,
+        about: "how live differs from Git",
+        handler: drift::answer,
+    },
 ];
-
-/// The agent, as a request sees it.
-#[derive(Clone)]
-struct Agent {
-    requests: mpsc::Sender<Request>,
-    limits: Limits,
-}
-
-impl Agent {
-    /// Waits for the agent's answer.
-    async fn ask(&self, make: impl FnOnce(oneshot::Sender<Reply>) -> Request) -> Reply {
-        let stopping = || ApiError::unavailable("the agent is stopping; try again in a moment");
-        let (reply, answer) = oneshot::channel();
-        self.requests.send(make(reply)).await.map_err(|_| stopping())?;
-        answer.await.unwrap_or_else(|_| Err(stopping()))
-    }
-
-    /// Bounds everything that one request may take.
-    async fn answer(&self, work: impl Future<Output = Reply>) -> Response {
-        let limit = self.limits.request_timeout;
-        let reply = tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            Err(ApiError::late(format!(
-                "the agent did not answer within {limit:?}; it may still do what was asked"
-            )))
-        });
-        answer::write(reply)
-    }
-}
 
 /// Makes the filter that answers every request; it never rejects.
 pub(crate) fn filter(requests: mpsc::Sender<Request>, limits: Limits) -> BoxedFilter<(Response,)> {
-    let agent = Agent { requests, limits };
-    let known = version()
-        .or(list(agent.clone()))
-        .unify()
-        .or(get(agent.clone()))
-        .unify()
-        .or(sync(agent.clone()))
-        .unify()
-        .or(drift(agent))
-        .unify()
-        .boxed();
+    let agent = Agent::new(requests, limits);
+    let head = warp::method().and(warp::path::full()).and(warp::query()).and(warp::header::headers_cloned());
+    let known = head.and(warp::body::stream()).then(
+        move |method: Method, path: FullPath, pairs, headers: HeaderMap, body| {
+            let agent = agent.clone();
+            async move {
+                let (route, name) = match find(&method, path.as_str()) {
+                    Ok(found) => found,
+                    Err(nothing_here) => return nothing_here,
+                };
+                answer(route, Call::new(agent, name, pairs, headers, boxed(body))).await
+            }
+        },
+    );
     guard::filter()
-        .and(known.or(nothing_here()).unify())
+        .and(known)
         .recover(
             |rejection: Rejection| async move { Ok::<_, Infallible>(answer::write_rejection(&rejection)) },
         )
@@ -83,151 +162,62 @@ pub(crate) fn filter(requests: mpsc::Sender<Request>, limits: Limits) -> BoxedFi
         .boxed()
 }
 
-fn version() -> BoxedFilter<(Response,)> {
-    let version = concat!("v", env!("CARGO_PKG_VERSION"));
-    warp::path!("api" / "version")
-        .and(warp::get())
-        .map(move || answer::write(Ok(Body::Json(json!({ "Version": version })))))
-        .boxed()
-}
-
-fn list(agent: Agent) -> BoxedFilter<(Response,)> {
-    warp::path!("api" / "v1" / "applications")
-        .and(warp::get())
-        .and(warp::query::<Pairs>())
-        .then(move |pairs: Pairs| {
-            let agent = agent.clone();
-            async move {
-                agent
-                    .answer(async {
-                        let query = query::list(&pairs)?;
-                        let fields = query.fields.clone();
-                        Ok(project(&fields, agent.ask(|reply| Request::List { query, reply }).await?))
-                    })
-                    .await
-            }
-        })
-        .boxed()
-}
-
-fn get(agent: Agent) -> BoxedFilter<(Response,)> {
-    warp::path!("api" / "v1" / "applications" / String)
-        .and(warp::get())
-        .and(warp::query::<Pairs>())
-        .then(move |name: String, pairs: Pairs| {
-            let agent = agent.clone();
-            async move {
-                agent
-                    .answer(async {
-                        let (app, refresh, fields) = query::get(name, &pairs)?;
-                        Ok(project(&fields, agent.ask(|reply| Request::Get { app, refresh, reply }).await?))
-                    })
-                    .await
-            }
-        })
-        .boxed()
-}
-
-fn sync(agent: Agent) -> BoxedFilter<(Response,)> {
-    warp::path!("api" / "v1" / "applications" / String / "sync")
-        .and(warp::post())
-        .and(warp::query::<Pairs>())
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .then(move |name: String, pairs: Pairs, headers: HeaderMap, stream| {
-            let agent = agent.clone();
-            async move { agent.answer(post_sync(&agent, name, &pairs, &headers, stream)).await }
-        })
-        .boxed()
-}
-
-async fn post_sync<B: Buf>(
-    agent: &Agent,
-    name: String,
-    pairs: &Pairs,
-    headers: &HeaderMap,
-    stream: impl Stream<Item = Result<B, warp::Error>>,
-) -> Reply {
-    let app = query::which(name, pairs)?;
-    let bytes = body::read(headers, stream, agent.limits).await?;
-    let (app, body) = sync_body::read(app, &bytes)?;
-    agent.ask(|reply| Request::Sync { app, body, reply }).await
-}
-
-fn drift(agent: Agent) -> BoxedFilter<(Response,)> {
-    warp::path!("api" / "v1" / "applications" / String / "drift")
-        .and(warp::get())
-        .and(warp::query::<Pairs>())
-        .and(warp::header::headers_cloned())
-        .then(move |name: String, pairs: Pairs, headers: HeaderMap| {
-            let agent = agent.clone();
-            async move {
-                agent
-                    .answer(async {
-                        let app = query::which(name, &pairs)?;
-                        let format = drift_format(&headers);
-                        agent.ask(|reply| Request::Drift { app, format, reply }).await
-                    })
-                    .await
-            }
-        })
-        .boxed()
-}
-
-/// Answers what no route takes: 405 where the path exists with another method, else 404.
-fn nothing_here() -> BoxedFilter<(Response,)> {
-    warp::method()
-        .and(warp::path::full())
-        .map(|method: Method, path: FullPath| {
-            let Some(route) = ROUTES.iter().find(|route| matches(route.path, path.as_str())) else {
-                let message = "no such path; the API's paths begin with /api/v1/applications";
-                return answer::write(Err(ApiError::not_found(message)));
-            };
-            let message = format!("{method} is not answered here, {} is", route.method);
-            let mut response = answer::write(Err(ApiError::wrong_method(message)));
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(route.method));
-            response
-        })
-        .boxed()
-}
-
-fn matches(template: &str, path: &str) -> bool {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let mut segments = path.split('/');
-    template.split('/').all(|wanted| {
-        segments
-            .next()
-            .is_some_and(|got| if wanted.starts_with('{') { !got.is_empty() } else { got == wanted })
-    }) && segments.next().is_none()
-}
-
-fn project(fields: &Projection, body: Body) -> Body {
-    match body {
-        Body::Json(value) => Body::Json(fields.apply(value)),
-        Body::Text(text) => Body::Text(text),
-    }
-}
-
-/// Chooses text where the caller likes it better than JSON; JSON where it does not care.
-fn drift_format(headers: &HeaderMap) -> DriftFormat {
-    let accepted: Vec<&str> = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .collect();
-    let liking = |media_types: &[&str]| {
-        let matching = accepted.iter().filter_map(|item| {
-            let mut parts = item.split(';').map(str::trim);
-            let media_type = parts.next()?.to_ascii_lowercase();
-            let quality = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse::<f32>().ok());
-            media_types.contains(&media_type.as_str()).then_some(quality.unwrap_or(1.0))
-        });
-        matching.fold(0.0_f32, f32::max)
+/// Answers one request as the row of its route says. Every route passes here.
+async fn answer(route: &'static Route, call: Call) -> Response {
+    let limit = call.limits().request_timeout;
+    let work = (route.handler)(call);
+    let answered = match route.lasts {
+        Lasts::Shortly => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(ApiError::late(format!(
+                "the agent did not answer within {limit:?}; it may still do what was asked"
+            )))
+        }),
+        Lasts::Long => work.await,
     };
-    if liking(&["text/plain", "text/*"]) > liking(&["application/json", "application/*"]) {
-        DriftFormat::Text
-    } else {
-        DriftFormat::Json
+    answered.unwrap_or_else(|error| answer::error(&error))
+}
+
+fn boxed<B: Buf + Send + 'static>(
+    body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
+) -> BodyStream {
+    Box::pin(body.map(|part| part.map(|part| -> Box<dyn Buf + Send> { Box::new(part) })))
+}
+
+/// Returns the route of a request and what stands for `{name}`; or what is answered where there is none: 405 where the
+/// path exists with other methods, else 404.
+#[expect(clippy::result_large_err, reason = "it is the answer, and made once")]
+fn find(method: &Method, path: &str) -> Result<(&'static Route, String), Response> {
+    let rows = || ROUTES.iter().filter_map(|route| Some((route, matching(route.path, path)?)));
+    if let Some((route, name)) = rows().find(|(route, _)| route.method == method.as_str()) {
+        return Ok((route, name.to_owned()));
     }
+    let methods: Vec<&str> = rows().map(|(route, _)| route.method).collect();
+    let Some((last, others)) = methods.split_last() else {
+        let message = "no such path; the API's paths begin with /api/v1/applications";
+        return Err(answer::error(&ApiError::not_found(message)));
+    };
+    let are = match others {
+        [] => format!("{last} is"),
+        _ => format!("{} and {last} are", others.join(", ")),
+    };
+    let message = format!("{method} is not answered here, {are}");
+    let mut response = answer::error(&ApiError::wrong_method(message));
+    let allow = HeaderValue::from_str(&methods.join(", "));
+    response.headers_mut().insert(ALLOW, allow.expect("methods of the table are words"));
+    Err(response)
+}
+
+/// Returns what stands for `{name}` where a path is one of a template, and nothing where the template has none.
+fn matching<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+    let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
+    let mut name = "";
+    for wanted in template.split('/') {
+        match segments.next()? {
+            "" if wanted.starts_with('{') => return None,
+            segment if wanted.starts_with('{') => name = segment,
+            segment if segment == wanted => {}
+            _ => return None,
+        }
+    }
+    segments.next().is_none().then_some(name)
 }

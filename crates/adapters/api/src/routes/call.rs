@@ -1,0 +1,89 @@
+//! What does the handler of a route get, and how does it ask the agent?
+
+use crate::query::{self, Pairs};
+use crate::{ApiError, AppRef, Limits, Reply, Request, body};
+use futures::future::BoxFuture;
+use std::pin::Pin;
+use tokio::sync::{mpsc, oneshot};
+use warp::http::header::HeaderMap;
+use warp::reply::Response;
+use warp::{Buf, Stream};
+
+/// What a handler returns: [`answer::body`](crate::answer::body) makes the response of what the agent answered.
+pub(crate) type Answering = BoxFuture<'static, Result<Response, ApiError>>;
+
+/// A body on its way.
+pub(super) type BodyStream =
+    Pin<Box<dyn Stream<Item = Result<Box<dyn Buf + Send>, warp::Error>> + Send + Sync>>;
+
+/// The agent, as a request sees it.
+#[derive(Clone)]
+pub(super) struct Agent {
+    requests: mpsc::Sender<Request>,
+    limits: Limits,
+}
+
+impl Agent {
+    pub(super) fn new(requests: mpsc::Sender<Request>, limits: Limits) -> Self {
+        Self { requests, limits }
+    }
+}
+
+/// A request that was let in.
+pub(crate) struct Call {
+    /// What stands for `{name}` in the path, as it was sent; empty where the path has none.
+    pub(crate) name: String,
+    /// The query, in its order.
+    pub(crate) pairs: Pairs,
+    /// The headers.
+    pub(crate) headers: HeaderMap,
+    body: Option<BodyStream>,
+    agent: Agent,
+}
+
+impl Call {
+    pub(super) fn new(
+        agent: Agent,
+        name: String,
+        pairs: Pairs,
+        headers: HeaderMap,
+        body: BodyStream,
+    ) -> Self {
+        Self { name, pairs, headers, body: Some(body), agent }
+    }
+
+    /// Returns which Application the path and the query name, where the query may say nothing else.
+    ///
+    /// # Errors
+    /// A name that nothing can have, or a parameter that is not known.
+    pub(crate) fn app(&self) -> Result<AppRef, ApiError> {
+        query::which(self.name.clone(), &self.pairs)
+    }
+
+    /// Reads the body, which must be JSON, within the limits.
+    ///
+    /// # Errors
+    /// 408, 413 or 415.
+    pub(crate) async fn json_body(&mut self) -> Result<Vec<u8>, ApiError> {
+        match self.body.take() {
+            Some(stream) => body::read(&self.headers, stream, self.agent.limits).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Sends a request to the agent and waits for its answer.
+    ///
+    /// # Errors
+    /// What the agent refused, or that it is stopping.
+    pub(crate) async fn ask(&self, make: impl FnOnce(oneshot::Sender<Reply>) -> Request) -> Reply {
+        let stopping = || ApiError::unavailable("the agent is stopping; try again in a moment");
+        let (reply, answer) = oneshot::channel();
+        self.agent.requests.send(make(reply)).await.map_err(|_| stopping())?;
+        answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Returns what one request may take.
+    pub(crate) fn limits(&self) -> Limits {
+        self.agent.limits
+    }
+}
