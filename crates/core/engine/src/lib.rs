@@ -34,6 +34,7 @@ mod trigger;
 mod unanswered;
 mod unreadable;
 mod verdict;
+pub mod waiting;
 
 pub use conditions::named_by;
 pub use effect::{Effect, Mode, Note, Tone, Trust};

@@ -9,6 +9,8 @@ const DEADLINE: Seconds = Seconds::new(300);
 const DEADLINE_IN_ALL: Seconds = Seconds::new(3600);
 /// How long an object may be Degraded before it counts: a pod may restart once while its database comes up.
 const GRACE: Seconds = Seconds::new(15);
+/// How the sentence begins that a person has to consent to a deletion.
+pub(crate) const CONSENT: &str = "waiting for pruning confirmation of ";
 
 /// Where a sync stands once everything is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,9 +115,8 @@ impl Run {
             return Some(Obstacle { weight: Weight::Waits, text });
         }
         let key = self.unconfirmed.first()?;
-        let text = format!(
-            "waiting for pruning confirmation of {key}: annotate the Application with argocd.argoproj.io/deletion-approved"
-        );
+        let text =
+            format!("{CONSENT}{key}: annotate the Application with argocd.argoproj.io/deletion-approved");
         Some(Obstacle { weight: Weight::Consent, text })
     }
 

@@ -6,5 +6,6 @@ mod pairs;
 mod random;
 mod replay;
 mod stories;
+mod waiting;
 mod words;
 mod world;
