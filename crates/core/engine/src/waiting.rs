@@ -286,17 +286,17 @@ fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
 
 /// Adds to a success what is no longer as it was then.
 fn since_then(message: &str, comparison: &Comparison) -> String {
-    let mut text = message.to_owned();
-    if comparison.sync != SyncStatus::Synced {
-        let first = comparison.to_apply().chain(comparison.to_prune()).next();
-        let which = first.map(|key| format!(", first of all {key}")).unwrap_or_default();
-        text.push_str(&format!("; by now it is {}{which}", comparison.sync));
-    }
-    match comparison.health.status {
-        HealthStatus::Healthy | HealthStatus::Suspended => {}
-        status => text.push_str(&format!("; by now it is {status}: {}", comparison.health.message)),
-    }
-    text
+    let first = comparison.to_apply().chain(comparison.to_prune()).next();
+    let which = first.map(|key| format!(", first of all {key}")).unwrap_or_default();
+    let differs = match comparison.sync {
+        SyncStatus::Synced => String::new(),
+        status @ (SyncStatus::OutOfSync | SyncStatus::Unknown) => format!("; by now it is {status}{which}"),
+    };
+    let ails = match comparison.health.status {
+        HealthStatus::Healthy | HealthStatus::Suspended => String::new(),
+        status => format!("; by now it is {status}: {}", comparison.health.message),
+    };
+    format!("{message}{differs}{ails}")
 }
 
 /// Returns the verdict on a newer revision that holds the wanted one and cannot be used.
