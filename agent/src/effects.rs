@@ -302,7 +302,7 @@ async fn resolve_one(
     refs: &source::Refs,
     target: &str,
 ) -> Result<Revision, source::SourceError> {
-    match refs.resolve(target)? {
+    match refs.resolve(target) {
         source::Resolution::Commit(revision) => {
             sources.fetch(repository, refs, &revision).await?;
             Ok(revision)

@@ -49,6 +49,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
 const OWNERS: &[(&str, &str)] = &[
     ("git2", "source"),
     ("notify", "source"),
+    ("semver", "source"),
     ("kube", "cluster"),
     ("k8s-openapi", "cluster"),
     ("warp", "api"),

@@ -1,6 +1,6 @@
 //! Which commit does a revision name, and which files does it hold?
 //!
-//! The only user of `git2` and `notify`.
+//! The only user of `git2`, `notify` and `semver`.
 //!
 //! ```text
 //!  RepoUrl + Credentials ──refs──▶ Refs ──resolve──▶ Revision ──fetch──▶ clone in the cache folder

@@ -1,6 +1,6 @@
 //! Which commit does a target revision name?
 
-use crate::constraint::is_constraint;
+use crate::constraint::Constraint;
 use crate::error::{Kind, SourceError, is_hidden};
 use model::Revision;
 use std::collections::BTreeMap;
@@ -65,29 +65,20 @@ impl Refs {
         }
     }
 
-    /// Finds the commit in Argo CD's order: a full SHA as it is, nothing as `HEAD`, a branch, another ref, a tag
-    /// (annotated ones give their commit), the beginning of a SHA with at least seven digits.
-    ///
-    /// # Errors
-    /// [`Kind::NotSupported`] for a range of versions.
-    pub fn resolve(&self, target_revision: &str) -> Result<Resolution, SourceError> {
+    /// Finds the commit in Argo CD's order: a full SHA as it is, nothing as `HEAD`, the highest tag in a range of versions,
+    /// a branch, another ref, a tag (annotated ones give their commit), the beginning of a SHA with at least seven digits.
+    pub fn resolve(&self, target_revision: &str) -> Resolution {
         let name = target_revision.trim();
         let is_hex = !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit());
         if is_hex && name.len() == 40 {
-            return Ok(Resolution::Commit(Revision::new(name.to_ascii_lowercase())));
+            return Resolution::Commit(Revision::new(name.to_ascii_lowercase()));
         }
         if name.is_empty() || name == "HEAD" {
-            return Ok(self
-                .head
-                .as_ref()
-                .map_or(Resolution::Unknown, |oid| Resolution::Commit(Revision::new(oid))));
+            let head = self.head.as_ref().map(Revision::new);
+            return head.map_or(Resolution::Unknown, Resolution::Commit);
         }
-        if is_constraint(name) {
-            let message =
-                format!("target revision {name:?} is a range of versions, which is not supported yet");
-            return Err(
-                SourceError::new(Kind::NotSupported, message).help("name a branch, a tag or a commit")
-            );
+        if let Some(target) = Constraint::parse(name).and_then(|range| self.highest_tag(&range)) {
+            return Resolution::Commit(target.revision());
         }
         let candidates = [
             name.to_owned(),
@@ -96,12 +87,21 @@ impl Refs {
             format!("refs/tags/{name}"),
         ];
         if let Some(target) = candidates.iter().find_map(|name| self.names.get(name)) {
-            return Ok(Resolution::Commit(target.revision()));
+            return Resolution::Commit(target.revision());
         }
         if is_hex && (7..40).contains(&name.len()) {
-            return Ok(Resolution::Short(name.to_ascii_lowercase()));
+            return Resolution::Short(name.to_ascii_lowercase());
         }
-        Ok(Resolution::Unknown)
+        Resolution::Unknown
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().filter_map(|name| name.strip_prefix("refs/tags/"))
+    }
+
+    fn highest_tag(&self, range: &Constraint) -> Option<&RefTarget> {
+        let tag = range.highest(self.tags())?;
+        self.names.get(&format!("refs/tags/{tag}"))
     }
 
     /// Returns the error that a person reads when [`Resolution::Unknown`] is what came out.
@@ -110,11 +110,29 @@ impl Refs {
             return SourceError::new(Kind::RevisionNotFound, "the repository is empty")
                 .help("push a first commit");
         }
+        if Constraint::parse(target_revision.trim()).is_some() {
+            return self.nothing_in_range(target_revision.trim());
+        }
         let name = if target_revision.is_empty() { "HEAD" } else { target_revision };
         let message = format!("no branch, tag or commit {name:?} in the repository");
         let branches: Vec<&str> =
             self.names.keys().filter_map(|name| name.strip_prefix("refs/heads/")).take(5).collect();
         SourceError::new(Kind::RevisionNotFound, message).help(format!("it has {}", branches.join(", ")))
+    }
+
+    fn nothing_in_range(&self, range: &str) -> SourceError {
+        let highest = |range: &str| Constraint::parse(range).and_then(|range| range.highest(self.tags()));
+        let help = match (highest("*"), highest(">=0-0")) {
+            (Some(tag), _) => format!("the highest version is {tag}"),
+            (None, Some(tag)) => {
+                format!(
+                    "there are only pre-releases such as {tag}: a range that names one, such as >=1-0, takes them in"
+                )
+            }
+            (None, None) => "no tag is a version".into(),
+        };
+        let message = format!("no tag in the repository is a version in the range {range:?}");
+        SourceError::new(Kind::RevisionNotFound, message).help(help)
     }
 }
 
@@ -132,6 +150,7 @@ mod tests {
             ("refs/tags/v1^{}", "5"),
             ("refs/tags/v2", "6"),
             ("refs/heads/deadbeef", "7"),
+            ("refs/heads/4.x", "8"),
         ] {
             refs.add(name, digit.repeat(40));
         }
@@ -141,10 +160,9 @@ mod tests {
 
     fn found(target: &str) -> String {
         match refs().resolve(target) {
-            Ok(Resolution::Commit(revision)) => revision.as_str()[..1].to_owned(),
-            Ok(Resolution::Short(text)) => format!("short {text}"),
-            Ok(Resolution::Unknown) => "unknown".into(),
-            Err(error) => format!("{:?}", error.kind),
+            Resolution::Commit(revision) => revision.as_str()[..1].to_owned(),
+            Resolution::Short(text) => format!("short {text}"),
+            Resolution::Unknown => "unknown".into(),
         }
     }
 
@@ -169,8 +187,11 @@ mod tests {
             ("nope", "unknown"),
             ("--upload-pack=x", "unknown"),
             ("main\n", "1"),
-            ("1.x", "NotSupported"),
-            ("^1", "NotSupported"),
+            ("1.x", "5"),
+            (" >= 1 ", "6"),
+            ("*", "6"),
+            ("^3", "unknown"),
+            ("4.x", "8"),
         ] {
             assert_eq!(found(target), expected, "{target}");
         }
@@ -203,8 +224,21 @@ mod tests {
     fn the_error_says_what_there_is() {
         assert_eq!(
             refs().unknown("nope").to_string(),
-            "no branch, tag or commit \"nope\" in the repository (it has deadbeef, main, v2)"
+            "no branch, tag or commit \"nope\" in the repository (it has 4.x, deadbeef, main, v2)"
         );
         assert_eq!(Refs::default().unknown("").to_string(), "the repository is empty (push a first commit)");
+        assert_eq!(
+            refs().unknown("^3").to_string(),
+            "no tag in the repository is a version in the range \"^3\" (the highest version is v2)"
+        );
+        let mut refs = Refs::default();
+        refs.add("refs/tags/v1.0.0-rc.2", "1".repeat(40));
+        assert_eq!(
+            refs.unknown("*").help,
+            "there are only pre-releases such as v1.0.0-rc.2: a range that names one, such as >=1-0, takes them in"
+        );
+        refs = Refs::default();
+        refs.add("refs/heads/main", "1".repeat(40));
+        assert_eq!(refs.unknown("*").help, "no tag is a version");
     }
 }

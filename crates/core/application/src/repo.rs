@@ -1,4 +1,4 @@
-//! Where may a repository be, when are two URLs the same repository, and what is a range of versions?
+//! Where may a repository be, and when are two URLs the same repository?
 
 use crate::findings::Findings;
 
@@ -71,41 +71,7 @@ pub(crate) fn check_revision(revision: &str, path: &str, findings: &mut Findings
             path,
             "is not a branch, tag or commit: it begins like an option or holds control characters",
         );
-    } else if is_version_range(revision) {
-        findings.not_yet(format!("{path} (range of versions)"));
     }
-}
-
-/// Returns whether Argo CD would look for the highest tag in a range rather than for this name: `1.x`, `>=1.2 <2`, `*`;
-/// a plain version such as `v1.2` is a name.
-pub(crate) fn is_version_range(text: &str) -> bool {
-    let tokens: Vec<&str> = text
-        .split("||")
-        .flat_map(|part| part.split([',', ' ']))
-        .filter(|token| !token.is_empty() && *token != "-")
-        .collect();
-    let bare: Vec<&str> =
-        tokens.iter().map(|token| token.trim_start_matches(['=', '!', '>', '<', '~', '^'])).collect();
-    let all_versions = bare.iter().all(|token| token.is_empty() || is_version_pattern(token));
-    let one_plain = tokens.len() == 1 && tokens[0] == bare[0] && !has_wildcard(bare[0]);
-    !tokens.is_empty() && all_versions && bare.iter().any(|token| !token.is_empty()) && !one_plain
-}
-
-fn core_of(version: &str) -> &str {
-    let version = version.strip_prefix('v').unwrap_or(version);
-    version.split(['-', '+']).next().unwrap_or_default()
-}
-
-fn is_version_pattern(version: &str) -> bool {
-    let parts: Vec<&str> = core_of(version).split('.').collect();
-    parts.len() <= 3
-        && parts.iter().all(|part| {
-            matches!(*part, "x" | "X" | "*") || (!part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
-        })
-}
-
-fn has_wildcard(version: &str) -> bool {
-    core_of(version).split('.').any(|part| matches!(part, "x" | "X" | "*"))
 }
 
 #[cfg(test)]
@@ -168,20 +134,6 @@ mod tests {
             ("https://u:p@w@host", "https://host"),
         ] {
             assert_eq!(without_credentials(url), shown);
-        }
-    }
-
-    #[test]
-    fn ranges_of_versions_and_names() {
-        for range in
-            ["1.x", "1.2.*", "*", "x", ">=1.2", ">= 1.2, < 2", "^1", "~1.2.3", "1.2 - 2.3", "1 || 2", "v1.x"]
-        {
-            assert!(is_version_range(range), "{range}");
-        }
-        for name in
-            ["", "main", "HEAD", "1.2.3", "v1", "v1.2", "release-1.x", "feature/x", "0123456", "1.2.3.x"]
-        {
-            assert!(!is_version_range(name), "{name}");
         }
     }
 }

@@ -167,7 +167,7 @@ pub(crate) async fn try_read(
     path: &str,
 ) -> Result<String, SourceError> {
     let refs = sources.refs(repository).await?;
-    let revision = match refs.resolve(target)? {
+    let revision = match refs.resolve(target) {
         Resolution::Commit(revision) => revision,
         Resolution::Short(short) => sources.expand_short(repository, &short).await?,
         Resolution::Unknown => return Err(refs.unknown(target)),
