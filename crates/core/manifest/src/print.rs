@@ -4,14 +4,17 @@ use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 use serde_json::Value;
 
 /// Writes a value as YAML of which kubectl reads the same value back: text that YAML 1.1 would take for a boolean, a
-/// number, null or a date is quoted. Text of several lines is a block wherever readers agree on blocks.
+/// number, null or a date is quoted. Text of several lines is a block wherever readers agree on blocks. What a terminal would
+/// act on is escaped.
 pub fn to_yaml(value: &Value) -> String {
     let options = serde_saphyr::ser_options! {
         // Long lines stay as they are: people search for them, and folding is hard to read.
         folded_wrap_chars: usize::MAX,
     };
-    serde_saphyr::to_string_with_options(&Printed(value), options)
-        .expect("every JSON value can be written as YAML")
+    let text = serde_saphyr::to_string_with_options(&Printed(value), options)
+        .expect("every JSON value can be written as YAML");
+    // They stand in double quotes.
+    model::printable_json(&text).into_owned()
 }
 
 /// A value that chooses the style of its texts.
@@ -45,10 +48,10 @@ impl Serialize for Printed<'_> {
 }
 
 /// Returns whether a text must not be a block or plain: kubectl's reader takes tabs and blanks at the beginning of a
-/// block's lines, and YAML 1.1's additional line breaks, otherwise than YAML 1.2 does.
+/// block's lines, and YAML 1.1's additional line breaks, otherwise than YAML 1.2 does. People take what is not seen, or
+/// turns text around, for something else.
 fn needs_escapes(text: &str) -> bool {
-    let is_special =
-        |c: char| c.is_control() && c != '\n' || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    let is_special = |c: char| model::is_active(c) && c != '\n';
     text.contains(is_special)
         || text.contains('\n') && (text.starts_with([' ', '\n']) || text.trim().is_empty())
 }

@@ -218,3 +218,11 @@ proptest! {
         prop_assert_eq!(changed(&data), None);
     }
 }
+
+#[test]
+fn what_is_not_seen_or_turns_text_around_is_escaped_and_read_back() {
+    let data = json!({"a": "x\u{202e}y", "b": "one\n\u{200b}two", "c": "\u{9b}2J"});
+    assert_eq!(changed(&data), None);
+    let printed = to_yaml(&data);
+    assert!(!printed.contains(['\u{202e}', '\u{200b}', '\u{9b}']), "{printed:?}");
+}

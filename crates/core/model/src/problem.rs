@@ -1,6 +1,6 @@
 //! What did a user get wrong, and where?
 
-use std::borrow::Cow;
+use crate::printable;
 use std::fmt;
 
 /// Where in a repository something stands.
@@ -71,17 +71,6 @@ impl fmt::Display for Problem {
         }
         Ok(())
     }
-}
-
-/// Writes what a terminal would act on, or what turns text around, as escapes.
-fn printable(text: &str) -> Cow<'_, str> {
-    let is_active =
-        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.chars().any(is_active) {
-        return Cow::Borrowed(text);
-    }
-    let written = |c: char| if is_active(c) { c.escape_default().to_string() } else { c.to_string() };
-    Cow::Owned(text.chars().map(written).collect())
 }
 
 #[cfg(test)]
