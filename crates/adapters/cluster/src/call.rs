@@ -199,7 +199,7 @@ impl Cluster {
     }
 
     fn no_answer(&self, timeout: Duration) -> CallError {
-        unavailable(format!("no answer from {} within {} s", self.inner.url, timeout.as_secs_f32()))
+        unavailable(format!("{NO_ANSWER}{} within {} s", self.inner.url, timeout.as_secs_f32()))
     }
 
     fn note<T>(&self, result: &Result<T, CallError>) {
@@ -241,6 +241,14 @@ pub(crate) fn unavailable(message: impl Into<String>) -> CallError {
 
 /// Says that the answer is longer than we take; told apart by [`is_too_long`].
 const TOO_LONG: &str = "the API server's answer is longer than we take";
+
+/// How the sentence of a call begins that was not answered in time.
+const NO_ANSWER: &str = "no answer from ";
+
+/// Returns whether a call failed because no answer came in time.
+pub fn is_timeout(error: &CallError) -> bool {
+    error.status.is_none() && error.message.starts_with(NO_ANSWER)
+}
 
 /// Returns whether a call failed because its answer is too long.
 pub(crate) fn is_too_long(error: &CallError) -> bool {

@@ -56,7 +56,7 @@ impl Cluster {
     /// # Errors
     /// When the kubeconfig, or the files of a pod's service account, cannot be read or used.
     pub async fn connect(access: Access) -> anyhow::Result<Self> {
-        let mut config = match &access.kubeconfig {
+        let config = match &access.kubeconfig {
             Some(file) => {
                 let kubeconfig = Kubeconfig::read_from(file)
                     .map_err(unquoted)
@@ -67,6 +67,36 @@ impl Cluster {
             }
             None => Config::incluster().context("use the service account of this pod")?,
         };
+        Self::with_config(config, &access)
+    }
+
+    /// Does the same for a person, who is found as kubectl finds them: by a kubeconfig file, else by the environment's
+    /// `KUBECONFIG` or `~/.kube/config`, else inside of a cluster. Returns the context's namespace, too.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_person(access: Access, context: Option<&str>) -> anyhow::Result<(Self, String)> {
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+        let file = access.kubeconfig.as_ref().map(|file| format!("kubeconfig {}", file.display()));
+        let name = file.unwrap_or_else(|| "the kubeconfig of KUBECONFIG or ~/.kube/config".into());
+        let read = match &access.kubeconfig {
+            Some(file) => Kubeconfig::read_from(file),
+            None => Kubeconfig::read(),
+        };
+        let config = match read {
+            Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .with_context(|| format!("use {name}"))?,
+            Err(error) => match Config::incluster() {
+                Ok(config) if access.kubeconfig.is_none() && context.is_none() => config,
+                Ok(_) | Err(_) => return Err(unquoted(error)).with_context(|| format!("read {name}")),
+            },
+        };
+        let namespace = config.default_namespace.clone();
+        Ok((Self::with_config(config, &access)?, namespace))
+    }
+
+    fn with_config(mut config: Config, access: &Access) -> anyhow::Result<Self> {
         // kube would repeat 15 times with waits that the server chooses; our error classes decide instead.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -78,7 +108,7 @@ impl Cluster {
             None => error.into(),
         });
         let client = client.with_context(|| format!("prepare connections to {url}"))?;
-        Ok(Self::over(client, &url, &access))
+        Ok(Self::over(client, &url, access))
     }
 
     pub(crate) fn over(client: Client, url: &str, access: &Access) -> Self {

@@ -33,6 +33,8 @@ pub enum Scope {
 pub struct Discovery {
     endpoints: BTreeMap<GroupVersionKind, Endpoint>,
     preferred: BTreeMap<GroupKind, GroupVersionKind>,
+    /// What people call kinds, in lower case; of several kinds, in the server's order.
+    names: BTreeMap<String, Vec<GroupVersionKind>>,
     failed: BTreeSet<String>,
 }
 
@@ -45,6 +47,23 @@ impl Discovery {
     /// Returns where a kind is served at the version that the server prefers.
     pub fn preferred(&self, kind: &GroupKind) -> Option<Endpoint> {
         self.preferred.get(kind).and_then(|gvk| self.endpoint(gvk))
+    }
+
+    /// Finds a kind by what a person calls it, as kubectl does: plural, singular, short name or kind in any case, alone or
+    /// followed by a group (`deploy.apps`) or by version and group (`deployments.v1.apps`). Of several kinds the first of
+    /// the server's order counts.
+    pub fn named(&self, name: &str) -> Option<Endpoint> {
+        let name = name.to_ascii_lowercase();
+        let (name, rest) = name.split_once('.').unwrap_or((&name, ""));
+        let fits = |gvk: &&GroupVersionKind| {
+            let GroupVersionKind { group, version, .. } = gvk;
+            let is_versioned = || match rest.split_once('.') {
+                Some((start, of)) => start == version && of == group,
+                None => rest == version && group.is_empty(),
+            };
+            rest.is_empty() || rest == group || is_versioned()
+        };
+        self.names.get(name)?.iter().find(fits).and_then(|gvk| self.endpoint(gvk))
     }
 
     /// Returns whether objects of a kind live in namespaces.
@@ -101,7 +120,10 @@ impl Discovery {
                     continue;
                 }
                 let gvk = GroupVersionKind { group: name.clone(), version: version.name.clone(), kind };
-                self.add_resource(gvk, resource.plural, &resource.scope, resource.verbs);
+                let names = [resource.singular, resource.plural.clone(), gvk.kind.clone()];
+                if self.add_resource(gvk.clone(), resource.plural, &resource.scope, resource.verbs) {
+                    self.add_names(&gvk, names.into_iter().chain(resource.short_names.unwrap_or_default()));
+                }
             }
         }
     }
@@ -112,17 +134,27 @@ impl Discovery {
         plural: String,
         scope: &str,
         verbs: Option<Vec<String>>,
-    ) {
+    ) -> bool {
         let mut verbs = verbs.unwrap_or_default();
         verbs.sort();
         // Two resources may answer with one kind; the one that can do more is the kind's own.
         if self.endpoints.get(&gvk).is_some_and(|other| other.verbs.len() >= verbs.len()) {
-            return;
+            return false;
         }
         // Versions come in the server's order of preference.
         self.preferred.entry(gvk.group_kind()).or_insert_with(|| gvk.clone());
         let endpoint = Endpoint { gvk: gvk.clone(), plural, namespaced: scope == "Namespaced", verbs };
         self.endpoints.insert(gvk, endpoint);
+        true
+    }
+
+    fn add_names(&mut self, gvk: &GroupVersionKind, names: impl Iterator<Item = String>) {
+        for name in names.map(|name| name.to_ascii_lowercase()).filter(|name| !name.is_empty()) {
+            let kinds = self.names.entry(name).or_default();
+            if !kinds.contains(gvk) {
+                kinds.push(gvk.clone());
+            }
+        }
     }
 }
 
@@ -216,6 +248,10 @@ struct Version {
 struct Resource {
     #[serde(rename = "resource")]
     plural: String,
+    #[serde(default, rename = "singularResource")]
+    singular: String,
+    #[serde(default)]
+    short_names: Option<Vec<String>>,
     #[serde(default)]
     response_kind: Option<ResponseKind>,
     scope: String,
@@ -288,6 +324,32 @@ mod tests {
         assert_eq!(discovery.scope(&gvk("v1", "ConfigMap")), Some(Scope::Namespaced));
         assert_eq!(discovery.scope(&gvk("b.io/v1", "B")), Some(Scope::Cluster));
         assert_eq!(discovery.scope(&gvk("b.io/v2", "B")), None);
+    }
+
+    #[tokio::test]
+    async fn people_call_kinds_by_many_names() {
+        let core = CORE.replace(
+            r#"{"resource":"configmaps","#,
+            r#"{"resource":"configmaps","singularResource":"configmap","shortNames":["cm"],"#,
+        );
+        let groups = GROUPS.replace(
+            r#"{"resource":"bs","#,
+            r#"{"resource":"bs","singularResource":"b","shortNames":["cm","bb"],"#,
+        );
+        let (cluster, _) = cluster(vec![Reply::Full(200, core), Reply::Full(200, groups)]);
+        let discovery = cluster.discover().await.unwrap();
+        let found = |name: &str| discovery.named(name).map(|endpoint| endpoint.gvk.to_string());
+        for name in ["configmaps", "configmap", "cm", "ConfigMap", "CM", "configmap.v1"] {
+            assert_eq!(found(name).as_deref(), Some("v1 ConfigMap"), "{name}");
+        }
+        for name in ["deployments", "Deployment", "deployment.apps", "deployments.v2.apps"] {
+            assert_eq!(found(name).as_deref(), Some("apps/v2 Deployment"), "{name}");
+        }
+        assert_eq!(found("Deployment.v1.apps").as_deref(), Some("apps/v1 Deployment"));
+        assert_eq!(found("cm.b.io").as_deref(), Some("b.io/v1 B"), "a short name that two have");
+        for name in ["", "nothing", "deployments.v3.apps", "deployments.b.io", "configmap.v2"] {
+            assert_eq!(found(name), None, "{name}");
+        }
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! ```text
 //!  Cluster ─┬─ discover ─▶ Discovery ─▶ Endpoint          (discovery, endpoint)
 //!           ├─ get, apply, patch, create, delete           (objects)
+//!           ├─ list ─▶ Overview                            (overview)
 //!           ├─ watch ─▶ (WatchId, WatchEvent) …            (watch, list, stream, pieces, decode)
 //!           ├─ hold_lease ─▶ Holding …                     (lease)
 //!           └─ event                                       (event)
@@ -26,6 +27,7 @@ mod gate;
 mod lease;
 mod list;
 mod objects;
+mod overview;
 mod pause;
 mod permit;
 mod pieces;
@@ -37,6 +39,7 @@ mod watch;
 mod fake;
 
 pub use backoff::spread;
+pub use call::is_timeout;
 pub use classify::{Content, classify};
 pub use connect::{Access, Cluster};
 pub use discovery::{Discovery, Scope};
@@ -45,4 +48,5 @@ pub use event::{EventDraft, EventType, Regarding};
 pub use gate::Priority;
 pub use lease::{Holding, LeaseHandle, LeaseSpec};
 pub use objects::{Applied, ApplyOptions, DeleteOptions, Deleted, Propagation};
+pub use overview::Overview;
 pub use watch::{Origin, WatchEvent, WatchHandle, WatchId, WatchSpec};
