@@ -1,5 +1,12 @@
 //! What can be asked of the program on the command line?
 
+mod app;
+mod failure;
+mod output;
+mod paint;
+mod person;
+mod table;
+
 use crate::config::Config;
 use crate::exit::{self, CODES, OTHER, USAGE};
 use crate::{rendering, run, tools};
@@ -29,6 +36,7 @@ pub(crate) fn main() -> ExitCode {
         Some(("crd", _)) => tools::crd(),
         Some(("render", arguments)) => rendering::render(arguments),
         Some(("health", arguments)) => tools::health(arguments),
+        Some(("app", arguments)) => app::run(arguments),
         Some(_) | None => ExitCode::from(USAGE),
     }
 }
@@ -40,7 +48,7 @@ fn command() -> Command {
         .after_help(CODES)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([run_command(), crd_command(), render_command(), health_command()])
+        .subcommands([run_command(), app::command(), crd_command(), render_command(), health_command()])
 }
 
 fn run_command() -> Command {

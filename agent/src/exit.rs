@@ -1,5 +1,6 @@
 //! With which code does the program end?
 
+use model::{CallError, ErrorClass};
 use source::Kind;
 use std::io;
 
@@ -42,6 +43,23 @@ pub(crate) fn of_io(error: &io::Error) -> u8 {
     }
 }
 
+/// Returns the code of why the API server gave nothing.
+pub(crate) fn of_call(error: &CallError) -> u8 {
+    match error.class {
+        ErrorClass::NotFound | ErrorClass::NoSuchKind => NOT_FOUND,
+        ErrorClass::Forbidden => FORBIDDEN,
+        ErrorClass::Unavailable if error.status == Some(401) => FORBIDDEN,
+        ErrorClass::Unavailable if cluster::is_timeout(error) => TIMEOUT,
+        ErrorClass::Conflict
+        | ErrorClass::Invalid
+        | ErrorClass::Denied
+        | ErrorClass::Gone
+        | ErrorClass::Throttled
+        | ErrorClass::Unavailable
+        | ErrorClass::Withheld => OTHER,
+    }
+}
+
 /// Returns the code of why a repository could not be read.
 pub(crate) fn of_source(kind: Kind) -> u8 {
     match kind {
@@ -73,6 +91,20 @@ mod tests {
         let no_pod = anyhow::Error::new(std::env::VarError::NotPresent).context("use the service account");
         assert_eq!(of(&no_pod), NOT_FOUND);
         assert_eq!(of(&anyhow::anyhow!("who knows")), OTHER);
+    }
+
+    #[test]
+    fn an_api_server_that_refuses_is_told_from_one_that_is_away() {
+        use ErrorClass::{Forbidden, Invalid, NoSuchKind, NotFound, Unavailable};
+        let code =
+            |class, status, message: &str| of_call(&CallError { status, ..CallError::new(class, message) });
+        assert_eq!(code(Forbidden, Some(403), "no"), FORBIDDEN);
+        assert_eq!(code(Unavailable, Some(401), "who are you"), FORBIDDEN);
+        assert_eq!(code(NotFound, Some(404), "gone"), NOT_FOUND);
+        assert_eq!(code(NoSuchKind, Some(404), "what"), NOT_FOUND);
+        assert_eq!(code(Unavailable, None, "no answer from https://a within 30 s"), TIMEOUT);
+        assert_eq!(code(Unavailable, None, "connection refused"), OTHER);
+        assert_eq!(code(Invalid, Some(422), "no answer from the author"), OTHER);
     }
 
     #[test]

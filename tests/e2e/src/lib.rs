@@ -4,6 +4,7 @@
 //! Scene ─┬─ repo("shop") ─▶ Repo          a Git repository that the agent may read       (repo)
 //!        ├─ application("shop") ─▶ …       an Application, made in words                  (application)
 //!        ├─ agent() ─▶ Agent               the real program, its log, its two listeners   (agent, http, program)
+//!        ├─ tautline(&["app", "list"]) ─▶ Told   what the command line prints, and its exit code    (cli)
 //!        ├─ install_account, grant ─▶ …    the rights of an agent that may not do everything   (account)
 //!        ├─ edit_as, apply_as ─▶ …         other people and tools, by their field managers      (hands)
 //!        ├─ HeldUp                          objects that the API server takes long over              (held_up)
@@ -37,6 +38,7 @@
 mod account;
 mod agent;
 mod application;
+mod cli;
 mod git_server;
 mod hands;
 mod held_up;
@@ -51,6 +53,7 @@ mod words;
 
 pub use agent::{Agent, Settings};
 pub use application::Application;
+pub use cli::Told;
 pub use git_server::GitServer;
 pub use held_up::HeldUp;
 pub use http::Answer;

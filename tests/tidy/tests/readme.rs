@@ -50,6 +50,51 @@ fn the_table_of_options_is_the_programs() {
     }
 }
 
+/// Returns the commands below one, by its help.
+fn commands_below(help: &str) -> Vec<String> {
+    let list = help.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+    // A wrapped line is indented deeper.
+    let lines = list.into_iter().flat_map(str::lines).filter_map(|line| line.strip_prefix("  "));
+    let names = lines.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split(' ').next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// Walks the commands of the program, and returns each with the options that its help shows, sorted.
+fn commands(command: &[&str], found: &mut Vec<(String, Vec<String>)>) {
+    let help = tautline(&[command, &["--help"]].concat()).unwrap().text;
+    let below = commands_below(&help);
+    for name in &below {
+        commands(&[command, &[name.as_str()]].concat(), found);
+    }
+    if below.is_empty() {
+        let begins = |line: &&str| line.trim_start().starts_with('-');
+        let named = help.lines().filter(begins).flat_map(str::split_whitespace);
+        let options = named.filter(|word| word.starts_with("--") && !word.starts_with("--help"));
+        let mut options: Vec<String> = options.map(|word| word.trim_end_matches(',').to_owned()).collect();
+        options.sort();
+        options.dedup();
+        found.push((command.join(" "), options));
+    }
+}
+
+#[test]
+fn the_table_of_commands_is_the_programs() {
+    let mut known = Vec::new();
+    commands(&[], &mut known);
+    known.sort();
+    let ticked =
+        |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let rows = table_rows(&readme(), "Command");
+    let mut listed: Vec<(String, Vec<String>)> =
+        rows.iter().map(|row| (ticked(&row[0]).join(" "), ticked(&row[1]))).collect();
+    listed.sort();
+    // The options of `run` have a table of their own.
+    for (_, options) in known.iter_mut().filter(|(name, _)| name == "run") {
+        options.clear();
+    }
+    assert_eq!(listed, known, "commands in the README, and those of the program");
+}
+
 #[test]
 fn exit_codes_are_the_programs() {
     let rows = table_rows(&readme(), "Exit code");

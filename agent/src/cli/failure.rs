@@ -1,0 +1,50 @@
+//! Why does a command give no result, and with which code does it end?
+
+use crate::exit;
+use crate::tools;
+use model::{CallError, ErrorClass, printable};
+use std::process::ExitCode;
+
+/// Why a command gives no result: a sentence with what to do next, and the exit code.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// The sentence.
+    pub message: String,
+}
+
+impl Failure {
+    /// Makes a failure.
+    pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// What was asked for does not exist.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(exit::NOT_FOUND, message)
+    }
+
+    /// The API server refused, or did not answer, when `what` was asked of it.
+    pub(crate) fn of_call(what: &str, error: &CallError) -> Self {
+        let next = match error.class {
+            ErrorClass::Forbidden => " (ask for that right, or use another --context)",
+            ErrorClass::NoSuchKind => " (is its CRD installed in this cluster? see tautline crd --help)",
+            ErrorClass::Conflict => " (it changed meanwhile; try again)",
+            ErrorClass::Unavailable if error.status == Some(401) => " (log in to the cluster again)",
+            ErrorClass::Invalid
+            | ErrorClass::Denied
+            | ErrorClass::NotFound
+            | ErrorClass::Gone
+            | ErrorClass::Throttled
+            | ErrorClass::Unavailable
+            | ErrorClass::Withheld => "",
+        };
+        Self::new(exit::of_call(error), format!("{what}: {}{next}", error.message))
+    }
+
+    /// Tells it on standard error.
+    pub(crate) fn tell(&self) -> ExitCode {
+        tools::complain(&printable(&self.message), self.code)
+    }
+}

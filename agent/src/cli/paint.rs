@@ -1,0 +1,67 @@
+//! What is coloured, and when?
+
+use model::printable;
+use std::io::IsTerminal as _;
+
+/// Whether words are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paint {
+    /// They are: somebody looks at a terminal.
+    Colours,
+    /// They are not.
+    Plain,
+}
+
+impl Paint {
+    /// Returns how standard output is written: in colours only on a terminal that can show them, unless `NO_COLOR` says
+    /// otherwise (no-color.org).
+    pub(crate) fn of_stdout() -> Self {
+        let says_no = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if std::io::stdout().is_terminal() && !says_no("NO_COLOR") && !is_dumb {
+            Self::Colours
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// Colours a word by what it says; in others what a terminal would act on is escaped.
+    pub(crate) fn word(self, word: &str) -> String {
+        match (self, colour(word)) {
+            (Self::Colours, Some(colour)) => format!("\u{1b}[{colour}m{word}\u{1b}[0m"),
+            (Self::Colours | Self::Plain, _) => printable(word).into_owned(),
+        }
+    }
+}
+
+const RED: u8 = 31;
+const GREEN: u8 = 32;
+const YELLOW: u8 = 33;
+const MAGENTA: u8 = 35;
+
+/// Returns the colour of a word of ours (SGR, ECMA-48).
+fn colour(word: &str) -> Option<u8> {
+    match word {
+        "Synced" | "Healthy" | "Succeeded" | "Deployed" | "create" => Some(GREEN),
+        "OutOfSync" | "Progressing" | "Suspended" | "Running" | "Held" | "Superseded" | "change" => {
+            Some(YELLOW)
+        }
+        "Degraded" | "Missing" | "Failed" | "Error" | "Terminating" | "NotRequested" | "delete"
+        | "refused" => Some(RED),
+        "Unknown" | "keep" => Some(MAGENTA),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_coloured_by_what_they_say_and_others_are_left_alone() {
+        assert_eq!(Paint::Colours.word("Synced"), "\u{1b}[32mSynced\u{1b}[0m");
+        assert_eq!(Paint::Colours.word("shop"), "shop");
+        assert_eq!(Paint::Colours.word("\u{1b}[2J"), "\\u{1b}[2J");
+        assert_eq!(Paint::Plain.word("Degraded"), "Degraded");
+    }
+}
