@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::sources::Repositories;
 use crate::unread::Unread;
+use crate::webhooks::WebhookSecrets;
 use crate::workloads::Workloads;
 use crate::writing::Writing;
 use cluster::{Cluster, Discovery, WatchId};
@@ -47,6 +48,10 @@ pub(crate) struct Agent {
     pub identity: Identity,
     pub discovery: Arc<Discovery>,
     pub settings: Settings,
+    /// What callers say that moved in Git.
+    pub webhooks: Arc<api::Webhooks>,
+    /// By what they are checked.
+    pub webhook_secrets: WebhookSecrets,
     pub repos: Repositories,
     pub apps: BTreeMap<AppKey, Box<AppEntry>>,
     /// Applications that cannot be read, and why.
@@ -116,6 +121,8 @@ pub(crate) enum Watched {
     Projects,
     /// Repository Secrets.
     Secrets,
+    /// A Secret by its name, that webhooks are checked by.
+    WebhookSecret(String),
     /// `argocd-cm`.
     Settings,
     /// Kinds that come and go.
@@ -134,7 +141,7 @@ impl Watched {
         let kind = match self {
             Self::Applications => "Application.argoproj.io",
             Self::Projects => "AppProject.argoproj.io",
-            Self::Secrets => "Secret",
+            Self::Secrets | Self::WebhookSecret(_) => "Secret",
             Self::Settings => "ConfigMap",
             Self::Definitions => "CustomResourceDefinition.apiextensions.k8s.io",
             Self::ArgoCd(Runner::StatefulSet) => "StatefulSet.apps",

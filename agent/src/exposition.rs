@@ -3,6 +3,7 @@
 use crate::agent::Agent;
 use crate::metrics::Metrics;
 use crate::stored::Labels;
+use api::Webhooks;
 use api::metrics::{self, Family, Kind, Number, Sample};
 use cluster::Cluster;
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ pub(crate) fn text(agent: &Agent) -> String {
 }
 
 /// Writes what is counted wherever it happens: the loop need not turn for it to be up to date.
-pub(crate) fn counters(m: &Metrics, cluster: &Cluster) -> String {
+pub(crate) fn counters(m: &Metrics, cluster: &Cluster, webhooks: &Webhooks) -> String {
     metrics::render(&[
         counter(
             "tautline_renders_total",
@@ -44,6 +45,7 @@ pub(crate) fn counters(m: &Metrics, cluster: &Cluster) -> String {
             m.events_dropped.get(),
         ),
         requests(cluster),
+        received(webhooks),
     ])
 }
 
@@ -99,6 +101,13 @@ fn syncs(agent: &Agent) -> Family {
         })
     });
     metrics::APP_SYNC_TOTAL.family(samples.collect())
+}
+
+fn received(webhooks: &Webhooks) -> Family {
+    let (accepted, refused) = webhooks.counts();
+    let samples = [("Accepted", accepted), ("Refused", refused)];
+    let samples = samples.map(|(answer, count)| sample(vec![("answer", answer.to_owned())], count));
+    family("tautline_webhooks_total", "Webhooks that were received.", Kind::Counter, samples.into())
 }
 
 fn requests(cluster: &Cluster) -> Family {

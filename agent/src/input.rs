@@ -23,6 +23,8 @@ pub(crate) enum Input {
     Polled(RepoId, Polled),
     /// A local repository may have moved.
     Hint(String),
+    /// Webhooks tell of repositories.
+    Pushed,
     /// A revision was rendered, for the spec with this serial number.
     Rendered(AppKey, u64, Revision, Result<Arc<DesiredSet>, RenderError>),
     /// An operation's revision was rendered.

@@ -60,6 +60,7 @@ mod unread;
 mod unreadable;
 mod wanted;
 mod watching;
+mod webhooks;
 mod workloads;
 mod writer;
 mod writing;

@@ -39,6 +39,8 @@ pub(crate) struct Scraped {
     pub cluster: Cluster,
     /// The loop, which knows the apps.
     pub inputs: mpsc::UnboundedSender<Input>,
+    /// Counts webhooks.
+    pub webhooks: Arc<api::Webhooks>,
 }
 
 impl Shared {
@@ -51,7 +53,7 @@ impl Shared {
         let _unheard = scraped.inputs.send(Input::Scrape(reply));
         let known = tokio::time::timeout(SCRAPE, answer).await;
         let mut text = known.ok().and_then(Result::ok).unwrap_or_default();
-        text.push_str(&crate::exposition::counters(&scraped.counters, &scraped.cluster));
+        text.push_str(&crate::exposition::counters(&scraped.counters, &scraped.cluster, &scraped.webhooks));
         text
     }
 

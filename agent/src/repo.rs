@@ -6,14 +6,21 @@ use source::{Repository, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+/// How far apart, at least, polls begin that webhooks ask for: whoever sends one webhook after the other costs no more.
+const PUSH_SPACING: Duration = Duration::from_secs(1);
+
 /// One repository.
 pub(crate) struct Repo {
     /// Who follows which revision.
     pub followers: BTreeMap<AppKey, String>,
     /// How to reach it.
     pub repository: Repository,
-    /// When the next poll is due.
-    pub due: Instant,
+    /// When the next poll is due, webhooks apart.
+    due: Instant,
+    /// When a webhook's poll is due that has not begun.
+    push_due: Option<Instant>,
+    /// When a poll began last that a webhook asked for.
+    push_polled: Option<Instant>,
     /// Whether a poll is under way.
     pub is_polling: bool,
     /// That poll; it ends when nobody follows any more.
@@ -43,6 +50,8 @@ impl Repo {
             followers: BTreeMap::new(),
             repository,
             due: now,
+            push_due: None,
+            push_polled: None,
             is_polling: false,
             task: None,
             is_asked_again: false,
@@ -63,9 +72,24 @@ impl Repo {
         }
     }
 
+    /// Asks for a poll because a webhook says that it moved: at once, or a while after the last one that began so. However
+    /// many come meanwhile, it is one poll, and it begins after the last of them.
+    pub(crate) fn pushed(&mut self, now: Instant) {
+        let rested = self.push_polled.map_or(now, |last| now.max(last + PUSH_SPACING));
+        self.push_due.get_or_insert(rested);
+    }
+
+    /// Returns when the next poll is due.
+    pub(crate) fn due(&self) -> Instant {
+        self.push_due.map_or(self.due, |push| push.min(self.due))
+    }
+
     /// Begins a poll; returns the target revisions that it is about.
-    pub(crate) fn begin(&mut self) -> Vec<String> {
+    pub(crate) fn begin(&mut self, now: Instant) -> Vec<String> {
         self.is_polling = true;
+        if self.push_due.take().is_some() {
+            self.push_polled = Some(now);
+        }
         self.answering = std::mem::take(&mut self.asking);
         let targets: BTreeSet<String> = self.followers.values().cloned().collect();
         targets.into_iter().collect()

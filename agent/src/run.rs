@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::probes::{Pulse, Scraped, Shared};
 use crate::settings::Settings;
 use crate::sources::Repositories;
+use crate::webhooks::{self, WebhookSecrets};
 use crate::workloads::Workloads;
 use anyhow::Context;
 use api::Readiness;
@@ -38,7 +39,8 @@ pub(crate) async fn run(
     let (pulse, readiness, shared) = Pulse::new();
     let probes = serve_probes(&config, readiness, Arc::clone(&shared), shutdown.clone()).await?;
     let (requests, calls) = mpsc::channel(64);
-    let serving = api::serve(config.listen, requests, shutdown.clone())
+    let webhooks = Arc::<api::Webhooks>::default();
+    let serving = api::serve(config.listen, requests, Arc::clone(&webhooks), shutdown.clone())
         .await
         .with_context(|| format!("listen on {} (--listen)", config.listen))?;
     let cluster = Cluster::connect(Access {
@@ -69,14 +71,17 @@ pub(crate) async fn run(
     let holder = lease.holder.clone();
     let (held, lease) = cluster.hold_lease(lease);
     forward(&inputs, hints.1, calls, held);
+    tokio::spawn(webhooks::forward(Arc::clone(&webhooks), inputs.clone()));
     let mut agent = assemble(config, cluster, sources, Arc::clone(&cache), first, inputs, watch_events);
     agent.holder = holder;
     shared.scrape(Scraped {
         counters: agent.metrics.clone(),
         cluster: agent.cluster.clone(),
         inputs: agent.inputs.clone(),
+        webhooks: Arc::clone(&webhooks),
     });
     agent.watcher = hints.0;
+    agent.webhooks = webhooks;
     agent.open_own_watches();
     let recorded: Vec<_> = agent.kinds.known().cloned().collect();
     for gvk in &recorded {
@@ -226,6 +231,8 @@ pub(crate) fn assemble(
         sources,
         discovery: Arc::new(first.discovery),
         settings: Settings::default(),
+        webhooks: Arc::default(),
+        webhook_secrets: WebhookSecrets::default(),
         repos: Repositories::default(),
         apps: BTreeMap::new(),
         unread: BTreeMap::new(),

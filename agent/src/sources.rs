@@ -4,7 +4,7 @@ use crate::agent::Task;
 use crate::repo::{Polled, Repo, wait};
 use model::{AppKey, Revision};
 use source::{Repository, SourceError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What the apps of one repository look at, by the repository's normalised URL and the project that gives credentials.
@@ -69,11 +69,18 @@ impl Repositories {
         }
     }
 
+    /// Asks for polls of repositories that webhooks told of, by [`api::repository_key`]; returns of how many.
+    pub(crate) fn pushed(&mut self, keys: &BTreeSet<String>, now: Instant) -> usize {
+        let is_told = |id: &RepoId| api::repository_key(&id.url).is_some_and(|key| keys.contains(&key));
+        let told = self.repos.iter_mut().filter(|(id, _)| is_told(id));
+        told.map(|(_, repo)| repo.pushed(now)).count()
+    }
+
     /// Returns the repositories whose poll is due and marks them as being polled.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<(RepoId, Repository, Vec<String>)> {
-        let due = self.repos.iter_mut().filter(|(_, repo)| !repo.is_polling && repo.due <= now);
+        let due = self.repos.iter_mut().filter(|(_, repo)| !repo.is_polling && repo.due() <= now);
         due.map(|(id, repo)| {
-            let targets = repo.begin();
+            let targets = repo.begin(now);
             (id.clone(), repo.repository.clone(), targets)
         })
         .collect()
@@ -88,7 +95,7 @@ impl Repositories {
 
     /// Returns when the next poll is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.repos.values().filter(|repo| !repo.is_polling).map(|repo| repo.due).min()
+        self.repos.values().filter(|repo| !repo.is_polling).map(Repo::due).min()
     }
 
     /// Takes in a poll's answer; returns what each app has to hear.
@@ -221,6 +228,54 @@ mod tests {
         assert_eq!(shop.answer(&found("y")), ["a y"]);
         assert_eq!(shop.begin(), 1);
         assert_eq!(shop.answer(&found("y")), ["b y"]);
+        assert_eq!(shop.begin(), 0);
+    }
+
+    // N46: replays
+    #[test]
+    fn a_thousand_webhooks_are_one_poll_at_once_and_one_later_and_none_when_it_is_over() {
+        let mut shop = Shop::new();
+        shop.begin();
+        shop.answer(&found("x"));
+        let push =
+            |shop: &mut Shop| shop.repos.pushed(&BTreeSet::from(["git.example/shop".into()]), shop.now);
+        let flood = |shop: &mut Shop| {
+            let pushes = (0..1_000).map(|_| {
+                assert_eq!(push(shop), 1);
+                shop.begin()
+            });
+            pushes.sum::<usize>()
+        };
+        assert_eq!(flood(&mut shop), 1);
+        shop.answer(&found("x"));
+        assert_eq!(flood(&mut shop), 0, "it was asked just now");
+        shop.later(1);
+        assert_eq!(shop.begin(), 1);
+        shop.answer(&found("x"));
+        shop.later(5);
+        assert_eq!(shop.begin(), 0);
+        push(&mut shop);
+        assert_eq!(shop.begin(), 1);
+    }
+
+    #[test]
+    fn a_webhook_during_a_poll_is_answered_by_the_next_one_and_any_poll_after_it_will_do() {
+        let mut shop = Shop::new();
+        shop.begin();
+        let keys = BTreeSet::from(["git.example/shop".to_owned(), "git.example/other".to_owned()]);
+        assert_eq!(shop.repos.pushed(&keys, shop.now), 1);
+        assert_eq!(shop.begin(), 0);
+        // The refs may have been read before the push.
+        shop.answer(&found("x"));
+        assert_eq!(shop.begin(), 1);
+        shop.answer(&found("x"));
+        shop.repos.pushed(&keys, shop.now);
+        shop.repos.hint(&id().url, shop.now);
+        assert_eq!(shop.begin(), 1);
+        shop.answer(&found("x"));
+        shop.later(5);
+        assert_eq!(shop.begin(), 0);
+        assert_eq!(shop.repos.pushed(&BTreeSet::from(["git.example/shop-evil".into()]), shop.now), 0);
         assert_eq!(shop.begin(), 0);
     }
 

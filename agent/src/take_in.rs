@@ -30,6 +30,7 @@ impl Agent {
                 }
             }
             Input::Hint(url) => self.repos.hint(&url, Instant::now()),
+            Input::Pushed => self.pushed(),
             Input::Rendered(key, serial, revision, outcome) => self.rendered(&key, serial, revision, outcome),
             Input::Prepared(key, sync, outcome) => self.prepared(&key, sync, outcome),
             Input::StageDone(key, sync, results, seen) => {

@@ -54,6 +54,8 @@ impl Agent {
             Watched::Settings,
             WatchSpec { field_selector: config, ..own(core("ConfigMap", "configmaps")) },
         );
+        let (watched, spec_of_it) = self.own_webhook_watch();
+        self.open(watched, spec_of_it);
         for runner in [Runner::StatefulSet, Runner::Deployment] {
             self.open(Watched::ArgoCd(runner), own(runner.endpoint()));
         }
@@ -186,6 +188,7 @@ impl Agent {
             Watched::Applications => self.application_event(event),
             Watched::Projects => self.project_event(event),
             Watched::Secrets => self.secret_event(event),
+            Watched::WebhookSecret(name) => self.webhook_secret_event(&name, event),
             Watched::Settings => self.config_event(event),
             Watched::Definitions => self.definition_event(&event),
             Watched::ArgoCd(runner) => self.argo_cd_event(runner, &event),

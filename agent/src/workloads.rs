@@ -207,6 +207,7 @@ impl Agent {
                 Watched::Applications
                 | Watched::Projects
                 | Watched::Secrets
+                | Watched::WebhookSecret(_)
                 | Watched::Settings
                 | Watched::Definitions
                 | Watched::ArgoCd(_)

@@ -23,6 +23,10 @@ pub(crate) fn specs() -> Vec<WatchSpec> {
         own(applications()),
         own(Endpoint::new("argoproj.io/v1alpha1", "AppProject", "appprojects", true)),
         WatchSpec { label_selector: secrets.into(), ..own(Endpoint::new("v1", "Secret", "secrets", true)) },
+        WatchSpec {
+            field_selector: "metadata.name=argocd-secret".into(),
+            ..own(Endpoint::new("v1", "Secret", "secrets", true))
+        },
         WatchSpec { field_selector: "metadata.name=argocd-cm".into(), ..own(config_maps()) },
         apps("StatefulSet", "statefulsets"),
         apps("Deployment", "deployments"),

@@ -97,6 +97,11 @@ impl Agent {
         http::send(self.api, "POST", path, &body.to_string())
     }
 
+    /// Posts JSON, as it stands there, with more headers.
+    pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        http::post_with(self.api, path, headers, body)
+    }
+
     /// Reads a path of the listener of probes and metrics.
     pub fn probe(&self, path: &str) -> Answer {
         http::send(self.probes, "GET", path, "")

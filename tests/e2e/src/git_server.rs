@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -22,6 +23,7 @@ pub struct GitServer {
     gate: Gate,
     authorization: Arc<Mutex<Option<String>>>,
     told: Arc<Mutex<Vec<String>>>,
+    n_looks: Arc<AtomicUsize>,
 }
 
 impl GitServer {
@@ -45,16 +47,19 @@ impl GitServer {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (gate, authorization) = (Gate::default(), Arc::<Mutex<Option<String>>>::default());
         let told = Arc::<Mutex<Vec<String>>>::default();
+        let n_looks = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&n_looks);
         let (door, wanted, heard) = (gate.clone(), Arc::clone(&authorization), Arc::clone(&told));
         let address = server::serve(tls, move |request| {
             door.pass();
+            counted.fetch_add(usize::from(request.path.ends_with("/info/refs")), Ordering::Relaxed);
             let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let told = request.headers.get("authorization");
             heard.lock().unwrap_or_else(PoisonError::into_inner).extend(told.cloned());
             let is_welcome = wanted.is_none() || wanted.as_ref() == told;
             if is_welcome { backend(&root, request) } else { Ok(UNAUTHORIZED.into()) }
         });
-        Self { address, scheme, gate, authorization, told }
+        Self { address, scheme, gate, authorization, told, n_looks }
     }
 
     /// Lets nobody in any more but this user with this password.
@@ -68,6 +73,11 @@ impl GitServer {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let plain = told.iter().filter_map(|told| BASE64_STANDARD.decode(told.strip_prefix("Basic ")?).ok());
         plain.into_iter().any(|told| String::from_utf8_lossy(&told).ends_with(&format!(":{password}")))
+    }
+
+    /// Returns how often somebody asked which refs there are.
+    pub fn n_looks(&self) -> usize {
+        self.n_looks.load(Ordering::Relaxed)
     }
 
     /// Returns what `repoURL` says.

@@ -40,7 +40,7 @@ pub(crate) fn send(to: SocketAddr, method: &str, path: &str, body: &str) -> Answ
 
 /// Speaks HTTP/1.0, in which an answer ends with its connection: nothing to count or to join.
 pub(crate) fn ask(to: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
-    exchange(to, method, path, "*/*", body)
+    exchange(to, method, path, &[("Accept", "*/*")], body)
 }
 
 /// Reads a path as somebody who wants a media type.
@@ -48,18 +48,34 @@ pub(crate) fn ask(to: SocketAddr, method: &str, path: &str, body: &str) -> std::
 /// # Panics
 /// When nobody answers.
 pub(crate) fn get_as(to: SocketAddr, path: &str, media_type: &str) -> Answer {
-    let answer = exchange(to, "GET", path, media_type, "");
+    let answer = exchange(to, "GET", path, &[("Accept", media_type)], "");
     answer.unwrap_or_else(|error| panic!("GET http://{to}{path}: {error}"))
 }
 
-fn exchange(to: SocketAddr, method: &str, path: &str, accept: &str, body: &str) -> std::io::Result<Answer> {
+/// Posts JSON with more headers.
+///
+/// # Panics
+/// When nobody answers.
+pub(crate) fn post_with(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let answer = exchange(to, "POST", path, headers, body);
+    answer.unwrap_or_else(|error| panic!("POST http://{to}{path}: {error}"))
+}
+
+fn exchange(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nHost: {to}\r\nAccept: {accept}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )?;
+    let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {to}\r\nContent-Type: application/json\r\n");
+    for (name, value) in headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let text = String::from_utf8_lossy(&answer).into_owned();

@@ -53,6 +53,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("kube", "cluster"),
     ("k8s-openapi", "cluster"),
     ("warp", "api"),
+    ("ring", "api"),
     ("granit-parser", "manifest"),
     ("serde-saphyr", "manifest"),
     ("serde_yaml", "application"),

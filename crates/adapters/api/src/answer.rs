@@ -64,6 +64,11 @@ impl ApiError {
         Self::new(10, 409, message)
     }
 
+    /// Nobody knows who the caller is: `Unauthenticated`, 401.
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::new(16, 401, message)
+    }
+
     /// The caller may not: `PermissionDenied`, 403.
     pub fn permission_denied(message: impl Into<String>) -> Self {
         Self::new(7, 403, message)

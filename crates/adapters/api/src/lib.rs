@@ -1,4 +1,4 @@
-//! The HTTP edge: REST, probes, metrics. The only user of warp.
+//! The HTTP edge: REST, webhooks, probes, metrics. The only user of warp.
 //!
 //! ```text
 //! socket ─ serve ─▶ guard ─▶ routes ─▶ query, sync_body ─▶ Request ──mpsc──▶ agent
@@ -33,6 +33,7 @@ mod serve;
 mod sync_body;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 pub use answer::{ApiError, Body, Reply};
 pub use probes::{MetricsText, Readiness, serve_probes};
@@ -41,3 +42,4 @@ pub use request::{AppRef, DriftFormat, ListQuery, Request, SyncBody};
 pub use routes::{Access, Lasts, ROUTES, Route, Verb};
 pub use selector::Selector;
 pub use serve::{Limits, Serving, serve, serve_with};
+pub use webhook::{Check, Provider, Webhooks, repository_key};

@@ -13,12 +13,14 @@ mod get;
 mod list;
 mod sync;
 mod version;
+mod webhook;
 
-use crate::{ApiError, Limits, Request, answer, guard};
+use crate::{ApiError, Limits, Request, Webhooks, answer, guard};
 use call::{Agent, BodyStream};
 pub(crate) use call::{Answering, Call};
 use futures::StreamExt as _;
 use std::convert::Infallible;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use warp::filters::BoxedFilter;
 use warp::http::header::{ALLOW, HeaderMap};
@@ -135,11 +137,23 @@ pub const ROUTES: &[Route] = &[
         about: "how live differs from Git",
         handler: drift::answer,
     },
+    Route {
+        method: "POST",
+        path: "/api/webhook",
+        access: Access::Anyone,
+        lasts: Lasts::Shortly,
+        about: "a push to a repository; checked by its signature",
+        handler: webhook::answer,
+    },
 ];
 
 /// Makes the filter that answers every request; it never rejects.
-pub(crate) fn filter(requests: mpsc::Sender<Request>, limits: Limits) -> BoxedFilter<(Response,)> {
-    let agent = Agent::new(requests, limits);
+pub(crate) fn filter(
+    requests: mpsc::Sender<Request>,
+    webhooks: Arc<Webhooks>,
+    limits: Limits,
+) -> BoxedFilter<(Response,)> {
+    let agent = Agent::new(requests, webhooks, limits);
     let head = warp::method().and(warp::path::full()).and(warp::query()).and(warp::header::headers_cloned());
     let known = head.and(warp::body::stream()).then(
         move |method: Method, path: FullPath, pairs, headers: HeaderMap, body| {

@@ -1,6 +1,6 @@
 //! How are connections taken, bounded, and ended?
 
-use crate::{Request, routes};
+use crate::{Request, Webhooks, routes};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -58,16 +58,18 @@ pub struct Serving {
     pub task: JoinHandle<()>,
 }
 
-/// Serves the API with the default [`Limits`] until `shutdown` completes. Each request is sent to `requests`.
+/// Serves the API with the default [`Limits`] until `shutdown` completes. Each request is sent to `requests`,
+/// and each webhook to `webhooks`.
 ///
 /// # Errors
 /// `InvalidInput` for an address that is not loopback: there is no authentication yet. Else what binding said.
 pub async fn serve(
     listen: SocketAddr,
     requests: mpsc::Sender<Request>,
+    webhooks: Arc<Webhooks>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<Serving> {
-    serve_with(listen, Limits::default(), requests, shutdown).await
+    serve_with(listen, Limits::default(), requests, webhooks, shutdown).await
 }
 
 /// Serves the API with limits of your own.
@@ -78,6 +80,7 @@ pub async fn serve_with(
     listen: SocketAddr,
     limits: Limits,
     requests: mpsc::Sender<Request>,
+    webhooks: Arc<Webhooks>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<Serving> {
     if !listen.ip().is_loopback() {
@@ -88,7 +91,7 @@ pub async fn serve_with(
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
     }
-    bind(listen, limits, routes::filter(requests, limits), shutdown).await
+    bind(listen, limits, routes::filter(requests, webhooks, limits), shutdown).await
 }
 
 /// Listens and answers by a filter that never rejects.

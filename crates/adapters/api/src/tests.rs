@@ -4,3 +4,4 @@ mod probes;
 mod routes;
 mod sockets;
 mod sync;
+mod webhook;

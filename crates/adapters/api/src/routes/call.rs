@@ -1,9 +1,10 @@
 //! What does the handler of a route get, and how does it ask the agent?
 
 use crate::query::{self, Pairs};
-use crate::{ApiError, AppRef, Limits, Reply, Request, body};
+use crate::{ApiError, AppRef, Limits, Reply, Request, Webhooks, body};
 use futures::future::BoxFuture;
 use std::pin::Pin;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use warp::http::header::HeaderMap;
 use warp::reply::Response;
@@ -20,12 +21,13 @@ pub(super) type BodyStream =
 #[derive(Clone)]
 pub(super) struct Agent {
     requests: mpsc::Sender<Request>,
+    webhooks: Arc<Webhooks>,
     limits: Limits,
 }
 
 impl Agent {
-    pub(super) fn new(requests: mpsc::Sender<Request>, limits: Limits) -> Self {
-        Self { requests, limits }
+    pub(super) fn new(requests: mpsc::Sender<Request>, webhooks: Arc<Webhooks>, limits: Limits) -> Self {
+        Self { requests, webhooks, limits }
     }
 }
 
@@ -80,6 +82,11 @@ impl Call {
         let (reply, answer) = oneshot::channel();
         self.agent.requests.send(make(reply)).await.map_err(|_| stopping())?;
         answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Returns what takes webhooks in.
+    pub(crate) fn webhooks(&self) -> Arc<Webhooks> {
+        Arc::clone(&self.agent.webhooks)
     }
 
     /// Returns what one request may take.

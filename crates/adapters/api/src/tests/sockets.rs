@@ -30,7 +30,7 @@ async fn api(limits: Limits) -> Api {
     let (stop, stopped) = oneshot::channel();
     let listen = "127.0.0.1:0".parse().unwrap();
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let serving = serve_with(listen, limits, requests, shutdown).await.unwrap();
+    let serving = serve_with(listen, limits, requests, Arc::default(), shutdown).await.unwrap();
     tokio::spawn(async move {
         while let Some(request) = asked.recv().await {
             match request {
@@ -84,7 +84,7 @@ fn post(headers: &str, body: &str) -> String {
 async fn only_loopback_is_listened_on() {
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
         let (requests, _asked) = mpsc::channel(1);
-        let error = serve(listen.parse().unwrap(), requests, async {}).await.unwrap_err();
+        let error = serve(listen.parse().unwrap(), requests, Arc::default(), async {}).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
         assert!(error.to_string().contains("no authentication yet"), "{error}");
     }
@@ -124,6 +124,35 @@ async fn bodies_over_the_cap_are_refused() {
     assert!(read_answer(&mut full).await.contains("synced"));
     let mut gzip = connect(api.addr, &post("Content-Encoding: gzip\r\nContent-Length: 0", "")).await;
     assert_eq!(status(&read_answer(&mut gzip).await), "415");
+}
+
+// N44: the body of a webhook, which anybody may send
+#[tokio::test]
+async fn webhooks_over_the_cap_that_drip_or_are_compressed_are_refused_and_keep_nobody_out() {
+    let hook = |headers: &str, body: &str| {
+        post(headers, body).replace("/api/v1/applications/web/sync", "/api/webhook")
+    };
+    let api = api(Limits { body_timeout: SHORT, ..Limits::default() }).await;
+    let mut declared = connect(api.addr, &hook("Content-Length: 2147483648", "")).await;
+    assert_eq!(status(&read_to_end(&mut declared).await), "413");
+    let mut gzip = connect(api.addr, &hook("Content-Encoding: gzip\r\nContent-Length: 0", "")).await;
+    assert_eq!(status(&read_answer(&mut gzip).await), "415");
+    let mut chunked = connect(api.addr, &hook("Transfer-Encoding: chunked", "")).await;
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    for _ in 0..17 {
+        chunked.write_all(chunk.as_bytes()).await.unwrap();
+    }
+    assert_eq!(status(&read_answer(&mut chunked).await), "413");
+    // More than are read at a time. The next one is read when one of them is given up.
+    let mut dripping = Vec::new();
+    for _ in 0..20 {
+        dripping.push(connect(api.addr, &hook("Content-Length: 100", "{")).await);
+    }
+    let mut full = connect(api.addr, &hook("Content-Length: 2", "{}")).await;
+    assert_eq!(status(&read_answer(&mut full).await), "503", "its secrets are not known here");
+    for mut slow in dripping {
+        assert_eq!(status(&read_answer(&mut slow).await), "408");
+    }
 }
 
 // N44, N54: bodies that drip

@@ -14,9 +14,9 @@ pub struct Rule {
     pub verbs: &'static [&'static str],
 }
 
-/// The agent's own calls in its namespace: it reads Applications, projects, repository Secrets and settings, writes
-/// Applications by patch, records kinds in a `ConfigMap`, tells by Events, holds a Lease, and looks whether Argo CD's own
-/// controller runs.
+/// The agent's own calls in its namespace: it reads Applications, projects, settings, and the Secrets of repositories and
+/// webhooks, writes Applications by patch, records kinds in a `ConfigMap`, tells by Events, holds a Lease, and looks whether
+/// Argo CD's own controller runs.
 pub const AGENT_ROLE_RULES: &[Rule] = &[
     Rule { group: "argoproj.io", resource: "applications", verbs: &["get", "list", "watch", "patch"] },
     Rule { group: "argoproj.io", resource: "appprojects", verbs: &["list", "watch"] },
