@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::http::{self, Answer};
 use crate::kube::DEADLINE;
+use crate::log::{Log, follow};
 use crate::program;
+use crate::sweep;
 
 /// How an agent is started.
 #[derive(Clone, Debug)]
@@ -89,12 +89,12 @@ impl Agent {
 
     /// Reads a path of the API, such as `/api/v1/applications`.
     pub fn get(&self, path: &str) -> Answer {
-        http::send(self.api, "GET", path, "")
+        self.keep("GET", path, http::send(self.api, "GET", path, ""))
     }
 
     /// Posts JSON to a path of the API.
     pub fn post(&self, path: &str, body: &Value) -> Answer {
-        http::send(self.api, "POST", path, &body.to_string())
+        self.keep("POST", path, http::send(self.api, "POST", path, &body.to_string()))
     }
 
     /// Posts JSON, as it stands there, with more headers.
@@ -105,6 +105,12 @@ impl Agent {
     /// Reads a path of the listener of probes and metrics.
     pub fn probe(&self, path: &str) -> Answer {
         http::send(self.probes, "GET", path, "")
+    }
+
+    /// Has an answer looked through with everything else that the agent says.
+    pub(crate) fn keep(&self, method: &str, path: &str, answer: Answer) -> Answer {
+        self.log.keep(&format!("{method} {path}"), &format!("{}\r\n\r\n{}", answer.head, answer.body));
+        answer
     }
 
     /// Waits until `/readyz` says 200.
@@ -181,6 +187,7 @@ impl Agent {
     /// # Panics
     /// When it does not end before [`DEADLINE`].
     pub fn terminate(&mut self) -> ExitStatus {
+        self.log.hang_up();
         self.signal("TERM");
         let end = Instant::now() + DEADLINE;
         loop {
@@ -195,6 +202,7 @@ impl Agent {
     /// Kills it as a crash would.
     pub fn kill(&mut self) {
         // One that has ended already cannot be killed, and need not be.
+        self.log.hang_up();
         drop(self.child.kill());
         self.child.wait().expect("it is our child");
     }
@@ -221,6 +229,9 @@ impl Drop for Agent {
                 Err(error) => eprintln!("---- /readyz of the agent in {}: {error}", self.settings.namespace),
             }
         }
+        if !std::thread::panicking() {
+            sweep::overhear(&self.log);
+        }
         self.kill();
     }
 }
@@ -231,12 +242,16 @@ fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
         Some(folder) => within(folder),
     };
     command.arg("run").args(arguments(settings)).envs(&settings.environment);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // Everything that it has to say: a secret in a line that nobody reads is one as well.
+    if !settings.environment.contains_key("RUST_LOG") {
+        command.env("RUST_LOG", "debug");
+    }
+    let output = appended(&output_of(settings));
+    command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the agent starts");
     let stderr = child.stderr.take().expect("it is piped");
     let earlier = log.lines().len();
-    let file = File::options().create(true).append(true).open(&settings.log).expect("the folder is writable");
-    follow(log.clone(), stderr, file);
+    follow(log.clone(), stderr, appended(&settings.log));
     let Some(start) = log.wait_from(earlier, |line| line["message"] == "tautline starts") else {
         // Whatever it waits for, it must not outlive the test.
         drop(child.kill());
@@ -247,8 +262,19 @@ fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
         panic!("the agent does not start{hint}:\n{}", log.text());
     };
     let address = |field: &str| start[field].as_str().and_then(|text| text.parse().ok());
-    let (api, probes) = (address("api"), address("probes"));
-    (child, api.expect("the start line names the API"), probes.expect("the start line names the probes"))
+    let api = address("api").expect("the start line names the API");
+    let probes = address("probes").expect("the start line names the probes");
+    log.call_at(api, probes);
+    (child, api, probes)
+}
+
+fn appended(path: &Path) -> File {
+    File::options().create(true).append(true).open(path).expect("the folder is writable")
+}
+
+/// Returns the file that holds what an agent prints as results.
+pub(crate) fn output_of(settings: &Settings) -> PathBuf {
+    settings.log.with_extension("out")
 }
 
 /// Returns a command that runs the program with another `/var/run`, which nobody else sees.
@@ -277,78 +303,4 @@ fn arguments(settings: &Settings) -> Vec<String> {
         |name: &str| name != "--local-repos" && settings.options.iter().any(|option| option == name);
     let own = own.into_iter().filter(|(name, _)| !is_replaced(name) && !is_in_pod(name));
     own.flat_map(|(name, value)| [name.to_owned(), value]).chain(settings.options.clone()).collect()
-}
-
-fn follow(log: Log, stderr: ChildStderr, mut file: File) {
-    log.begin();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            // The file is for people; the test reads what is in memory.
-            drop(writeln!(file, "{line}"));
-            log.push(Some(line));
-        }
-        log.push(None);
-    });
-}
-
-/// What an agent has said; clones share it.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<(Mutex<Said>, Condvar)>);
-
-#[derive(Default)]
-struct Said {
-    lines: Vec<String>,
-    /// How many processes have begun.
-    begun: usize,
-    /// How many of them have closed their log.
-    ended: usize,
-}
-
-impl Log {
-    fn begin(&self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).begun += 1;
-    }
-
-    fn push(&self, line: Option<String>) {
-        let (said, changed) = &*self.0;
-        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        match line {
-            Some(line) => said.lines.push(line),
-            None => said.ended += 1,
-        }
-        changed.notify_all();
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
-    }
-
-    pub(crate) fn text(&self) -> String {
-        self.lines().join("\n")
-    }
-
-    fn wait(&self, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
-        self.wait_from(0, is_it)
-    }
-
-    /// Waits for a line; ends early when nobody writes any more.
-    fn wait_from(&self, first: usize, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
-        let (said, changed) = &*self.0;
-        let end = Instant::now() + DEADLINE;
-        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = first;
-        loop {
-            while let Some(line) = said.lines.get(next) {
-                next += 1;
-                if let Some(value) = serde_json::from_str(line).ok().filter(|value| is_it(value)) {
-                    return Some(value);
-                }
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || said.ended == said.begun {
-                return None;
-            }
-            said = changed.wait_timeout(said, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
 }

@@ -59,11 +59,9 @@ impl Scene {
     pub fn tautline_with(&self, kubeconfig: &Path, arguments: &[&str]) -> Told {
         let output = self.command(kubeconfig, arguments).output().expect("the program starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Told {
-            code: output.status.code().unwrap_or(-1),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        self.keep(arguments, format!("{out}{err}"));
+        Told { code: output.status.code().unwrap_or(-1), out, err }
     }
 
     /// Returns `tautline` with the administrator's kubeconfig, not started yet.

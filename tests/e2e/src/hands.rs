@@ -9,7 +9,7 @@ use crate::scene::Scene;
 impl Agent {
     /// Reads a path of the API as a person does who wants a media type, such as `text/plain`.
     pub fn get_as(&self, path: &str, media_type: &str) -> Answer {
-        http::get_as(self.api(), path, media_type)
+        self.keep("GET", path, http::get_as(self.api(), path, media_type))
     }
 }
 

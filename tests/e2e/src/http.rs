@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -82,4 +82,29 @@ fn exchange(
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+}
+
+/// Reads what comes of an answer in a time, head and all: some answers do not end by themselves.
+pub(crate) fn overhear(
+    to: SocketAddr,
+    path: &str,
+    accept: &str,
+    longest: Duration,
+) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {to}\r\nAccept: {accept}\r\n\r\n")?;
+    let end = Instant::now() + longest;
+    let (mut answer, mut piece) = (Vec::new(), vec![0; 65_536]);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => break,
+            Ok(length) => answer.extend_from_slice(&piece[..length]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }

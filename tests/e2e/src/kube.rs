@@ -9,6 +9,7 @@ use model::{CallError, GroupVersionKind, Object, ObjectKey};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// How long a test waits for anything before it fails: longer than the agent itself waits before it tries something again,
 /// on a machine that is busy.
@@ -159,5 +160,48 @@ impl Kube {
             }
         };
         self.runtime.block_on(async { tokio::time::timeout(longest, seen).await }).is_ok()
+    }
+
+    /// Returns the objects of a kind in a namespace as they are now.
+    ///
+    /// # Panics
+    /// When they are not listed before [`DEADLINE`].
+    pub(crate) fn list(&self, of: (&str, &str, &str)) -> Vec<Value> {
+        let mut all = Vec::new();
+        let is_listed = self.watch(DEADLINE, of, String::new(), |objects| {
+            all = objects.values().cloned().collect();
+            true
+        });
+        assert!(is_listed, "the {} of {} cannot be listed", of.1, of.2);
+        all
+    }
+
+    /// Shows every object of a kind in a namespace, as it is now and whenever it changes, until the result is dropped.
+    pub(crate) fn follow(
+        &self,
+        (api_version, kind, namespace): (&str, &str, &str),
+        see: impl Fn(&Value) + Send + 'static,
+    ) -> Following {
+        let mut spec = WatchSpec::all(self.endpoint(api_version, kind));
+        spec.namespace = Some(namespace.to_owned());
+        let cluster = self.cluster.clone();
+        Following(self.runtime.spawn(async move {
+            let (sender, mut events) = mpsc::channel(64);
+            let _watch = cluster.watch(spec, sender, WatchId(0));
+            while let Some((_, event)) = events.recv().await {
+                if let WatchEvent::Object(object, _) = event {
+                    see(&object.into_value());
+                }
+            }
+        }))
+    }
+}
+
+/// Somebody looks on; ends when it is dropped.
+pub(crate) struct Following(JoinHandle<()>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

@@ -34,25 +34,32 @@
 //!   last state seen. To show that something does *not* happen, let something else happen after it (a second app's sync)
 //!   and compare [`Agent::requests`] before and after.
 //! - A failing test prints the logs of its agents.
+//! - No agent may tell a secret. Its log has the level `debug`; at the end of a scene everything that its agents said,
+//!   answered and wrote is searched for each value of each Secret that its namespaces ever held, for the agents' own
+//!   tokens, and for what a test adds to [`Scene::canaries`]. What is found fails the test (canary, sweep).
 
 mod account;
 mod agent;
 mod application;
+mod canary;
 mod cli;
 mod git_server;
 mod hands;
 mod held_up;
 mod http;
 mod kube;
+mod log;
 mod program;
 mod repo;
 mod scene;
 mod server;
+mod sweep;
 mod webhook;
 mod words;
 
 pub use agent::{Agent, Settings};
 pub use application::Application;
+pub use canary::Canaries;
 pub use cli::Told;
 pub use git_server::GitServer;
 pub use held_up::HeldUp;

@@ -12,10 +12,12 @@ use lab::Lab;
 use model::CallError;
 use serde_json::{Value, json};
 
-use crate::agent::{Agent, Log, Settings};
+use crate::agent::{Agent, Settings, output_of};
 use crate::application::Application;
-use crate::kube::{DEADLINE, kube};
+use crate::canary::Canaries;
+use crate::kube::{DEADLINE, Following, kube};
 use crate::repo::Repo;
+use crate::sweep::Traces;
 use crate::words::{config_map, is_synced_to, settled};
 
 const APPLICATION: (&str, &str) = ("argoproj.io/v1alpha1", "Application");
@@ -29,7 +31,11 @@ pub struct Scene {
     /// Where its Applications deploy to.
     pub namespace: String,
     folder: tempfile::TempDir,
-    logs: RefCell<Vec<Log>>,
+    pub(crate) agents: RefCell<Vec<Traces>>,
+    pub(crate) canaries: Canaries,
+    /// Commands and what they printed.
+    pub(crate) told: RefCell<Vec<(String, String)>>,
+    _secrets: [Following; 2],
 }
 
 /// The schema of a kind whose objects may hold anything.
@@ -46,8 +52,14 @@ impl Scene {
         let folder = tempfile::Builder::new().prefix("tautline-e2e-").tempdir();
         let folder = folder.expect("the folder for temporary files is writable");
         fs::create_dir(folder.path().join("repos")).expect("the folder is new");
-        let control = lab.namespace(&format!("{name}-control"));
-        Self { lab, control, namespace: lab.namespace(name), folder, logs: RefCell::default() }
+        let (control, namespace) = (lab.namespace(&format!("{name}-control")), lab.namespace(name));
+        let canaries = Canaries::default();
+        let secrets = [&control, &namespace].map(|namespace| {
+            let canaries = canaries.clone();
+            kube().follow(("v1", "Secret", namespace), move |secret| canaries.add_secret(secret))
+        });
+        let (agents, told) = (RefCell::default(), RefCell::default());
+        Self { lab, control, namespace, folder, agents, canaries, told, _secrets: secrets }
     }
 
     /// Returns the scene's folder, which goes with it.
@@ -141,7 +153,7 @@ impl Scene {
             namespace: self.control.clone(),
             cache: self.folder.path().join("cache"),
             repos: self.repos(),
-            log: self.folder.path().join(format!("agent-{}.log", self.logs.borrow().len())),
+            log: self.folder.path().join(format!("agent-{}.log", self.agents.borrow().len())),
             options: Vec::new(),
             environment: BTreeMap::new(),
         }
@@ -149,8 +161,10 @@ impl Scene {
 
     /// Starts an agent with settings of one's own.
     pub fn start(&self, settings: Settings) -> Agent {
+        self.add_credentials(&settings.kubeconfig);
+        let (output, cache) = (output_of(&settings), settings.cache.clone());
         let agent = Agent::start(settings);
-        self.logs.borrow_mut().push(agent.shared_log());
+        self.agents.borrow_mut().push(Traces { log: agent.shared_log(), output, cache });
         agent
     }
 
@@ -340,10 +354,12 @@ impl Drop for Scene {
     #[expect(clippy::print_stderr, reason = "this is what a failing test shows")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for log in self.logs.borrow().iter() {
-                eprintln!("---- log of an agent in {}\n{}", self.control, log.text());
+            for agent in self.agents.borrow().iter() {
+                eprintln!("---- log of an agent in {}\n{}", self.control, agent.log.text());
             }
+            return;
         }
+        self.sweep();
     }
 }
 

@@ -40,7 +40,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ),
     // tests: none of them links the agent, they run it
     ("lab", &[], &[]),
-    ("e2e", &["application", "cluster", "lab", "model"], &["manifest"]),
+    ("e2e", &["api", "application", "cluster", "lab", "model"], &["manifest"]),
     ("bench", &["application", "cluster", "lab", "model"], &[]),
     ("tidy", &[], &["application", "manifest"]),
 ];

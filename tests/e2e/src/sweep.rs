@@ -1,0 +1,185 @@
+//! Where could the agent tell a secret? Everything that it said, answered and wrote is looked through.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use api::Lasts;
+use serde_json::Value;
+
+use crate::canary::Canaries;
+use crate::http;
+use crate::kube::kube;
+use crate::log::Log;
+use crate::scene::Scene;
+
+/// Kinds that the agent writes, in which people look who may read no Secrets.
+const WRITTEN: [(&str, &str); 5] = [
+    ("v1", "Event"),
+    ("v1", "ConfigMap"),
+    ("coordination.k8s.io/v1", "Lease"),
+    ("argoproj.io/v1alpha1", "Application"),
+    ("argoproj.io/v1alpha1", "AppProject"),
+];
+
+/// How many Applications are asked about: others say the same.
+const APPS: usize = 5;
+
+/// How long one agent is asked: its API server may be away.
+const LONGEST: Duration = Duration::from_secs(8);
+
+/// How long an answer is listened to that may go on for ever.
+const A_MOMENT: Duration = Duration::from_millis(200);
+
+/// One agent's traces.
+#[derive(Clone)]
+pub(crate) struct Traces {
+    /// What it said, and what it answered.
+    pub(crate) log: Log,
+    /// What it printed as results.
+    pub(crate) output: PathBuf,
+    /// Its cache folder.
+    pub(crate) cache: PathBuf,
+}
+
+impl Scene {
+    /// Returns what no agent of the scene may tell; add what stands in no Secret of its namespaces.
+    pub fn canaries(&self) -> &Canaries {
+        &self.canaries
+    }
+
+    /// Looks for canaries in everything that the scene's agents said, answered and wrote so far; returns where they are.
+    pub fn search(&self, canaries: &Canaries) -> Vec<String> {
+        let mut found = search(canaries, &self.agents.borrow(), &self.control);
+        for (command, told) in self.told.borrow().iter() {
+            let names = canaries.found_in(told).into_iter();
+            found.extend(names.map(|name| format!("{name} stands in what `{command}` prints")));
+        }
+        found
+    }
+
+    /// Has what a command prints looked through as well. `render` prints what Git holds, Secrets as they are.
+    pub(crate) fn keep(&self, arguments: &[&str], printed: String) {
+        if arguments.first() != Some(&"render") {
+            self.told.borrow_mut().push((format!("tautline {}", arguments.join(" ")), printed));
+        }
+    }
+
+    /// Looks out for what an agent shows to the API server: that is a secret as well.
+    pub(crate) fn add_credentials(&self, kubeconfig: &Path) {
+        let text = fs::read_to_string(kubeconfig).unwrap_or_default();
+        let tokens = text.split("token: ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+        for token in tokens {
+            self.canaries.add("the agent's token", token.trim_matches(['"', '}', ']']));
+        }
+    }
+
+    /// Fails the test where an agent told one of the scene's secrets.
+    pub(crate) fn sweep(&self) {
+        for namespace in [&self.control, &self.namespace] {
+            kube()
+                .list(("v1", "Secret", namespace))
+                .iter()
+                .for_each(|secret| self.canaries.add_secret(secret));
+        }
+        let found = self.search(&self.canaries);
+        assert!(found.is_empty(), "an agent told a secret:\n{}", found.join("\n"));
+    }
+}
+
+/// Returns where canaries were found, one sentence each, in what agents said, answered and keep on disk, and in what stands
+/// in a control namespace.
+fn search(canaries: &Canaries, agents: &[Traces], control: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut look = |place: &str, text: &str| {
+        let names = canaries.found_in(text).into_iter();
+        found.extend(names.map(|name| format!("{name} stands in {place}")));
+    };
+    for agent in agents {
+        overhear(&agent.log);
+        look("a log", &agent.log.text());
+        look("what an agent prints", &fs::read_to_string(&agent.output).unwrap_or_default());
+        for (asked, answer) in agent.log.answers() {
+            look(&format!("the answer to {asked}"), &answer);
+        }
+    }
+    for (api_version, kind) in WRITTEN {
+        for object in kube().list((api_version, kind, control)) {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            look(&format!("{kind} {name}"), &object.to_string());
+        }
+    }
+    for agent in agents {
+        found.extend(search_cache(canaries, &agent.cache));
+    }
+    found
+}
+
+/// Looks through a cache folder. Rendered manifests, Secrets among them, are kept in it, for a restart without Git; nobody
+/// else may read those.
+fn search_cache(canaries: &Canaries, cache: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files_below(cache) {
+        let is_rendered = file.parent().is_some_and(|folder| folder.ends_with("rendered"));
+        let open = [Some(file.as_path()), file.parent()].into_iter().flatten().filter(|path| is_open(path));
+        if is_rendered {
+            found.extend(open.map(|path| format!("others may read {}", path.display())));
+        } else {
+            // One that is gone meanwhile holds nothing.
+            let text = fs::read(&file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            let names = canaries.found_in(&text.unwrap_or_default()).into_iter();
+            found.extend(names.map(|name| format!("{name} stands in {}", file.display())));
+        }
+    }
+    found
+}
+
+fn is_open(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0)
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let below = |path: PathBuf| if path.is_dir() { files_below(&path) } else { vec![path] };
+    entries.flat_map(|entry| below(entry.path())).collect()
+}
+
+/// Asks a running agent for everything that it answers, and keeps the answers beside its log. Nothing is asked of one that
+/// does not run.
+pub(crate) fn overhear(log: &Log) {
+    let Some((api, probes)) = log.addresses() else { return };
+    let end = Instant::now() + LONGEST;
+    let ask = |to: SocketAddr, path: &str, accept: &str, longest: Duration| {
+        let left = end.saturating_duration_since(Instant::now()).min(longest);
+        let answer = if left.is_zero() { Ok(String::new()) } else { http::overhear(to, path, accept, left) };
+        let answer = answer.unwrap_or_default();
+        log.keep(&format!("GET {path}"), &answer);
+        answer
+    };
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        ask(probes, path, "*/*", LONGEST);
+    }
+    let names = names(&ask(api, "/api/v1/applications?fields=items.metadata.name", "*/*", LONGEST));
+    for route in api::ROUTES.iter().filter(|route| route.method == "GET") {
+        let (n_apps, media_types, longest): (_, &[&str], _) = match route.lasts {
+            Lasts::Shortly => (APPS, &["application/json", "text/plain"], LONGEST),
+            Lasts::Long => (1, &["*/*"], A_MOMENT),
+        };
+        let of_apps = names.iter().take(n_apps).map(|name| route.path.replace("{name}", name));
+        let is_of_app = route.path.contains("{name}");
+        let paths: Vec<String> = if is_of_app { of_apps.collect() } else { vec![route.path.to_owned()] };
+        for (path, media_type) in paths.iter().flat_map(|path| media_types.iter().map(move |it| (path, it))) {
+            ask(api, path, media_type, longest);
+        }
+    }
+}
+
+/// Returns the names in a list of Applications.
+fn names(answer: &str) -> Vec<String> {
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let list: Value = serde_json::from_str(body).unwrap_or_default();
+    let items = list["items"].as_array().into_iter().flatten();
+    items.filter_map(|app| Some(app["metadata"]["name"].as_str()?.to_owned())).collect()
+}
