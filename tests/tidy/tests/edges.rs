@@ -48,6 +48,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
 /// Packages from outside that have one owner, so that no other crate needs to know them.
 const OWNERS: &[(&str, &str)] = &[
     ("git2", "source"),
+    ("libgit2-sys", "source"),
     ("notify", "source"),
     ("semver", "source"),
     ("kube", "cluster"),

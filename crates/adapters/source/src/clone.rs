@@ -203,7 +203,8 @@ pub(crate) fn disk(error: &std::io::Error) -> SourceError {
     cannot_write(&error.to_string())
 }
 
-fn cannot_write(why: &str) -> SourceError {
+/// Says that the cache is at fault, and not the server.
+pub(crate) fn cannot_write(why: &str) -> SourceError {
     SourceError::new(Kind::Unavailable, format!("the cache folder cannot be written: {why}"))
         .help("see that --cache-dir has room and belongs to the agent")
 }

@@ -5,8 +5,13 @@ use std::time::Duration;
 
 static ONCE: Once = Once::new();
 
-/// Sets what libgit2 has only once per process: the timeouts of its sockets, and no configuration file of the
-/// machine or the user (`insteadOf`, `http.proxy` and their like change what a URL means). The first call decides.
+/// The largest object that a pack may make by unfolding another one, in bytes: libgit2 unfolds it in memory, and a kilobyte
+/// may ask for two gigabytes. Public servers take no larger files; one that is not folded is written to disk as it comes.
+pub(crate) const MAX_UNFOLDED: usize = 128_000_000;
+
+/// Sets what libgit2 has only once per process: the timeouts of its sockets, no configuration file of the
+/// machine or the user (`insteadOf`, `http.proxy` and their like change what a URL means), and how large an object may get
+/// when it is unfolded. The first call decides.
 pub(crate) fn once(timeout: Duration) {
     ONCE.call_once(|| {
         let read = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
@@ -29,6 +34,10 @@ fn set(connect_millis: i32, read_millis: i32) -> Result<(), git2::Error> {
         git2::opts::set_server_timeout_in_milliseconds(read_millis)?;
         for level in [System, Global, XDG, ProgramData] {
             git2::opts::set_search_path(level, "")?;
+        }
+        let option = libgit2_sys::GIT_OPT_SET_PACK_MAX_OBJECT_SIZE.cast_signed();
+        if libgit2_sys::git_libgit2_opts(option, MAX_UNFOLDED) != 0 {
+            return Err(git2::Error::last_error(-1));
         }
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! What does a server offer, and how do its objects get here?
 
-use crate::clone::CacheClone;
+use crate::clone::{CacheClone, cannot_write};
 use crate::commit::commit_of;
+use crate::confine::MAX_UNFOLDED;
 use crate::credentials::Credentials;
 use crate::error::{Fault, Kind, SourceError, printable};
 use crate::pool::Token;
@@ -202,6 +203,12 @@ impl Call<'_> {
                 .help("see that the URL is right and that the credentials may see it"),
             (_, Some(status)) => sentence(Kind::Unavailable, &format!("answered {status}")),
             _ if is_for_others(error) => is_not_named(url),
+            _ if error.message().contains("overly large object") => {
+                let limit = MAX_UNFOLDED / 1_000_000;
+                sentence(Kind::TooLarge, &format!("holds a file of more than {limit} MB"))
+                    .help("keep large files out of it")
+            }
+            _ if is_about_our_disk(error) => cannot_write(&text),
             (ErrorCode::Certificate, _) => {
                 sentence(Kind::Untrusted, &format!("has a certificate that is not trusted: {text}"))
                     .help("see that it is valid now, and that the agent has the certificate of who signed it (SSL_CERT_FILE)")
@@ -232,6 +239,13 @@ fn options<'a>(callbacks: RemoteCallbacks<'a>, header: Option<&str>) -> FetchOpt
 fn is_about_the_clone(error: &git2::Error) -> bool {
     use ErrorClass::{Object, Odb, Reference, Tree, Zlib};
     matches!(error.class(), Odb | Zlib | Object | Reference | Tree)
+}
+
+/// Tells a disk of ours that is full or closed from a server that breaks off: libgit2 has one class for both.
+fn is_about_our_disk(error: &git2::Error) -> bool {
+    let told =
+        ["cannot extend packfile", "No space left on device", "Disk quota exceeded", "Read-only file system"];
+    error.class() == ErrorClass::Os && told.iter().any(|words| error.message().contains(words))
 }
 
 /// Returns whether the certificate is for other hosts. What libgit2 calls an end of the connection is one as well: it has
