@@ -110,6 +110,8 @@ pub(crate) struct Agent {
     pub idle_kinds: IdleKinds,
     /// Whose status is written when.
     pub turns: crate::writer::Turns,
+    /// Who waits for what comes of a revision.
+    pub waits: crate::waits::Waits,
 }
 
 /// What a watch is for.
@@ -249,6 +251,7 @@ impl Agent {
         self.inherit(key);
         self.effects.extend(effects.into_iter().map(|effect| (key.clone(), Arc::clone(&app), effect)));
         self.answer_waiting(key);
+        self.judge_waits(key);
         self.drain_effects();
     }
 
@@ -337,6 +340,9 @@ impl Agent {
         self.event_for_all(&Event::Writes(writes));
         self.start_writes();
         self.tell_all_unread();
+        if !may_write {
+            self.leave_waits();
+        }
     }
 
     /// Sends an answer that is known already.

@@ -256,6 +256,7 @@ impl Agent {
         self.touch_held(&entry.part_of);
         self.release_unwanted();
         self.cache.remove(key);
+        self.forget_waits(key);
     }
 }
 

@@ -4,6 +4,8 @@ mod drift;
 mod get;
 mod list;
 mod sync;
+mod terminate;
+mod wait;
 
 use crate::agent::Agent;
 use crate::apps::AppEntry;
@@ -19,6 +21,8 @@ impl Agent {
             Request::List { query, reply } => self.list(query, reply),
             Request::Get { app, refresh, reply } => self.get_app(&app, refresh.as_deref(), reply),
             Request::Sync { app, body, reply } => self.sync_app(&app, &body, reply),
+            Request::Terminate { app, reply } => self.terminate(&app, reply),
+            Request::Wait { app, revision, timeout, reply } => self.wait(&app, revision, timeout, reply),
             Request::Drift { app, format, reply } => self.drift(&app, format, reply),
         }
     }
@@ -39,7 +43,7 @@ impl Agent {
 }
 
 /// What is answered where a change is asked of a replica that writes nothing.
-fn not_the_writer(why: Writing) -> ApiError {
+pub(crate) fn not_the_writer(why: Writing) -> ApiError {
     let why = why.as_str();
     ApiError::unavailable(format!(
         "this replica does not write now ({why}); ask the one that does, or again in a moment"

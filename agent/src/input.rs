@@ -7,6 +7,7 @@ use crate::live::Baseline;
 use crate::look_up::Found;
 use crate::repo::Polled;
 use crate::sources::RepoId;
+use crate::waits::WaitNews;
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
 use engine::CascadePass;
 use model::{AppKey, CallError, Digest, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
@@ -63,6 +64,10 @@ pub(crate) enum Input {
     KindsDue,
     /// Somebody asked for a refresh of an Application, which looks so now, and waits for its end.
     RefreshAsked(AppKey, Box<Object>, oneshot::Sender<Value>),
+    /// An Application was changed as a caller of the API asked, and looks so now.
+    Patched(AppKey, Box<Object>),
+    /// Somebody who waits for a verdict has to hear something.
+    Waiting(WaitNews),
     /// Somebody calls.
     Api(api::Request),
     /// Somebody asks for the metrics.

@@ -58,6 +58,7 @@ mod tools;
 mod undecided;
 mod unread;
 mod unreadable;
+mod waits;
 mod wanted;
 mod watching;
 mod webhooks;

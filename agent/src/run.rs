@@ -272,6 +272,7 @@ pub(crate) fn assemble(
         swept: None,
         idle_kinds: crate::idle_kinds::IdleKinds::default(),
         turns: crate::writer::Turns::default(),
+        waits: crate::waits::Waits::default(),
     }
 }
 

@@ -26,8 +26,12 @@ impl Agent {
                         Ok(revision) => Event::Resolved(revision),
                         Err(error) => Event::SourceFailed(failure(&error)),
                     };
+                    if let Event::Resolved(revision) = &event {
+                        self.waits_looked(&key, revision);
+                    }
                     self.event(&key, event);
                 }
+                self.waits_polled(&id);
             }
             Input::Hint(url) => self.repos.hint(&url, Instant::now()),
             Input::Pushed => self.pushed(),
@@ -60,6 +64,8 @@ impl Agent {
             Input::KindsRecorded(outcome) => self.kinds_recorded(outcome),
             Input::KindsDue => self.kinds_due(),
             Input::RefreshAsked(key, asked, waiter) => self.refresh_asked(&key, *asked, waiter),
+            Input::Patched(key, object) => self.application_seen(&key, *object),
+            Input::Waiting(news) => self.wait_news(news),
             Input::Api(request) => self.answer(request),
             Input::Scrape(reply) => {
                 // Whoever asked may be gone.

@@ -2,6 +2,7 @@
 
 use super::{not_the_writer, refusal, send};
 use crate::agent::Agent;
+use crate::input::Input;
 use api::{ApiError, AppRef, Body, Reply, SyncBody};
 use cluster::Priority;
 use model::{AppKey, names};
@@ -18,33 +19,56 @@ impl Agent {
         if let Some(why) = rules_out_syncs(&entry.stored.value()) {
             return send(reply, Err(ApiError::ruled_out(why)));
         }
+        let operation = body.operation("");
         if entry.stored.has_operation {
-            return send(
-                reply,
-                Err(ApiError::failed_precondition("another operation is already in progress")),
-            );
+            let raw = entry.stored.value();
+            let same = asks_for_the_same(&raw["operation"], &operation);
+            let other = || Err(ApiError::failed_precondition("another operation is already in progress"));
+            return send(reply, if same { Ok(Body::Json(api::dto::application(&raw))) } else { other() });
         }
-        let mut patch = json!({"operation": body.operation("")});
-        patch["metadata"] = json!({"resourceVersion": &entry.stored.resource_version});
-        self.patch_app(key, patch, reply);
+        let version = json!({"resourceVersion": &entry.stored.resource_version});
+        self.patch_app(key, json!({"operation": operation, "metadata": version}), reply, |raw| {
+            Body::Json(api::dto::application(raw))
+        });
     }
 
-    fn patch_app(&self, key: AppKey, patch: Value, reply: oneshot::Sender<Reply>) {
+    /// Changes an Application as a caller asks, takes in what it is like then, and answers.
+    pub(super) fn patch_app(
+        &self,
+        key: AppKey,
+        patch: Value,
+        reply: oneshot::Sender<Reply>,
+        answer: fn(&Value) -> Body,
+    ) {
         if !self.may_write {
             return send(reply, Err(not_the_writer(self.writing())));
         }
-        let cluster = self.cluster.clone();
+        let (cluster, inputs) = (self.cluster.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let endpoint = crate::watching::applications();
             let place = (key.namespace.as_str(), key.name.as_str());
             let patched =
                 cluster.merge_patch_at(Priority::User, &endpoint, place, &patch, names::FIELD_MANAGER).await;
-            let answer = patched
-                .map(|object| Body::Json(api::dto::application(&object.into_value())))
-                .map_err(refusal);
-            send(reply, answer);
+            let patched = match patched {
+                Ok(patched) => patched,
+                Err(error) => return send(reply, Err(refusal(error))),
+            };
+            let body = answer(&patched.to_value());
+            // Before the answer: who asks next is answered by what this one did.
+            let _unheard = inputs.send(Input::Patched(key, Box::new(patched)));
+            send(reply, Ok(body));
         });
     }
+}
+
+/// Returns whether two operations ask for the same, whoever asks.
+fn asks_for_the_same(one: &Value, other: &Value) -> bool {
+    let what = |operation: &Value| {
+        let mut operation = operation.clone();
+        operation.as_object_mut().map(|fields| fields.remove("initiatedBy"));
+        operation
+    };
+    what(one) == what(other)
 }
 
 /// Says why no sync of an Application is begun, so that an operation would stand there unanswered.

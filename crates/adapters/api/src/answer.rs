@@ -20,6 +20,8 @@ pub enum Body {
     Json(Value),
     /// Text, as people read it.
     Text(String),
+    /// How a wait ended, with the HTTP status that says so to those who look at nothing else.
+    Verdict(u16, Value),
 }
 
 /// A refusal, with the sentence that the caller reads.
@@ -89,6 +91,11 @@ impl ApiError {
         Self::new(13, 500, message)
     }
 
+    /// The caller, and others with it, want more at once than is given: `ResourceExhausted`, 429.
+    pub fn exhausted(message: impl Into<String>) -> Self {
+        Self::new(8, 429, message)
+    }
+
     /// The agent did not answer in time: `DeadlineExceeded`, 504.
     pub fn late(message: impl Into<String>) -> Self {
         Self::new(4, 504, message)
@@ -135,6 +142,7 @@ pub(crate) fn body(body: Body) -> Response {
     match body {
         Body::Json(value) => response(200, JSON, value.to_string()),
         Body::Text(text) => response(200, TEXT, text),
+        Body::Verdict(status, value) => response(status, JSON, value.to_string()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What do a request's path and query parameters say?
 
 use crate::{ApiError, AppRef, ListQuery, Projection, Selector};
+use std::time::Duration;
 
 /// Parameters of Argo CD's `ApplicationQuery`. `resourceVersion` has no effect: answers are always the newest we know.
 const READ: &[&str] = &[
@@ -16,6 +17,14 @@ const READ: &[&str] = &[
 ];
 /// Parameters that say which app is meant.
 const WHICH: &[&str] = &["appNamespace", "project"];
+
+/// Parameters of a wait.
+const WAIT: &[&str] = &["revision", "timeout", "appNamespace", "project"];
+
+/// How long a wait lasts where the caller does not say.
+const WAIT_FOR: Duration = Duration::from_mins(5);
+/// How long it may last.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// Query parameters in the order of the request, percent-decoded.
 pub(crate) type Pairs = Vec<(String, String)>;
@@ -46,6 +55,40 @@ pub(crate) fn get(name: String, pairs: &Pairs) -> Result<(AppRef, Option<String>
         None | Some("normal" | "hard") => Ok((app, refresh, fields(pairs)?)),
         Some(other) => Err(ApiError::invalid(format!("`refresh` is `normal` or `hard`, not `{other}`"))),
     }
+}
+
+/// Reads what a wait is for, and how long it may take.
+pub(crate) fn wait(name: String, pairs: &Pairs) -> Result<(AppRef, Option<String>, Duration), ApiError> {
+    check_names(pairs, WAIT)?;
+    let revision = one(pairs, "revision")?;
+    if let Some(odd) = revision.as_deref().filter(|text| text.len() > 250 || !text.chars().all(is_of_a_ref)) {
+        return Err(ApiError::invalid(format!("no revision can be called {odd:?}")));
+    }
+    let timeout = one(pairs, "timeout")?.map_or(Ok(WAIT_FOR), |text| duration("timeout", &text))?;
+    Ok((app_ref(name, pairs)?, revision, timeout))
+}
+
+fn is_of_a_ref(c: char) -> bool {
+    !c.is_control() && !c.is_whitespace()
+}
+
+/// Reads `90s`, `10m` or `1h`.
+fn duration(parameter: &str, text: &str) -> Result<Duration, ApiError> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    let asked = seconds.zip(number.parse::<u64>().ok()).and_then(|(unit, n)| n.checked_mul(unit));
+    let asked = asked.map(Duration::from_secs).filter(|asked| *asked <= LONGEST_WAIT);
+    asked.ok_or_else(|| {
+        ApiError::invalid(format!(
+            "`{parameter}` is a number with s, m or h, such as `10m`, and at most `1h`; not `{text}`"
+        ))
+    })
 }
 
 /// Reads which app is meant, where nothing else may be asked.

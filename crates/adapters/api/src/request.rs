@@ -3,6 +3,7 @@
 use crate::{ApiError, Projection, Reply, Selector};
 use model::ResourceSelector;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// One request, read and checked, on its way to the agent; the answer goes into `reply`. The caller waits for it at most
@@ -31,6 +32,25 @@ pub enum Request {
         app: AppRef,
         /// How.
         body: SyncBody,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// End the sync under way of an Application, or drop one that was asked for and not begun; answered with `{}`.
+    Terminate {
+        /// Which one.
+        app: AppRef,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// What came of a revision? Answered once that is known, with [`Body::Verdict`](crate::Body::Verdict), or when the time is
+    /// over. This waits as long as `timeout` says; sending the answer fails where the caller went away.
+    Wait {
+        /// Of which Application.
+        app: AppRef,
+        /// A branch, a tag, a SHA or its beginning; `None` for what the Application follows.
+        revision: Option<String>,
+        /// How long to wait.
+        timeout: Duration,
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },

@@ -12,7 +12,9 @@ mod drift;
 mod get;
 mod list;
 mod sync;
+mod terminate;
 mod version;
+mod wait;
 mod webhook;
 
 use crate::{ApiError, Limits, Request, Webhooks, answer, guard};
@@ -128,6 +130,22 @@ pub const ROUTES: &[Route] = &[
         lasts: Lasts::Shortly,
         about: "sync it",
         handler: sync::answer,
+    },
+    Route {
+        method: "DELETE",
+        path: "/api/v1/applications/{name}/operation",
+        access: Access::App(Verb::Update),
+        lasts: Lasts::Shortly,
+        about: "end the sync under way",
+        handler: terminate::answer,
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/applications/{name}/wait",
+        access: Access::App(Verb::Get),
+        lasts: Lasts::Long,
+        about: "wait for what comes of a revision",
+        handler: wait::answer,
     },
     Route {
         method: "GET",

@@ -24,6 +24,8 @@ pub struct Limits {
     /// Connections open at once. A further one ends the oldest that has no request under way; where all have one, the
     /// further one is closed.
     pub max_connections: usize,
+    /// Waits and streams open at once; fewer than connections, so that there is always room for the others.
+    pub max_long: usize,
     /// Longest wait for a request's head, also on an idle kept-alive connection.
     pub header_timeout: Duration,
     /// Longest wait for a request's body, once its head is there.
@@ -39,7 +41,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_connections: 256,
+            max_connections: 1024,
+            max_long: 768,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),

@@ -65,6 +65,8 @@ pub struct Verdict {
     pub word: Word,
     /// The revision that it is about: the wanted one, or what came after it or took its place.
     pub revision: Revision,
+    /// Number of the sync that it is about.
+    pub sync: Option<SyncId>,
     /// The object that decided it.
     pub object: Option<ObjectKey>,
     /// Why, in a sentence.
@@ -186,7 +188,8 @@ fn under_way(state: &State, run: &Run, wanted: &Wanted) -> Outcome {
     let verdict = |word, message: &str| {
         let revision = revision.clone().or_else(|| wanted.revision.clone());
         let revision = revision.unwrap_or_else(|| Revision::new(""));
-        Outcome::Decided(Verdict { word, revision, object: object.clone(), message: message.into() })
+        let sync = Some(run.id);
+        Outcome::Decided(Verdict { word, revision, sync, object: object.clone(), message: message.into() })
     };
     match &state.activity {
         Activity::Waiting(run, at) if run.retries >= PATIENT_TRIES => {
@@ -226,9 +229,12 @@ fn tried_verdict(state: &State, tried: &Attempt) -> Outcome {
             failed.or_else(|| named(state.comparison.as_deref(), &tried.message))
         }
     };
+    // Its number is known if it was the last one, and of this life of the agent.
+    let is_last = state.before.is_none() && !tried.is_old;
     Outcome::Decided(Verdict {
         word,
         revision: tried.revision.clone(),
+        sync: is_last.then_some(state.newest),
         object,
         message: tried.message.clone(),
     })
@@ -305,6 +311,7 @@ fn refusal(state: &State) -> Option<Outcome> {
         SourceView::Invalid(revision, problems) => Some(Outcome::Decided(Verdict {
             word: Word::Failed,
             revision: revision.clone(),
+            sync: None,
             object: None,
             message: format!("{} cannot be deployed: {}", revision.short(), sentences(problems)),
         })),
@@ -313,6 +320,7 @@ fn refusal(state: &State) -> Option<Outcome> {
             Some(Outcome::Decided(Verdict {
                 word: Word::Held,
                 revision: revision.clone(),
+                sync: None,
                 object: None,
                 message: read_only_sentence(&fields),
             }))
@@ -375,6 +383,7 @@ fn elsewhere(state: &State, wanted: &Wanted, revision: &Revision) -> Outcome {
         Some(other) if was_there && state.rendering.is_none() => Outcome::Decided(Verdict {
             word: Word::Superseded,
             revision: other.clone(),
+            sync: None,
             object: None,
             message: format!(
                 "the repository is at {}, which does not come after {}",
@@ -399,7 +408,7 @@ fn about_desired(
 ) -> Outcome {
     let revision =
         state.desired.as_ref().map_or_else(|| Revision::new(""), |desired| desired.revision.clone());
-    Outcome::Decided(Verdict { word, revision, object, message: message.into() })
+    Outcome::Decided(Verdict { word, revision, sync: None, object, message: message.into() })
 }
 
 fn decided(
@@ -411,5 +420,5 @@ fn decided(
 ) -> Outcome {
     let known = wanted.revision.as_ref().or_else(|| at(state));
     let revision = known.cloned().unwrap_or_else(|| Revision::new(""));
-    Outcome::Decided(Verdict { word, revision, object, message: message.into() })
+    Outcome::Decided(Verdict { word, revision, sync: None, object, message: message.into() })
 }

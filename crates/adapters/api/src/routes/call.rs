@@ -5,7 +5,7 @@ use crate::{ApiError, AppRef, Limits, Reply, Request, Webhooks, body};
 use futures::future::BoxFuture;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use warp::http::header::HeaderMap;
 use warp::reply::Response;
 use warp::{Buf, Stream};
@@ -23,11 +23,13 @@ pub(super) struct Agent {
     requests: mpsc::Sender<Request>,
     webhooks: Arc<Webhooks>,
     limits: Limits,
+    /// Places for requests that last.
+    places: Arc<Semaphore>,
 }
 
 impl Agent {
     pub(super) fn new(requests: mpsc::Sender<Request>, webhooks: Arc<Webhooks>, limits: Limits) -> Self {
-        Self { requests, webhooks, limits }
+        Self { requests, webhooks, limits, places: Arc::new(Semaphore::new(limits.max_long)) }
     }
 }
 
@@ -87,6 +89,20 @@ impl Call {
     /// Returns what takes webhooks in.
     pub(crate) fn webhooks(&self) -> Arc<Webhooks> {
         Arc::clone(&self.agent.webhooks)
+    }
+
+    /// Takes a place among the requests that last, which is given back when it is dropped: they never take all the
+    /// connections.
+    ///
+    /// # Errors
+    /// 429 where all are taken.
+    pub(crate) fn place_to_wait(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.agent.places).try_acquire_owned().map_err(|_| {
+            let n = self.agent.limits.max_long;
+            ApiError::exhausted(format!(
+                "{n} waits and streams are open, which is as many as are answered; try again later"
+            ))
+        })
     }
 
     /// Returns what one request may take.

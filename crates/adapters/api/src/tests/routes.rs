@@ -22,6 +22,10 @@ pub(super) fn echo() -> BoxedFilter<(Response,)> {
                 }
                 Request::Get { app, refresh, reply } => (format!("Get {app:?} {refresh:?}"), reply),
                 Request::Sync { app, body, reply } => (format!("Sync {app:?} {body:?}"), reply),
+                Request::Terminate { app, reply } => (format!("Terminate {app:?}"), reply),
+                Request::Wait { app, revision, timeout, reply } => {
+                    (format!("Wait {app:?} {revision:?} {timeout:?}"), reply)
+                }
                 Request::Drift { app, format, reply } => (format!("Drift {app:?} {format:?}"), reply),
             };
             let _sent = reply.send(Ok(Body::Json(json!({ "asked": text, "more": { "a": 1, "b": 2 } }))));

@@ -21,7 +21,7 @@ fn after(parts: &[&[&str]], wanted: &str) -> String {
         wait.was_reached |= !wait.reached.is_empty();
         stands = match outcome(&story.state, &story.app, &wait) {
             Outcome::Waits(what) => format!("waits for {what}"),
-            Outcome::Decided(Verdict { word, revision, object, message }) => {
+            Outcome::Decided(Verdict { word, revision, object, message, .. }) => {
                 let object = object.map(|key| format!(" by {key}")).unwrap_or_default();
                 format!("{} at {revision}{object}: {message}", word.as_str())
             }

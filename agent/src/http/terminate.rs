@@ -1,0 +1,46 @@
+//! How is a sync ended?
+
+use super::send;
+use crate::agent::{Agent, now};
+use crate::apps::AppEntry;
+use api::{ApiError, AppRef, Body, Reply};
+use model::OperationPhase;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+impl Agent {
+    /// Asks for the end of the sync under way, as `argocd app terminate-op` does, or takes back what was not begun.
+    pub(super) fn terminate(&self, app: &AppRef, reply: oneshot::Sender<Reply>) {
+        let (key, entry) = match self.find(app) {
+            Ok(found) => found,
+            Err(error) => return send(reply, Err(error)),
+        };
+        if let Some(patch) = end_of_operation(entry) {
+            return self.patch_app(key, patch, reply, |_| Body::Json(json!({})));
+        }
+        let message = "Unable to terminate operation. No operation is in progress";
+        send(reply, Err(ApiError::failed_precondition(message)));
+    }
+}
+
+/// Returns the patch that ends what is under way or asked for; `None` where nothing is.
+fn end_of_operation(entry: &AppEntry) -> Option<Value> {
+    let raw = entry.stored.value();
+    let told = raw.pointer("/status/operationState");
+    let phase =
+        told.and_then(|told| told.get("phase")).and_then(Value::as_str).and_then(OperationPhase::parse);
+    if entry.state.run().is_some() || phase.is_some_and(|phase| !phase.is_completed()) {
+        let mut state = json!({"phase": OperationPhase::Terminating.as_str()});
+        if told.is_none() {
+            // The first sync is not told before it takes two seconds, and a state without these is none.
+            state["operation"] = raw.get("operation").cloned().unwrap_or_else(|| json!({}));
+            state["startedAt"] = json!(now().to_string());
+        }
+        return Some(json!({"status": {"operationState": state}}));
+    }
+    let operation = entry.app.as_ref().and_then(|app| app.operation.as_ref());
+    let is_open = entry.stored.has_operation && entry.state.handled.as_ref() != operation;
+    // It may begin meanwhile; then the version is another one.
+    let version = json!({"resourceVersion": &entry.stored.resource_version});
+    is_open.then(|| json!({"operation": null, "metadata": version}))
+}
