@@ -102,6 +102,11 @@ impl Agent {
         http::post_with(self.api, path, headers, body)
     }
 
+    /// Sends a `DELETE` to the API.
+    pub fn delete(&self, path: &str) -> Answer {
+        http::send(self.api, "DELETE", path, "")
+    }
+
     /// Reads a path of the listener of probes and metrics.
     pub fn probe(&self, path: &str) -> Answer {
         http::send(self.probes, "GET", path, "")

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The longest silence that a request may meet.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest silence that a request may meet: longer than any wait that a test asks for.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An answer to an HTTP request.
 #[derive(Clone, Debug)]

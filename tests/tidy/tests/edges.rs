@@ -42,7 +42,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("lab", &[], &[]),
     ("e2e", &["api", "application", "cluster", "lab", "model"], &["manifest"]),
     ("bench", &["application", "cluster", "lab", "model"], &[]),
-    ("tidy", &[], &["application", "manifest"]),
+    ("tidy", &[], &["api", "application", "manifest"]),
 ];
 
 /// Packages from outside that have one owner, so that no other crate needs to know them.

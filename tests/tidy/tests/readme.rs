@@ -96,6 +96,18 @@ fn the_table_of_commands_is_the_programs() {
 }
 
 #[test]
+fn the_table_of_requests_is_what_the_api_answers() {
+    let listed: Vec<String> =
+        table_rows(&readme(), "Request").iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    let mut sorted = listed.clone();
+    sorted.sort();
+    let mut known: Vec<String> =
+        api::ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+    known.sort();
+    assert_eq!(sorted, known, "requests in the README, and routes of the API");
+}
+
+#[test]
 fn exit_codes_are_the_programs() {
     let rows = table_rows(&readme(), "Exit code");
     let listed: Vec<String> = rows.iter().map(|row| format!("{} {}", row[0], row[1])).collect();

@@ -5,15 +5,12 @@
 //!                                                              Decided(Verdict) │ Waits(sentence)
 //! ```
 
-use crate::conditions::read_only_sentence;
+mod settled;
+
 use crate::run::Run;
 use crate::settle::CONSENT;
 use crate::state::{Activity, Attempt, SourceView, State};
-use crate::trigger;
-use model::{
-    App, Comparison, HealthStatus, ObjectKey, ObjectOutcome, OperationPhase, Problem, Revision, SyncId,
-    SyncStatus,
-};
+use model::{App, Comparison, ObjectKey, ObjectOutcome, OperationPhase, Problem, Revision, SyncId};
 use std::collections::BTreeSet;
 
 /// How often a sync has to fail of what may pass before a wait ends with it: a blip is nobody's verdict.
@@ -120,7 +117,9 @@ pub fn outcome(state: &State, app: &App, wanted: &Wanted) -> Outcome {
         return tried_verdict(state, tried);
     }
     match &state.desired {
-        Some(desired) if wanted.reached.contains(&desired.revision) => at_desired(state, app, wanted),
+        Some(desired) if wanted.reached.contains(&desired.revision) => {
+            settled::at_desired(state, app, wanted)
+        }
         Some(_) | None => elsewhere(state, wanted, revision),
     }
 }
@@ -210,6 +209,11 @@ fn under_way(state: &State, run: &Run, wanted: &Wanted) -> Outcome {
     }
 }
 
+/// Returns the number of a sync that has ended, which is known of the last one of this life of the agent.
+fn number(state: &State, tried: &Attempt) -> Option<SyncId> {
+    (state.before.is_none() && !tried.is_old).then_some(state.newest)
+}
+
 /// Decides by a sync that has ended and was about the revision.
 fn tried_verdict(state: &State, tried: &Attempt) -> Outcome {
     let word = match tried.phase {
@@ -229,12 +233,10 @@ fn tried_verdict(state: &State, tried: &Attempt) -> Outcome {
             failed.or_else(|| named(state.comparison.as_deref(), &tried.message))
         }
     };
-    // Its number is known if it was the last one, and of this life of the agent.
-    let is_last = state.before.is_none() && !tried.is_old;
     Outcome::Decided(Verdict {
         word,
         revision: tried.revision.clone(),
-        sync: is_last.then_some(state.newest),
+        sync: number(state, tried),
         object,
         message: tried.message.clone(),
     })
@@ -247,135 +249,12 @@ fn named(comparison: Option<&Comparison>, sentence: &str) -> Option<ObjectKey> {
     keys.filter(|key| sentence.contains(&key.to_string())).max_by_key(|key| key.name.len()).cloned()
 }
 
-/// Decides where Git wants the revision, or one that comes after it, and nothing is under way for it.
-fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
-    let fields = trigger::read_only(state, app);
-    if !fields.is_empty() {
-        return decided(wanted, state, Word::Held, None, read_only_sentence(&fields));
-    }
-    let Some((desired, comparison)) = state.current() else {
-        return Outcome::Waits("the comparison with the cluster".into());
-    };
-    let tried = state.tried().filter(|tried| tried.was_about(desired));
-    let is_well = matches!(comparison.health.status, HealthStatus::Healthy | HealthStatus::Suspended);
-    let is_synced = comparison.sync == SyncStatus::Synced;
-    if is_synced && is_well {
-        let message = if tried.is_some_and(|tried| tried.revision == desired.revision) {
-            "everything is as Git wants it, and healthy"
-        } else {
-            "everything is as Git wants it, and healthy; the revision changed nothing for the Application"
-        };
-        return about_desired(state, Word::Deployed, None, message);
-    }
-    if let Some(tried) = tried {
-        let mut outcome = tried_verdict(state, tried);
-        if let Outcome::Decided(verdict) = &mut outcome {
-            // The same content may stand in several commits.
-            verdict.revision = desired.revision.clone();
-            if verdict.word == Word::Deployed {
-                verdict.message = since_then(&verdict.message, comparison);
-            }
-        }
-        return outcome;
-    }
-    if !comparison.is_settled {
-        return Outcome::Waits("the comparison with the cluster".into());
-    }
-    if let Some(bad) = refusal(state) {
-        return bad;
-    }
-    if is_synced {
-        return unhealthy(state, comparison);
-    }
-    not_tried(state, app, comparison)
-}
-
-/// Adds to a success what is no longer as it was then.
-fn since_then(message: &str, comparison: &Comparison) -> String {
-    let first = comparison.to_apply().chain(comparison.to_prune()).next();
-    let which = first.map(|key| format!(", first of all {key}")).unwrap_or_default();
-    let differs = match comparison.sync {
-        SyncStatus::Synced => String::new(),
-        status @ (SyncStatus::OutOfSync | SyncStatus::Unknown) => format!("; by now it is {status}{which}"),
-    };
-    let ails = match comparison.health.status {
-        HealthStatus::Healthy | HealthStatus::Suspended => String::new(),
-        status => format!("; by now it is {status}: {}", comparison.health.message),
-    };
-    format!("{message}{differs}{ails}")
-}
-
-/// Returns the verdict on a newer revision that holds the wanted one and cannot be used.
-fn refusal(state: &State) -> Option<Outcome> {
-    match &state.source {
-        SourceView::Invalid(revision, problems) => Some(Outcome::Decided(Verdict {
-            word: Word::Failed,
-            revision: revision.clone(),
-            sync: None,
-            object: None,
-            message: format!("{} cannot be deployed: {}", revision.short(), sentences(problems)),
-        })),
-        SourceView::Unsupported(revision, not_yet) => {
-            let fields: Vec<String> = not_yet.iter().map(|not_yet| not_yet.field.clone()).collect();
-            Some(Outcome::Decided(Verdict {
-                word: Word::Held,
-                revision: revision.clone(),
-                sync: None,
-                object: None,
-                message: read_only_sentence(&fields),
-            }))
-        }
-        SourceView::Unknown | SourceView::At(_) | SourceView::Failing(..) => None,
-    }
-}
-
-/// Decides where all is as Git wants it, no sync says so, and something is not healthy.
-fn unhealthy(state: &State, comparison: &Comparison) -> Outcome {
-    let sick = comparison.objects.iter().find(|object| {
-        object.health.as_ref().is_some_and(|health| health.status == comparison.health.status)
-    });
-    let message = format!(
-        "everything is as Git wants it, but {}: {}",
-        comparison.health.status, comparison.health.message
-    );
-    if comparison.health.status == HealthStatus::Degraded {
-        return about_desired(state, Word::Failed, sick.map(|object| object.key.clone()), message);
-    }
-    Outcome::Waits(format!("healthy objects: {}", comparison.health.message))
-}
-
-/// Decides where live differs from what was never tried.
-fn not_tried(state: &State, app: &App, comparison: &Comparison) -> Outcome {
-    let first = comparison.to_apply().chain(comparison.to_prune()).next().cloned();
-    let Some(automated) = app.automated else {
-        let message =
-            "the Application differs from it, is not synced automatically, and nobody asked for a sync";
-        return about_desired(state, Word::NotRequested, first, message);
-    };
-    if trigger::would_wipe(automated, comparison) {
-        let message = "an automated sync would delete everything, which syncPolicy.automated.allowEmpty does not permit";
-        return about_desired(state, Word::Held, first, message);
-    }
-    let refused = comparison.objects.iter().find(|object| !object.refused.is_empty());
-    if comparison.to_apply().next().is_some() {
-        return Outcome::Waits("the sync to begin".into());
-    }
-    match refused {
-        Some(object) => about_desired(state, Word::Held, Some(object.key.clone()), object.refused.clone()),
-        None if automated.prune => Outcome::Waits("the sync to begin".into()),
-        None => {
-            let message =
-                "everything that Git wants is there; what Git has no longer stays, for pruning is off";
-            about_desired(state, Word::Deployed, None, message)
-        }
-    }
-}
-
 /// Decides where Git does not want the revision: not yet, or not any more.
 fn elsewhere(state: &State, wanted: &Wanted, revision: &Revision) -> Outcome {
     let holds_it = at(state).is_some_and(|at| wanted.reached.contains(at));
     if holds_it {
-        return refusal(state).unwrap_or_else(|| Outcome::Waits("the revision to be rendered".into()));
+        return settled::refusal(state)
+            .unwrap_or_else(|| Outcome::Waits("the revision to be rendered".into()));
     }
     let was_there =
         wanted.was_reached || state.tried().is_some_and(|tried| wanted.reached.contains(&tried.revision));
@@ -398,17 +277,6 @@ fn elsewhere(state: &State, wanted: &Wanted, revision: &Revision) -> Outcome {
         )),
         None => Outcome::Waits("the repository to answer".into()),
     }
-}
-
-fn about_desired(
-    state: &State,
-    word: Word,
-    object: Option<ObjectKey>,
-    message: impl Into<String>,
-) -> Outcome {
-    let revision =
-        state.desired.as_ref().map_or_else(|| Revision::new(""), |desired| desired.revision.clone());
-    Outcome::Decided(Verdict { word, revision, sync: None, object, message: message.into() })
 }
 
 fn decided(

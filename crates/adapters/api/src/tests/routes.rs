@@ -324,3 +324,29 @@ async fn text_is_answered_as_text() {
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     assert_eq!(response.body(), "--- live\n+++ desired\n");
 }
+
+#[tokio::test]
+async fn waits_say_for_what_and_how_long() {
+    let wait = "GET /api/v1/applications/web/wait";
+    for (query, expected) in [
+        ("", "None 300s"),
+        ("?revision=v1%2E2&timeout=90s", "Some(\"v1.2\") 90s"),
+        ("?revision=feature%2Fx&timeout=10m", "Some(\"feature/x\") 600s"),
+        ("?timeout=1h&revision=", "None 3600s"),
+    ] {
+        let asked = asked(&format!("{wait}{query}"), &[]).await;
+        assert!(asked.ends_with(expected), "{query}: {asked}");
+    }
+    for query in [
+        "timeout=61m",
+        "timeout=1",
+        "timeout=m",
+        "timeout=-1m",
+        "timeout=99999999999999999999h",
+        "revision=a%0Ab",
+    ] {
+        assert_eq!(refused(&format!("{wait}?{query}"), &[]).await.0, 400, "{query}");
+    }
+    let too_long = "a".repeat(251);
+    assert_eq!(refused(&format!("{wait}?revision={too_long}"), &[]).await.0, 400);
+}

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 const PATIENCE: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_millis(200);
 const LIST: &str = "GET /api/v1/applications HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const WAIT: &str = "GET /api/v1/applications/web/wait HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const HOLD: &str = "GET /api/v1/applications/hold HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 struct Api {
@@ -273,4 +274,31 @@ async fn shutdown_ends_at_its_deadline() {
     api.stop.send(()).unwrap();
     tokio::time::timeout(PATIENCE, api.serving.task).await.expect("ends at the deadline").unwrap();
     assert_eq!(read_to_end(&mut busy).await, "");
+}
+
+#[tokio::test]
+async fn waits_outlast_the_time_of_a_request_and_leave_room_for_others() {
+    let limits = Limits { request_timeout: SHORT, max_long: 2, ..Limits::default() };
+    let mut api = api(limits).await;
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        waiting.push((connect(api.addr, WAIT).await, api.held.recv().await.unwrap()));
+    }
+    let further = read_answer(&mut connect(api.addr, WAIT).await).await;
+    assert!(status(&further) == "429" && further.contains("2 waits and streams are open"), "{further}");
+    assert_eq!(status(&read_answer(&mut connect(api.addr, LIST).await).await), "200");
+    tokio::time::sleep(2 * SHORT).await;
+    // One that goes away gives its place back, and the agent hears of it.
+    let (gone, held) = waiting.pop().unwrap();
+    drop(gone);
+    let Request::Wait { mut reply, .. } = held else { panic!("a wait was held") };
+    tokio::time::timeout(PATIENCE, reply.closed()).await.expect("the agent hears that nobody waits");
+    let mut other = connect(api.addr, WAIT).await;
+    let Some(Request::Wait { reply, .. }) = api.held.recv().await else { panic!("there is room again") };
+    reply.send(Ok(Body::Verdict(409, json!({ "verdict": "Held" })))).unwrap();
+    assert_eq!(status(&read_answer(&mut other).await), "409");
+    let (mut first, held) = waiting.pop().unwrap();
+    let Request::Wait { reply, .. } = held else { panic!("a wait was held") };
+    reply.send(Ok(Body::Verdict(200, json!({ "verdict": "Deployed" })))).unwrap();
+    assert_eq!(status(&read_answer(&mut first).await), "200");
 }
