@@ -7,6 +7,8 @@
 //!        ├─ tautline(&["app", "list"]) ─▶ Told   what the command line prints, and its exit code    (cli)
 //!        ├─ install_account, grant ─▶ …    the rights of an agent that may not do everything   (account)
 //!        ├─ edit_as, apply_as ─▶ …         other people and tools, by their field managers      (hands)
+//!        ├─ Proxy ─▶ Rule, Entry               faults between an agent and the API server, and what was asked      (proxy)
+//!        ├─ rig ─▶ Scenario, Case              stories, each told with every fault                                (rig)
 //!        ├─ HeldUp                          objects that the API server takes long over              (held_up)
 //!        ├─ GitServer, Webhook ─▶ …        servers on 127.0.0.1, plain or by TLS      (git_server, webhook, server)
 //!        └─ wait_app, wait_object, get …   the cluster as an administrator sees it        (scene, kube)
@@ -50,7 +52,9 @@ mod http;
 mod kube;
 mod log;
 mod program;
+mod proxy;
 mod repo;
+pub mod rig;
 mod scene;
 mod server;
 mod sweep;
@@ -66,6 +70,7 @@ pub use held_up::HeldUp;
 pub use http::Answer;
 pub use kube::DEADLINE;
 pub use program::program;
+pub use proxy::{Asked, Entry, Fault, Proxy, Refusal, Rule, Verb};
 pub use repo::Repo;
 pub use scene::{ANYTHING, Scene};
 pub use webhook::Webhook;

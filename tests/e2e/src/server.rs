@@ -1,4 +1,4 @@
-//! How does a test answer HTTP, plain or by TLS? One request per connection.
+//! How does a test answer HTTP, plain or by TLS?
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Result, Write};
@@ -68,7 +68,7 @@ impl Gate {
     }
 }
 
-/// Serves on a free port of 127.0.0.1 until the process ends. `answer` returns head and body as they are sent; a failure
+/// Serves one request per connection on a free port of 127.0.0.1 until the process ends. `answer` returns head and body as they are sent; a failure
 /// of its breaks the connection.
 ///
 /// # Panics
@@ -77,14 +77,22 @@ pub(crate) fn serve(
     tls: Option<Arc<ServerConfig>>,
     answer: impl Fn(&Request) -> Result<Vec<u8>> + Send + Sync + 'static,
 ) -> SocketAddr {
+    listen(move |stream| converse(stream, tls.clone(), &answer))
+}
+
+/// Listens on a free port of 127.0.0.1 until the process ends; each connection has a thread of its own.
+///
+/// # Panics
+/// When no port is free.
+pub(crate) fn listen(converse: impl Fn(TcpStream) -> Result<()> + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it listens");
-    let answer = Arc::new(answer);
+    let converse = Arc::new(converse);
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let (tls, answer) = (tls.clone(), Arc::clone(&answer));
+            let converse = Arc::clone(&converse);
             // A connection that breaks is the other side's to notice.
-            std::thread::spawn(move || drop(converse(stream, tls, &*answer)));
+            std::thread::spawn(move || drop(converse(stream)));
         }
     });
     address
@@ -133,7 +141,8 @@ fn exchange(mut stream: impl Read + Write, answer: &impl Fn(&Request) -> Result<
     stream.flush()
 }
 
-fn read(reader: &mut impl BufRead) -> Result<Option<Request>> {
+/// Reads a request; none where the other side has closed the connection.
+pub(crate) fn read(reader: &mut impl BufRead) -> Result<Option<Request>> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();

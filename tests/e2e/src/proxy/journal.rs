@@ -1,0 +1,199 @@
+//! What was asked of the API server, and which faults are still to come?
+
+use std::collections::BTreeMap;
+use std::net::{Shutdown, TcpStream};
+use std::process::Command;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::asked::Asked;
+use super::fault::{Fault, Rule};
+use crate::kube::DEADLINE;
+
+/// A request that came by.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Which process of the agent asked, counted from zero: the one that lived when the connection was opened.
+    pub life: usize,
+    /// When it came.
+    pub at: Instant,
+    /// What it wanted.
+    pub asked: Asked,
+    /// What the API server, or a fault in its place, answered; none where no answer came (yet).
+    pub status: Option<u16>,
+    /// What befell it.
+    pub fault: Option<Fault>,
+    /// What a deletion, or the holder of a lease, was sent with.
+    pub body: Vec<u8>,
+}
+
+/// What the connections of a proxy share.
+#[derive(Default)]
+pub(crate) struct Journal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    rules: Vec<Armed>,
+    sockets: Vec<TcpStream>,
+    pid: Option<u32>,
+    life: usize,
+    /// The first answers to reads, by path and query.
+    first: BTreeMap<String, Vec<u8>>,
+}
+
+struct Armed {
+    rule: Rule,
+    n_seen: usize,
+    n_fired: usize,
+}
+
+impl Journal {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a request and returns its number and what befalls it.
+    pub(crate) fn take_in(&self, life: usize, asked: &Asked, body: &[u8]) -> (usize, Option<Fault>) {
+        let mut state = self.lock();
+        let fault = state.rules.iter_mut().find_map(|armed| armed.request(asked));
+        let number = state.entries.len();
+        let (asked, at) = (asked.clone(), Instant::now());
+        state.entries.push(Entry { life, at, asked, status: None, fault, body: body.to_owned() });
+        self.changed.notify_all();
+        (number, fault)
+    }
+
+    /// Returns what befalls the next event of an open watch.
+    pub(crate) fn befalls_event(&self, asked: &Asked) -> Option<Fault> {
+        self.lock().rules.iter_mut().find_map(|armed| armed.event(asked))
+    }
+
+    pub(crate) fn answered(&self, number: usize, status: u16) {
+        self.lock().entries[number].status = Some(status);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn arm(&self, rules: &[Rule]) {
+        let armed = |rule: &Rule| Armed { rule: rule.clone(), n_seen: 0, n_fired: 0 };
+        self.lock().rules.extend(rules.iter().map(armed));
+    }
+
+    /// Forgets the faults that are still to come; returns how often each came.
+    pub(crate) fn disarm(&self) -> Vec<usize> {
+        let rules = std::mem::take(&mut self.lock().rules);
+        rules.iter().map(|armed| armed.n_fired).collect()
+    }
+
+    pub(crate) fn n_fired(&self) -> Vec<usize> {
+        self.lock().rules.iter().map(|armed| armed.n_fired).collect()
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.lock().entries.clone()
+    }
+
+    pub(crate) fn runs(&self, pid: u32) {
+        self.lock().pid = Some(pid);
+        self.changed.notify_all();
+    }
+
+    /// Returns how many processes were killed so far.
+    pub(crate) fn life(&self) -> usize {
+        self.lock().life
+    }
+
+    /// Keeps a socket, so that it can be cut.
+    pub(crate) fn keep(&self, socket: TcpStream) {
+        self.lock().sockets.push(socket);
+    }
+
+    pub(crate) fn cut(&self) {
+        for socket in std::mem::take(&mut self.lock().sockets) {
+            // The other side may have closed it before.
+            drop(socket.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// Kills the agent, once it is known which process it is.
+    pub(crate) fn kill(&self) {
+        let state = self.changed.wait_timeout_while(self.lock(), DEADLINE, |state| state.pid.is_none());
+        let mut state = state.unwrap_or_else(PoisonError::into_inner).0;
+        let Some(pid) = state.pid.take() else { return };
+        // One that has ended already need not be killed.
+        drop(Command::new("kill").args(["-KILL", &pid.to_string()]).status());
+        state.life += 1;
+        drop(state);
+        self.cut();
+        self.changed.notify_all();
+    }
+
+    /// Waits until so many processes were killed; returns whether they were.
+    pub(crate) fn wait_killed(&self, n_killed: usize, longest: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), longest, |state| state.life < n_killed);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Waits until `is_it` holds for none of the requests of the last `quiet`; returns whether that came to be in time.
+    pub(crate) fn wait_quiet(
+        &self,
+        quiet: Duration,
+        longest: Duration,
+        is_it: impl Fn(&Entry) -> bool,
+    ) -> bool {
+        let begun = Instant::now();
+        let mut state = self.lock();
+        loop {
+            let last = state.entries.iter().rev().find(|entry| is_it(entry)).map(|entry| entry.at);
+            let since = last.map_or(begun, |last| last.max(begun));
+            let left = (since + quiet).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            if begun.elapsed() > longest {
+                return false;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Keeps an answer for a read that is to be answered like the first one.
+    pub(crate) fn remember(&self, target: &str, answer: &[u8]) {
+        self.lock().first.entry(target.to_owned()).or_insert_with(|| answer.to_owned());
+    }
+
+    pub(crate) fn remembered(&self, target: &str) -> Option<Vec<u8>> {
+        self.lock().first.get(target).cloned()
+    }
+}
+
+impl Armed {
+    fn request(&mut self, asked: &Asked) -> Option<Fault> {
+        // Opening a watch again is where its end by a status shows; all else befalls what it tells.
+        let is_opening = self.rule.fault == Fault::ExpireByStatus;
+        if self.rule.fault.is_of_stream() && !(is_opening && self.n_fired % 2 == 1) {
+            return None;
+        }
+        self.fire(asked)
+    }
+
+    fn event(&mut self, asked: &Asked) -> Option<Fault> {
+        let is_opening = self.rule.fault == Fault::ExpireByStatus && self.n_fired % 2 == 1;
+        if self.rule.fault.is_of_stream() && !is_opening { self.fire(asked) } else { None }
+    }
+
+    fn fire(&mut self, asked: &Asked) -> Option<Fault> {
+        if self.rule.target != *asked {
+            return None;
+        }
+        self.n_seen += 1;
+        if self.n_seen <= self.rule.skip || self.n_fired >= self.rule.times {
+            return None;
+        }
+        self.n_fired += 1;
+        Some(self.rule.fault)
+    }
+}

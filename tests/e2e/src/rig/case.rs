@@ -1,0 +1,154 @@
+//! Which faults are there to a list of requests?
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::scenario::Scenario;
+use crate::proxy::{Asked, Entry, Fault, Refusal, Rule, Verb};
+
+/// A scenario with a fault: `deploy: apply configmaps app/shop-0 #1: killed-after`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Case {
+    /// Which scenario.
+    pub scenario: Scenario,
+    /// Which request.
+    pub asked: Asked,
+    /// Which of those that want the same, from one.
+    pub nth: usize,
+    /// What befalls it.
+    pub fault: Fault,
+    /// Whether an agent that was killed finds its cache folder again.
+    pub keeps_cache: bool,
+}
+
+/// What else befalls writes, one after the other: three faults befall each.
+const OF_WRITES: [Fault; 14] = [
+    Fault::Drop,
+    Fault::Refuse(Refusal::Etcd),
+    Fault::Refuse(Refusal::Conflict),
+    Fault::Truncate,
+    Fault::Refuse(Refusal::Throttled),
+    Fault::Delay,
+    Fault::Refuse(Refusal::Forbidden),
+    Fault::Refuse(Refusal::Bare),
+    Fault::Hold,
+    Fault::Refuse(Refusal::Unauthorized),
+    Fault::Refuse(Refusal::ThrottledForADay),
+    Fault::Refuse(Refusal::Unavailable),
+    Fault::HoldAnswer,
+    Fault::Refuse(Refusal::Timeout),
+];
+
+/// What befalls reads, one after the other, beside being held: that is what a timeout is.
+const OF_READS: [Fault; 11] = [
+    Fault::Refuse(Refusal::Etcd),
+    Fault::Truncate,
+    Fault::Refuse(Refusal::Unavailable),
+    Fault::Drop,
+    Fault::Refuse(Refusal::Bare),
+    Fault::Refuse(Refusal::Throttled),
+    Fault::Refuse(Refusal::Timeout),
+    Fault::Refuse(Refusal::Unauthorized),
+    Fault::Delay,
+    Fault::Refuse(Refusal::Forbidden),
+    Fault::KillBefore,
+];
+
+/// What befalls each watch.
+const OF_WATCHES: [Fault; 8] = [
+    Fault::Freeze,
+    Fault::Duplicate,
+    Fault::Swallow,
+    Fault::Cut,
+    Fault::ExpireByStatus,
+    Fault::ExpireByEvent,
+    Fault::Refuse(Refusal::Etcd),
+    Fault::Refuse(Refusal::Forbidden),
+];
+
+impl Case {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str, keeps_cache: bool) -> Option<Self> {
+        let mut parts = text.split(": ");
+        let (scenario, request, fault) = (parts.next()?, parts.next()?, parts.next()?);
+        let (asked, nth) = request.rsplit_once(" #")?;
+        Some(Self {
+            scenario: Scenario::named(scenario)?,
+            asked: Asked::parse(asked)?,
+            nth: nth.parse().ok()?,
+            fault: Fault::named(fault)?,
+            keeps_cache,
+        })
+    }
+
+    /// Returns the rules that make it.
+    pub(crate) fn rules(&self) -> Vec<Rule> {
+        let (target, fault, skip) = (self.asked.clone(), self.fault, self.nth - 1);
+        let times = match fault {
+            // Each befalls one process after the other what it opens and what it is told.
+            Fault::Duplicate => usize::MAX,
+            // What is told and what is opened again.
+            Fault::ExpireByStatus => 2,
+            _ => 1,
+        };
+        if fault == Fault::Stale && self.asked.verb == Verb::List {
+            // Nobody lists twice without a cause.
+            let watch = Asked { verb: Verb::Watch, ..self.asked.clone() };
+            let expired = Rule { target: watch, skip: 0, fault: Fault::ExpireByEvent, times: 1 };
+            return vec![expired, Rule { target, skip: skip + 1, fault, times }];
+        }
+        vec![Rule { target, skip, fault, times }]
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} #{}: {}", self.scenario, self.asked, self.nth, self.fault)
+    }
+}
+
+/// Returns every case that follows from a scenario's own requests.
+pub(crate) fn enumerate(scenario: Scenario, entries: &[Entry], n_before: usize) -> Vec<Case> {
+    let mut counts: BTreeMap<&Asked, usize> = BTreeMap::new();
+    let mut cases: Vec<Case> = Vec::new();
+    let (mut n_writes, mut n_reads) = (0, 0);
+    for (number, entry) in entries.iter().enumerate() {
+        let is_open = entry.asked.verb == Verb::Watch;
+        if number < n_before && !is_open {
+            continue;
+        }
+        let count = counts.entry(&entry.asked).or_default();
+        *count += 1;
+        // A watch that is opened again is the same watch.
+        if is_open && *count > 1 {
+            continue;
+        }
+        for fault in faults(&entry.asked, number < n_before, &mut n_writes, &mut n_reads) {
+            let (asked, nth) = (entry.asked.clone(), *count);
+            cases.push(Case { scenario, asked, nth, fault, keeps_cache: cases.len().is_multiple_of(2) });
+        }
+    }
+    cases
+}
+
+fn faults(asked: &Asked, is_open: bool, n_writes: &mut usize, n_reads: &mut usize) -> Vec<Fault> {
+    if asked.verb.writes() {
+        *n_writes += 1;
+        return vec![
+            Fault::KillBefore,
+            Fault::KillAfter,
+            Fault::Lose,
+            OF_WRITES[(*n_writes - 1) % OF_WRITES.len()],
+        ];
+    }
+    if asked.verb == Verb::Watch {
+        // One that is open already cannot be refused.
+        return OF_WATCHES.into_iter().filter(|fault| !is_open || fault.is_of_stream()).collect();
+    }
+    *n_reads += 1;
+    let mut faults = vec![Fault::Hold, OF_READS[(*n_reads - 1) % OF_READS.len()]];
+    if asked.verb == Verb::List {
+        faults.push(Fault::Stale);
+    }
+    faults
+}

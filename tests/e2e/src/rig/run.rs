@@ -1,0 +1,131 @@
+//! How is a scenario played with a fault, and what was to be seen of it?
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::case::Case;
+use super::keeper::Keeper;
+use super::objects::CANARY;
+use super::picture::Picture;
+use super::scenario::{Scenario, Stage};
+use crate::kube::DEADLINE;
+use crate::proxy::{Entry, Proxy};
+
+/// What was seen of a run.
+pub struct Outcome {
+    /// All requests, those before the story as well.
+    pub(crate) entries: Vec<Entry>,
+    /// How many of them came before the story began.
+    pub(crate) n_before: usize,
+    /// How often each rule came.
+    pub(crate) n_fired: Vec<usize>,
+    /// How often the agent was started again.
+    pub(crate) n_restarts: usize,
+    /// The cluster before the story.
+    pub(crate) before: Picture,
+    /// The cluster when the status first said that all is well.
+    pub(crate) claimed: Picture,
+    /// The cluster after the silence.
+    pub(crate) after: Picture,
+    /// Whether silence came.
+    pub(crate) is_quiet: bool,
+    /// Where the canary was seen.
+    pub(crate) leaks: Vec<&'static str>,
+    /// Whether the agent panicked.
+    pub(crate) panicked: bool,
+}
+
+/// Plays a scenario and returns what was seen, or why it did not come to its end.
+///
+/// # Errors
+/// What was waited for did not come in time, or the agent did not start.
+pub(crate) fn play(scenario: Scenario, case: Option<&Case>, quiet: Duration) -> Result<Outcome, String> {
+    let played = catch_unwind(AssertUnwindSafe(|| perform(scenario, case, quiet)));
+    played.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()
+    })
+}
+
+fn perform(scenario: Scenario, case: Option<&Case>, quiet: Duration) -> Outcome {
+    let mut stage = scenario.set_up();
+    let proxy = Arc::new(Proxy::start(&stage.scene));
+    let rules = case.map(Case::rules).unwrap_or_default();
+    if scenario == Scenario::Deploy {
+        proxy.arm(&rules);
+    }
+    let mut settings = stage.scene.settings();
+    settings.kubeconfig = proxy.kubeconfig(&stage.scene);
+    let agent = stage.scene.start(settings.clone());
+    let keeps_cache = case.is_none_or(|case| case.keeps_cache);
+    let keeper = Keeper::new(agent, settings, &proxy, stage.scene.lab, keeps_cache);
+    scenario.prepare(&stage);
+
+    let mut n_before = 0;
+    if scenario != Scenario::Deploy {
+        proxy.wait_quiet(Duration::from_secs(1), DEADLINE, is_write);
+        n_before = proxy.entries().len();
+        proxy.arm(&rules);
+    }
+    let before = Picture::take(scenario_before(scenario), &stage);
+    scenario.act(&mut stage);
+    scenario.wait_end(&stage);
+    let claimed = Picture::take(scenario, &stage);
+    let is_quiet = settle(&proxy, &keeper, quiet);
+    scenario.wait_end(&stage);
+    let after = Picture::take(scenario, &stage);
+    let (leaks, panicked) = look_for_leaks(&stage, &keeper);
+    Outcome {
+        entries: proxy.entries(),
+        n_before,
+        n_fired: proxy.n_fired(),
+        n_restarts: keeper.n_restarts(),
+        before,
+        claimed,
+        after,
+        is_quiet,
+        leaks,
+        panicked,
+    }
+}
+
+/// Returns the scenario whose Applications exist before the story.
+fn scenario_before(scenario: Scenario) -> Scenario {
+    if scenario == Scenario::Deploy { Scenario::Delete } else { Scenario::Update }
+}
+
+/// Waits until nothing is written any more, by the last process that there is.
+fn settle(proxy: &Proxy, keeper: &Keeper, quiet: Duration) -> bool {
+    loop {
+        let n_restarts = keeper.n_restarts();
+        drop(keeper.ready());
+        let is_quiet = proxy.wait_quiet(quiet, DEADLINE + quiet, is_write);
+        drop(keeper.ready());
+        if keeper.n_restarts() == n_restarts {
+            return is_quiet;
+        }
+    }
+}
+
+/// Returns whether a request changes something, leases aside.
+pub(crate) fn is_write(entry: &Entry) -> bool {
+    entry.asked.verb.writes() && !entry.asked.resource.starts_with("leases")
+}
+
+fn look_for_leaks(stage: &Stage, keeper: &Keeper) -> (Vec<&'static str>, bool) {
+    let agent = keeper.ready();
+    let control = ["-n", stage.scene.control.as_str(), "get", "events,applications,configmaps", "-o", "yaml"];
+    let log = agent.log_text();
+    let panicked = log.contains("panicked at");
+    let places = [
+        ("log", log),
+        ("events and statuses", stage.scene.lab.kubectl(&control).expect("kubectl reads")),
+        ("API", agent.get("/api/v1/applications").body),
+        ("drift", agent.get("/api/v1/applications/shop/drift").body),
+        ("metrics", agent.probe("/metrics").body),
+    ];
+    let is_leak = |text: &str| CANARY.iter().any(|canary| text.contains(canary));
+    let leaks = places.iter().filter(|(_, text)| is_leak(text)).map(|(place, _)| *place);
+    (leaks.collect(), panicked)
+}

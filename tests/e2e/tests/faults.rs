@@ -1,0 +1,110 @@
+//! Does the agent come to the same end whatever fails on the way? A sample of the fault rig: each kind of request and each fault
+//! once. `cargo run --release -p e2e --example faults -- all` plays every fault at every request.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use e2e::Fault;
+use e2e::rig::{self, Case, Reference, Scenario, Verdict};
+
+/// How long nothing may be written after the end.
+const QUIET: Duration = Duration::from_secs(3);
+/// Most of a case is waiting.
+const AT_A_TIME: usize = 6;
+/// How many faults may find no request: the clock decides when a Lease is renewed, and how often a status is written.
+const MISSED: usize = 4;
+
+/// The longest ones first.
+const SAMPLE: [&str; 49] = [
+    "deploy: watch deployments.apps -/* #1: frozen",
+    "deploy: apply secrets app/shop-1 #1: 429-for-a-day",
+    "deploy: apply services app/shop-0 #1: answer-held",
+    "deploy: list replicasets.apps app/* #1: held",
+    "deploy: apply roles.rbac.authorization.k8s.io app/shop-1 #1: 403",
+    "deploy: apply configmaps app/shop-0 #1: 500-of-etcd",
+    "deploy: apply networkpolicies.networking.k8s.io app/shop-0 #1: 401",
+    "deploy: apply deployments.apps app/shop-0 #1: killed-after",
+    "deploy: patch applications.argoproj.io control/shop #1: killed-after",
+    "deploy: create leases.coordination.k8s.io control/* #1: answer-lost",
+    "deploy: create configmaps control/* #1: killed-after",
+    "deploy: patch configmaps control/tautline-kinds #2: killed-before",
+    "deploy: patch leases.coordination.k8s.io control/tautline #1: dropped",
+    "deploy: discover /apis -/* #1: 503",
+    "deploy: get configmaps control/tautline-kinds #1: 500-of-etcd",
+    "deploy: get leases.coordination.k8s.io control/tautline #1: dropped",
+    "deploy: list applications.argoproj.io control/* #1: truncated",
+    "deploy: list appprojects.argoproj.io control/* #1: 504",
+    "deploy: list configmaps control/* #1: 500-bare",
+    "deploy: list configmaps -/* #1: stale",
+    "deploy: list customresourcedefinitions.apiextensions.k8s.io -/* #1: delayed",
+    "deploy: list deployments.apps control/* #1: 401",
+    "deploy: list secrets control/* #1: 429",
+    "deploy: list statefulsets.apps control/* #1: 403",
+    "deploy: watch applications.argoproj.io control/* #1: expired-by-event",
+    "deploy: watch appprojects.argoproj.io control/* #1: 500-of-etcd",
+    "deploy: watch configmaps control/* #1: duplicated",
+    "deploy: watch customresourcedefinitions.apiextensions.k8s.io -/* #1: 403",
+    "deploy: watch deployments.apps control/* #1: 403",
+    "deploy: watch secrets control/* #1: 500-of-etcd",
+    "deploy: watch statefulsets.apps control/* #1: 500-of-etcd",
+    "deploy: watch pods app/* #1: cut",
+    "deploy: watch replicasets.apps app/* #1: swallowed",
+    "update: apply configmaps app/shop-2 #1: killed-before",
+    "update: apply podtemplates app/shop-1 #1: answer-lost",
+    "update: delete configmaps app/shop-0 #1: killed-after",
+    "update: delete services app/shop-2 #1: 409",
+    "update: delete rolebindings.rbac.authorization.k8s.io app/shop-1 #1: killed-before",
+    "update: watch configmaps -/* #1: swallowed",
+    "drift: apply configmaps app/shop-3 #1: killed-before",
+    "drift: create events control/* #1: killed-before",
+    "drift: watch secrets -/* #1: expired-by-status",
+    "drift: watch deployments.apps -/* #1: cut",
+    "delete: delete deployments.apps app/shop-0 #1: answer-lost",
+    "delete: delete secrets app/shop-1 #1: killed-after",
+    "delete: get clusterroles.rbac.authorization.k8s.io -/shop-NS #1: truncated",
+    "delete: patch applications.argoproj.io control/shop #1: answer-lost",
+    "claim: apply configmaps app/rival-0 #1: answer-lost",
+    "claim: patch applications.argoproj.io control/rival #1: killed-after",
+];
+
+/// Returns the sample; every other one finds the cache folder empty if the agent is killed.
+fn sample() -> Vec<Case> {
+    let cases = SAMPLE.iter().enumerate();
+    cases
+        .map(|(n, text)| Case::parse(text, n % 2 == 0).unwrap_or_else(|| panic!("no case: {text}")))
+        .collect()
+}
+
+fn references() -> Vec<Reference> {
+    std::thread::scope(|threads| {
+        let played = Scenario::ALL.map(|(scenario, _)| threads.spawn(move || Reference::play(scenario)));
+        played.map(|played| played.join().expect("it comes to its end")).into()
+    })
+}
+
+/// What an agent asks for nothing but because the sample's own faults make it.
+fn assert_covered(cases: &[Case], references: &[Reference]) {
+    let faults: BTreeSet<Fault> = cases.iter().map(|case| case.fault).collect();
+    let missing: Vec<&str> =
+        Fault::ALL.iter().filter(|(fault, _)| !faults.contains(fault)).map(|(_, name)| *name).collect();
+    assert!(missing.is_empty(), "no case of the sample has these faults: {missing:?}");
+    let touched: BTreeSet<String> = cases.iter().map(|case| rig::request_kind(&case.asked)).collect();
+    let all = references.iter().flat_map(Reference::cases).map(|case| rig::request_kind(&case.asked));
+    let missing: BTreeSet<String> = all.filter(|kind| !touched.contains(kind)).collect();
+    assert!(missing.is_empty(), "no case of the sample is about these requests: {missing:?}");
+}
+
+#[test]
+fn whatever_fails_the_end_is_that_of_an_undisturbed_run() {
+    let (references, cases) = (references(), sample());
+    assert_covered(&cases, &references);
+    let verdicts = rig::play_all(&references, &cases, QUIET, AT_A_TIME, |_| {});
+    let broken: Vec<String> = verdicts
+        .iter()
+        .filter(|verdict| !verdict.violations.is_empty())
+        .map(|verdict| format!("{}\n  {}", verdict.case, verdict.violations.join("\n  ")))
+        .collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let missed: Vec<&Verdict> = verdicts.iter().filter(|verdict| !verdict.was_reached).collect();
+    assert!(missed.len() <= MISSED, "these faults found no request: {missed:#?}");
+}
