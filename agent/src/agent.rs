@@ -127,6 +127,8 @@ pub(crate) enum Watched {
     WebhookSecret(String),
     /// `argocd-cm`.
     Settings,
+    /// `argocd-ssh-known-hosts-cm`.
+    KnownHosts,
     /// Kinds that come and go.
     Definitions,
     /// What runs Argo CD's own controller: while it does we only look.
@@ -144,7 +146,7 @@ impl Watched {
             Self::Applications => "Application.argoproj.io",
             Self::Projects => "AppProject.argoproj.io",
             Self::Secrets | Self::WebhookSecret(_) => "Secret",
-            Self::Settings => "ConfigMap",
+            Self::Settings | Self::KnownHosts => "ConfigMap",
             Self::Definitions => "CustomResourceDefinition.apiextensions.k8s.io",
             Self::ArgoCd(Runner::StatefulSet) => "StatefulSet.apps",
             Self::ArgoCd(Runner::Deployment) => "Deployment.apps",

@@ -213,12 +213,12 @@ impl Agent {
     /// Follows what the app's spec names.
     pub(crate) fn follow(&mut self, key: &AppKey, app: &model::App) -> Result<(), SourceError> {
         let url = source::RepoUrl::parse(&app.source.repo_url)?;
-        let credentials = source::pick(&self.settings.secrets(), &url, &app.project)?;
+        let access = source::pick(&self.settings.secrets(), &url, &app.project)?;
         let id = RepoId { url: url.normalised(), project: app.project.clone() };
         // Looked for on disk once and not for each of its apps; while it is not there, with every one that names it.
         let is_unfollowed =
             url.local_path().is_some() && self.watcher.as_ref().is_some_and(|watcher| !watcher.follows(&url));
-        let repository = Repository::new(url, credentials);
+        let repository = Repository::new(url, access);
         self.repos.follow(key, id, repository, &app.source.target_revision, Instant::now());
         if is_unfollowed {
             self.follow_hints();

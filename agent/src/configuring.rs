@@ -174,7 +174,7 @@ impl Agent {
     }
 
     /// Marks a list of settings as read; with the last of them the Applications are read.
-    fn settings_listed(&mut self, which: impl Fn(&mut crate::settings::Settings) -> &mut bool) {
+    pub(crate) fn settings_listed(&mut self, which: impl Fn(&mut crate::settings::Settings) -> &mut bool) {
         let was_ready = self.settings.is_ready();
         *which(&mut self.settings) = true;
         if !was_ready && self.settings.is_ready() {
@@ -196,9 +196,9 @@ impl Agent {
         let apps: Vec<(AppKey, Arc<model::App>)> =
             self.apps.iter().filter_map(|(key, entry)| Some((key.clone(), entry.app.clone()?))).collect();
         for (key, app) in apps {
-            let before = self.repos.of(&key).map(|(_, repo)| repo.repository.credentials.clone());
+            let before = self.repos.of(&key).map(|(_, repo)| repo.repository.clone());
             let followed = self.follow(&key, &app);
-            let after = self.repos.of(&key).map(|(_, repo)| repo.repository.credentials.clone());
+            let after = self.repos.of(&key).map(|(_, repo)| repo.repository.clone());
             if followed.is_ok() && before != after {
                 self.repos.ask(&key, Instant::now());
             }

@@ -32,6 +32,7 @@ mod idle_kinds;
 mod input;
 mod judge;
 mod kinds;
+mod known_hosts;
 mod live;
 mod look_up;
 mod metrics;

@@ -153,6 +153,10 @@ async fn fetch(
     cache: &Path,
 ) -> Result<Listing, SourceError> {
     let url = RepoUrl::parse(url)?;
+    if url.is_ssh() {
+        let message = format!("repository {url} is reached by SSH, for which this command has no keys");
+        return Err(SourceError::new(Kind::NotSupported, message).help("clone it, and name the folder"));
+    }
     let mut config = source::Config::new(cache);
     // Whoever runs this may read whatever is on the disk anyway.
     config.local_repos = url.local_path().map(Path::to_path_buf).into_iter().collect();

@@ -29,14 +29,18 @@ pub(crate) struct Settings {
     pub installation_id: Option<String>,
     /// `timeout.reconciliation` of `argocd-cm`; zero turns polling off.
     pub poll_interval: Option<Duration>,
+    /// `ssh_known_hosts` of `argocd-ssh-known-hosts-cm`.
+    pub known_hosts: String,
     /// Which of the lists have been read whole.
     pub has_projects: bool,
     pub has_secrets: bool,
     pub has_config: bool,
+    pub has_known_hosts: bool,
     /// What the lists under way have shown.
     pub listing_projects: RollCall,
     pub listing_secrets: RollCall,
     pub listing_config: RollCall,
+    pub listing_known_hosts: RollCall,
 }
 
 /// Argo CD's built-in `default` project, once for all apps.
@@ -66,7 +70,7 @@ impl RollCall {
     }
 
     /// The list is complete; returns which of `known` are gone: none while somebody's name cannot be told.
-    fn end<'a>(&mut self, known: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    pub(crate) fn end<'a>(&mut self, known: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
         match self.0.take() {
             Some(seen) if !seen.contains("") => {
                 known.filter(|name| !seen.contains(*name)).map(str::to_owned).collect()
@@ -79,7 +83,7 @@ impl RollCall {
 impl Settings {
     /// Returns whether everything was read once, so that decisions rest on it.
     pub(crate) fn is_ready(&self) -> bool {
-        self.has_projects && self.has_secrets && self.has_config
+        self.has_projects && self.has_secrets && self.has_config && self.has_known_hosts
     }
 
     /// Returns the repository Secrets.

@@ -4,6 +4,7 @@ use crate::agent::{Agent, Watched, now};
 use crate::argo_cd::Runner;
 use crate::input::Input;
 use crate::judge;
+use crate::known_hosts;
 use crate::live::{KindWatch, Sight};
 use cluster::{Endpoint, Origin, Priority, WatchEvent, WatchId, WatchSpec};
 use model::{CallError, GroupVersionKind, Object, ObjectKey, names};
@@ -49,11 +50,11 @@ impl Agent {
             Watched::Secrets,
             WatchSpec { label_selector: secrets.into(), ..own(core("Secret", "secrets")) },
         );
-        let config = "metadata.name=argocd-cm".to_owned();
-        self.open(
-            Watched::Settings,
-            WatchSpec { field_selector: config, ..own(core("ConfigMap", "configmaps")) },
-        );
+        // One watch each: what tells both from other ConfigMaps is a label, which not everybody writes.
+        for (watched, name) in [(Watched::Settings, "argocd-cm"), (Watched::KnownHosts, known_hosts::MAP)] {
+            let field_selector = format!("metadata.name={name}");
+            self.open(watched, WatchSpec { field_selector, ..own(core("ConfigMap", "configmaps")) });
+        }
         let (watched, spec_of_it) = self.own_webhook_watch();
         self.open(watched, spec_of_it);
         for runner in [Runner::StatefulSet, Runner::Deployment] {
@@ -190,6 +191,7 @@ impl Agent {
             Watched::Secrets => self.secret_event(event),
             Watched::WebhookSecret(name) => self.webhook_secret_event(&name, event),
             Watched::Settings => self.config_event(event),
+            Watched::KnownHosts => self.known_hosts_event(event),
             Watched::Definitions => self.definition_event(&event),
             Watched::ArgoCd(runner) => self.argo_cd_event(runner, &event),
             Watched::Members(member, namespace) => self.member_event(member, &namespace, &event),

@@ -209,6 +209,7 @@ impl Agent {
                 | Watched::Secrets
                 | Watched::WebhookSecret(_)
                 | Watched::Settings
+                | Watched::KnownHosts
                 | Watched::Definitions
                 | Watched::ArgoCd(_)
                 | Watched::Kind(_) => true,

@@ -28,6 +28,7 @@ pub(crate) fn specs() -> Vec<WatchSpec> {
             ..own(Endpoint::new("v1", "Secret", "secrets", true))
         },
         WatchSpec { field_selector: "metadata.name=argocd-cm".into(), ..own(config_maps()) },
+        WatchSpec { field_selector: "metadata.name=argocd-ssh-known-hosts-cm".into(), ..own(config_maps()) },
         apps("StatefulSet", "statefulsets"),
         apps("Deployment", "deployments"),
         WatchSpec::all(definitions),

@@ -68,8 +68,10 @@ mod options;
 mod ports;
 mod programs;
 mod server;
+mod ssh;
 mod stages;
 
 pub use cluster::{Lab, shared};
 pub use options::Options;
 pub use programs::{KUBERNETES_VERSION, programs};
+pub use ssh::{SshServer, ssh_keygen};

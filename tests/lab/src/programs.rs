@@ -30,11 +30,13 @@ const KUBERNETES_LINKER_FLAGS: &str = "-s -w \
     -X k8s.io/component-base/version.gitMajor=1 \
     -X k8s.io/component-base/version.gitMinor=36";
 
-/// One Go module of ours that pins other people's programs.
+/// One Go module of ours that pins other people's programs, or what a small one of ours is made of.
 struct Module {
     name: &'static str,
     go_mod: &'static str,
     go_sum: &'static str,
+    /// Source of our own, by file name.
+    files: &'static [(&'static str, &'static str)],
     linker_flags: &'static str,
     /// File name of each program and the package it is built from.
     programs: &'static [(&'static str, &'static str)],
@@ -45,6 +47,7 @@ const MODULES: &[Module] = &[
         name: "etcd",
         go_mod: include_str!("../programs/etcd/go.mod"),
         go_sum: include_str!("../programs/etcd/go.sum"),
+        files: &[],
         linker_flags: "-s -w",
         programs: &[("etcd", "go.etcd.io/etcd/server/v3")],
     },
@@ -52,6 +55,7 @@ const MODULES: &[Module] = &[
         name: "kwok",
         go_mod: include_str!("../programs/kwok/go.mod"),
         go_sum: include_str!("../programs/kwok/go.sum"),
+        files: &[],
         linker_flags: "-s -w",
         programs: &[("kwok", "sigs.k8s.io/kwok/cmd/kwok")],
     },
@@ -59,6 +63,7 @@ const MODULES: &[Module] = &[
         name: "kubernetes",
         go_mod: include_str!("../programs/kubernetes/go.mod"),
         go_sum: include_str!("../programs/kubernetes/go.sum"),
+        files: &[],
         linker_flags: KUBERNETES_LINKER_FLAGS,
         programs: &[
             ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
@@ -68,6 +73,24 @@ const MODULES: &[Module] = &[
         ],
     },
 ];
+
+/// The Git server by SSH, which the control plane does without.
+const SSH: &[Module] = &[Module {
+    name: "ssh",
+    go_mod: include_str!("../programs/ssh/go.mod"),
+    go_sum: include_str!("../programs/ssh/go.sum"),
+    files: &[("main.go", include_str!("../programs/ssh/main.go"))],
+    linker_flags: "-s -w",
+    programs: &[("git-ssh", ".")],
+}];
+
+/// Builds the Git server by SSH if it is missing, as [`programs`] does, and returns where it is.
+///
+/// # Errors
+/// As [`programs`].
+pub(crate) fn git_ssh() -> Result<PathBuf> {
+    Ok(programs_in(&cache_folder()?, SSH)?.join("git-ssh"))
+}
 
 /// Builds the programs that are missing and returns the folder that holds them all: `etcd`, `kwok`,
 /// `kubectl`, `kube-apiserver`, `kube-controller-manager` and `kube-scheduler`.
@@ -154,7 +177,8 @@ fn link(target: &Path, link: &Path) -> Result<()> {
 
 impl Module {
     fn hash(&self) -> String {
-        hash([self.go_mod, self.go_sum, self.linker_flags])
+        let pins = [self.go_mod, self.go_sum, self.linker_flags];
+        hash(pins.into_iter().chain(self.files.iter().map(|(_, text)| *text)))
     }
 
     /// Returns the folder with this module's programs; builds those that are missing.
@@ -162,7 +186,8 @@ impl Module {
         let source = cache.join(format!("{}-{}", self.name, self.hash()));
         let bin = source.join("bin");
         fs::create_dir_all(&bin).with_context(|| format!("create {}", bin.display()))?;
-        for (name, text) in [("go.mod", self.go_mod), ("go.sum", self.go_sum)] {
+        let pins = [("go.mod", self.go_mod), ("go.sum", self.go_sum)];
+        for (name, text) in pins.iter().chain(self.files) {
             fs::write(source.join(name), text).with_context(|| format!("write {name}"))?;
         }
         for (program, package) in self.programs {
@@ -228,6 +253,7 @@ mod tests {
         name: "gofmt",
         go_mod: "module tautline.dev/lab/gofmt\n\ngo 1.24\n",
         go_sum: "",
+        files: &[],
         linker_flags: "-s -w",
         programs: &[("gofmt", "cmd/gofmt")],
     };

@@ -47,7 +47,7 @@ const NUMBERS: &[(&str, Waits)] = &[
     ("the machine's Git configuration, home and user (libgit2#6663)", Nothing),
     ("tools that tell the agent's environment", Wholly("renders that start a program (Helm, Kustomize)")),
     ("credentials follow a redirect (CVE-2021-32690)", Nothing),
-    ("servers that do not prove who they are (CVE-2023-22742)", Partly("SSH")),
+    ("servers that do not prove who they are (CVE-2023-22742)", Nothing),
     ("look-alikes of a credential template", Nothing),
     ("credentials in errors and logs (CVE-2023-25163)", Nothing),
     ("values of Secrets anywhere that the agent speaks (CVE-2025-55190)", Nothing),

@@ -18,6 +18,33 @@ pub enum Credentials {
     },
     /// `Authorization: Bearer`.
     Bearer(String),
+    /// An SSH key without a passphrase, as PEM or in the format of OpenSSH.
+    SshKey(String),
+}
+
+/// How a repository is reached: what its server is told about us, and whether its host key is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Access {
+    /// What the server is told.
+    pub credentials: Credentials,
+    /// Whether its host key is looked at.
+    pub checks: Checks,
+}
+
+/// Whether a server that is reached by SSH has to show a known host key. A certificate is always looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Checks {
+    /// It has to.
+    #[default]
+    Strict,
+    /// Any will do (`insecure`, `insecureIgnoreHostKey`).
+    None,
+}
+
+impl From<Credentials> for Access {
+    fn from(credentials: Credentials) -> Self {
+        Self { credentials, checks: Checks::Strict }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -26,6 +53,7 @@ impl fmt::Debug for Credentials {
             Self::None => "None",
             Self::Basic { .. } => "Basic(***)",
             Self::Bearer(_) => "Bearer(***)",
+            Self::SshKey(_) => "SshKey(***)",
         })
     }
 }
@@ -48,6 +76,7 @@ impl Credentials {
             Self::None => return "anonymous".into(),
             Self::Basic { username, password } => format!("basic\0{username}\0{password}"),
             Self::Bearer(token) => format!("bearer\0{token}"),
+            Self::SshKey(key) => format!("ssh\0{key}"),
         };
         model::digest(text.as_bytes()).short(8)
     }
@@ -59,6 +88,11 @@ impl Credentials {
             Self::None => return Vec::new(),
             Self::Basic { username, password } => (password, format!("{username}:{password}")),
             Self::Bearer(token) => (token, token.clone()),
+            // Of a key, each line of its body.
+            Self::SshKey(key) => {
+                let body = key.lines().filter(|line| !line.starts_with("-----"));
+                return body.map(str::to_owned).collect();
+            }
         };
         let mut forms = vec![base64(&pair), base64(secret), encoded(secret), secret.clone()];
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));

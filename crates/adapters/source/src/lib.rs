@@ -15,8 +15,8 @@
 //! [`Sources`] wait for an answer or for the deadline, whichever comes first, and cancel when they are dropped.
 //!
 //! What is read comes from the object database: nothing is ever checked out, so names and links in a commit
-//! cannot make us write or read a file. Deliberately absent: submodules, LFS, SSH, and any use of the
-//! configuration files of the machine.
+//! cannot make us write or read a file. Deliberately absent: submodules, LFS, and any use of the configuration
+//! files of the machine, those of SSH among them.
 
 mod clone;
 mod clones;
@@ -26,10 +26,12 @@ mod constraint;
 mod credentials;
 mod disk;
 mod error;
+mod known_hosts;
 mod listing;
 mod local;
 mod opened;
 mod packs;
+mod pick;
 mod pool;
 mod refs;
 mod remote;
@@ -41,12 +43,13 @@ mod url;
 mod watch;
 
 pub use commit::Commit;
-pub use credentials::Credentials;
+pub use credentials::{Access, Checks, Credentials};
 pub use disk::read_folder;
 pub use error::{Kind, SourceError};
 pub use listing::{File, Folder, Listing};
+pub use pick::{consulted, pick, rivals};
 pub use refs::{RefTarget, Refs, Resolution};
-pub use secret::{RepositorySecret, SecretKind, consulted, pick, rivals};
+pub use secret::{RepositorySecret, SecretKind};
 pub use sources::{Config, Repository, Sources};
 pub use url::{RepoUrl, normalise};
 pub use watch::{Hints, Watch};

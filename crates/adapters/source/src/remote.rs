@@ -3,17 +3,20 @@
 use crate::clone::{CacheClone, cannot_write};
 use crate::commit::commit_of;
 use crate::confine::MAX_UNFOLDED;
-use crate::credentials::Credentials;
+use crate::credentials::{Checks, Credentials};
 use crate::error::{Fault, Kind, SourceError, printable};
+use crate::known_hosts::KnownHosts;
 use crate::pool::Token;
 use crate::refs::Refs;
 use crate::sources::Repository;
 use crate::url::RepoUrl;
+use git2::cert::CertHostkey;
 use git2::{
-    AutotagOption, Cred, ErrorClass, ErrorCode, FetchOptions, ProxyOptions, RemoteCallbacks, RemoteRedirect,
+    AutotagOption, CertificateCheckStatus, Cred, ErrorClass, ErrorCode, FetchOptions, ProxyOptions,
+    RemoteCallbacks, RemoteRedirect,
 };
 use model::Revision;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -23,6 +26,8 @@ pub(crate) struct Call<'a> {
     pub token: &'a Token,
     /// Bytes that one fetch may bring.
     pub max_fetch: u64,
+    /// Who may answer by SSH.
+    pub known_hosts: &'a KnownHosts,
 }
 
 const EVERYTHING: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
@@ -121,21 +126,17 @@ impl Call<'_> {
         talk: impl FnOnce(&mut FetchOptions<'_>) -> Result<(), git2::Error>,
     ) -> Result<(), Fault> {
         self.token.check()?;
+        let distrust = RefCell::new(None);
         let (is_too_large, is_elsewhere, n_asked) = (Cell::new(false), Cell::new(false), Cell::new(0));
         let mut callbacks = RemoteCallbacks::new();
         callbacks.credentials(|asking, _, _| {
             n_asked.set(n_asked.get() + 1);
             // libgit2 lets a redirect change the port; another port is another server.
             is_elsewhere.set(!self.is_own(asking));
-            match &self.repository.credentials {
-                Credentials::Basic { username, password } if n_asked.get() == 1 && !is_elsewhere.get() => {
-                    Cred::userpass_plaintext(username, password)
-                }
-                Credentials::None | Credentials::Basic { .. } | Credentials::Bearer(_) => {
-                    Err(git2::Error::new(ErrorCode::Auth, ErrorClass::Http, "refused"))
-                }
-            }
+            let again = n_asked.get() > 1 || is_elsewhere.get();
+            self.answer().filter(|_| !again).unwrap_or_else(|| Err(refused(ErrorCode::Auth)))
         });
+        self.judge_host_keys(&mut callbacks, &distrust);
         callbacks.transfer_progress(|progress| {
             is_too_large.set(progress.received_bytes() as u64 > self.max_fetch);
             self.token.is_wanted() && !is_too_large.get()
@@ -143,10 +144,13 @@ impl Call<'_> {
         callbacks.sideband_progress(|_| self.token.is_wanted());
         let header = match &self.repository.credentials {
             Credentials::Bearer(token) => Some(format!("Authorization: Bearer {token}")),
-            Credentials::None | Credentials::Basic { .. } => None,
+            Credentials::None | Credentials::Basic { .. } | Credentials::SshKey(_) => None,
         };
         let Err(error) = talk(&mut options(callbacks, header.as_deref())) else { return Ok(()) };
-        Err(if is_too_large.get() {
+        let distrust = distrust.take();
+        Err(if let Some(why) = distrust {
+            why.into()
+        } else if is_too_large.get() {
             self.too_large().into()
         } else if is_elsewhere.get() {
             self.redirected("it asks for credentials there").into()
@@ -155,6 +159,39 @@ impl Call<'_> {
         } else {
             self.explain(&error).into()
         })
+    }
+
+    /// Returns what the server is told when it asks, if there is something that fits how it is asked.
+    fn answer(&self) -> Option<Result<Cred, git2::Error>> {
+        let ssh = self.repository.url.ssh();
+        match &self.repository.credentials {
+            Credentials::SshKey(key) => ssh.map(|at| Cred::ssh_key_from_memory(at.user, None, key, None)),
+            Credentials::Basic { username, password } => {
+                ssh.is_none().then(|| Cred::userpass_plaintext(username, password))
+            }
+            Credentials::Bearer(_) | Credentials::None => None,
+        }
+    }
+
+    /// Has host keys judged by what the operator vouched for. Certificates are OpenSSL's, whatever a Secret says.
+    fn judge_host_keys<'c>(
+        &'c self,
+        callbacks: &mut RemoteCallbacks<'c>,
+        distrust: &'c RefCell<Option<SourceError>>,
+    ) {
+        let Some(at) = self.repository.url.ssh() else { return };
+        let is_checked = self.repository.checks == Checks::Strict;
+        callbacks.certificate_check(move |certificate, _| {
+            let key = certificate.as_hostkey().and_then(CertHostkey::hostkey);
+            let key = key.ok_or_else(|| refused(ErrorCode::Certificate))?;
+            if is_checked {
+                self.known_hosts.check(at, key, &self.repository.url.to_string()).map_err(|error| {
+                    *distrust.borrow_mut() = Some(error);
+                    refused(ErrorCode::Certificate)
+                })?;
+            }
+            Ok(CertificateCheckStatus::CertificateOk)
+        });
     }
 
     fn is_own(&self, url: &str) -> bool {
@@ -194,6 +231,7 @@ impl Call<'_> {
         let status = text.strip_prefix("unexpected http status code: ").map(str::trim);
         let sentence = |kind: Kind, rest: &str| SourceError::new(kind, format!("repository {url} {rest}"));
         match (error.code(), status) {
+            _ if url.is_ssh() => ssh_failed(self.repository, error, &text),
             (ErrorCode::Auth, _) | (_, Some("401")) => {
                 wants_credentials(url, self.repository.credentials != Credentials::None)
             }
@@ -268,6 +306,37 @@ fn is_not_named(url: &RepoUrl) -> SourceError {
         .help(format!(
             "write the URL with a host that it names, or have one issued with the {what} {host} among its subject alternative names"
         ))
+}
+
+/// Explains what came of a conversation by SSH. libssh2 has no codes for it, only words.
+fn ssh_failed(repository: &Repository, error: &git2::Error, text: &str) -> SourceError {
+    let url = &repository.url;
+    let sentence = |kind: Kind, rest: String| SourceError::new(kind, format!("repository {url} {rest}"));
+    let has_key = matches!(repository.credentials, Credentials::SshKey(_));
+    let is_about_the_key = ["private key", "public key", "Key type"].iter().any(|words| text.contains(words));
+    let is_absent = ["does not appear to be a git repository", "not found", "No such file"];
+    if error.code() == ErrorCode::Auth && !has_key {
+        return sentence(Kind::Authentication, "wants an SSH key".into())
+            .help("add a repository Secret with this URL and sshPrivateKey");
+    }
+    if error.code() == ErrorCode::Auth {
+        return sentence(Kind::Authentication, "refuses the SSH key".into()).help(
+            "see that the server knows the public key that belongs to sshPrivateKey of the repository Secret",
+        );
+    }
+    if is_about_the_key && has_key {
+        return sentence(Kind::Authentication, format!("cannot be asked with this SSH key: {text}"))
+            .help("see that sshPrivateKey is a key of kind ed25519, ECDSA or RSA, without a passphrase");
+    }
+    if is_absent.iter().any(|words| text.contains(words)) {
+        return sentence(Kind::RepositoryNotFound, format!("is not there: {text}"))
+            .help("see that the URL is right and that the SSH key may read it");
+    }
+    sentence(Kind::Unavailable, format!("cannot be reached: {text}"))
+}
+
+fn refused(code: ErrorCode) -> git2::Error {
+    git2::Error::new(code, ErrorClass::Callback, "refused")
 }
 
 fn wants_credentials(url: &RepoUrl, has_credentials: bool) -> SourceError {

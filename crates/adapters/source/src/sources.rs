@@ -4,8 +4,9 @@ use crate::clone::{self, CacheClone};
 use crate::clones::Clones;
 use crate::commit::{self, Commit};
 use crate::confine;
-use crate::credentials::Credentials;
+use crate::credentials::{Access, Checks, Credentials};
 use crate::error::{Fault, Kind, SourceError};
+use crate::known_hosts::KnownHosts;
 use crate::listing::{self, Folder, Known, Limits, Listing};
 use crate::local::{self, Roots};
 use crate::pool::{Pool, Token};
@@ -16,7 +17,7 @@ use anyhow::Context as _;
 use model::Revision;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What a set of sources may use.
@@ -70,12 +71,15 @@ pub struct Repository {
     pub url: RepoUrl,
     /// What it is told.
     pub credentials: Credentials,
+    /// Whether its host key has to be known.
+    pub checks: Checks,
 }
 
 impl Repository {
     /// Names a repository.
-    pub fn new(url: RepoUrl, credentials: Credentials) -> Self {
-        Self { url, credentials }
+    pub fn new(url: RepoUrl, access: impl Into<Access>) -> Self {
+        let Access { credentials, checks } = access.into();
+        Self { url, credentials, checks }
     }
 }
 
@@ -91,6 +95,9 @@ struct Inner {
     disk: Pool,
     clones: Clones,
     known: Arc<Known>,
+    known_hosts: Mutex<Arc<KnownHosts>>,
+    /// Where libssh2 looks for the kinds of host keys.
+    ssh_folder: PathBuf,
 }
 
 /// Threads that only read disks; they never wait for a server.
@@ -104,18 +111,39 @@ impl Sources {
     /// # Errors
     /// The cache folder cannot be made or read, or no thread can be started.
     pub fn open(config: Config) -> anyhow::Result<Self> {
-        confine::once(config.timeout);
         let shown = config.cache_dir.display();
         std::fs::create_dir_all(&config.cache_dir).with_context(|| format!("make cache folder {shown}"))?;
         let top = config.cache_dir.canonicalize().with_context(|| format!("find cache folder {shown}"))?;
-        let cache = top.join("git");
+        let (cache, ssh) = (top.join("git"), top.join("ssh"));
+        confine::once(config.timeout, &ssh);
         make_private(&cache).with_context(|| format!("make cache folder {}", cache.display()))?;
         clone::tidy(&cache).with_context(|| format!("tidy cache folder {}", cache.display()))?;
+        let ssh_folder = ssh.join(".ssh");
+        make_private(&ssh_folder).with_context(|| format!("make cache folder {}", ssh_folder.display()))?;
         let roots = Arc::new(Roots { allowed: config.local_repos.clone(), cache: top });
         let network = Pool::start("git", config.threads, config.per_host).context("start threads for Git")?;
         let disk = Pool::start("git-disk", DISK_THREADS, DISK_THREADS).context("start threads for Git")?;
-        let (clones, known) = (Clones::new(&cache), Arc::default());
-        Ok(Self(Arc::new(Inner { config, roots, network, disk, clones, known })))
+        let (clones, known, known_hosts) = (Clones::new(&cache), Arc::default(), Mutex::default());
+        let sources =
+            Self(Arc::new(Inner { config, roots, network, disk, clones, known, known_hosts, ssh_folder }));
+        // What an earlier process knew counts no more.
+        drop(sources.set_known_hosts(""));
+        Ok(sources)
+    }
+
+    /// Takes in the host keys that servers may show by SSH, in the format of OpenSSH's `known_hosts`. Until then none may.
+    /// Returns what of it cannot be read.
+    pub fn set_known_hosts(&self, text: &str) -> Vec<String> {
+        let (known, problems) = KnownHosts::parse(text);
+        // Calls of one process share the folder, and one that reads a half-written file asks for another kind of key.
+        let unfinished = self.0.ssh_folder.join("unfinished");
+        let written = std::fs::write(&unfinished, known.preferences())
+            .and_then(|()| std::fs::rename(&unfinished, self.0.ssh_folder.join("known_hosts")));
+        if let Err(error) = written {
+            tracing::warn!(%error, folder = %self.0.ssh_folder.display(), "cache folder cannot be written");
+        }
+        *self.0.known_hosts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+        problems
     }
 
     /// Checks that the operator allows the repository; only local ones can be refused. Every read checks again.
@@ -335,7 +363,10 @@ impl Sources {
         work: impl FnOnce(&Call<'_>) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
         let (owned, max_fetch) = (repository.clone(), self.0.config.max_fetch);
-        let run = move |token: &Token| Ok(work(&Call { repository: &owned, token, max_fetch })?);
+        let known_hosts = self.0.known_hosts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let run = move |token: &Token| {
+            Ok(work(&Call { repository: &owned, token, max_fetch, known_hosts: &known_hosts })?)
+        };
         let done = self.0.network.run(repository.url.host(), timeout, run).await;
         done.map_err(|fault| told(repository, None, fault))
     }

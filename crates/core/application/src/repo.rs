@@ -15,19 +15,23 @@ pub(crate) fn check_url(url: &str, path: &str, findings: &mut Findings) {
         return findings.problem_with_help(path, "names a transport helper, which would run a program", help);
     }
     match url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
-        Some("https" | "http" | "file") => {}
-        Some(scheme @ ("ssh" | "git+ssh" | "git" | "oci")) => {
+        Some("https" | "http" | "ssh" | "file") => {}
+        Some(scheme @ ("git" | "oci")) => {
             findings.not_yet(format!("{path} ({scheme}://)"));
         }
         Some(_) => {
-            findings.problem_with_help(path, "has an unknown scheme", "use https://, http:// or file://");
+            findings.problem_with_help(
+                path,
+                "has an unknown scheme",
+                "use https://, http://, ssh:// or file://",
+            );
         }
         None if url.starts_with('/') => {}
-        None if is_scp_like(url) => findings.not_yet(format!("{path} (ssh)")),
+        None if is_scp_like(url) => {}
         None => findings.problem_with_help(
             path,
             "is neither a URL nor an absolute path",
-            "use https://, http://, file:// or a path that begins with /",
+            "use https://, http://, ssh://, git@host:path, file:// or a path that begins with /",
         ),
     }
 }
@@ -59,6 +63,8 @@ pub fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     match host.rsplit_once('@') {
+        // By SSH the user is a part of the address.
+        Some((user, _)) if scheme == "ssh" && !user.contains(':') => url.into(),
         Some((_, host)) => format!("{scheme}://{host}{path}"),
         None => url.into(),
     }
@@ -97,8 +103,9 @@ mod tests {
             ("http://127.0.0.1:3000/r", "fine"),
             ("file:///srv/git/r.git", "fine"),
             ("/srv/git/r.git", "fine"),
-            ("ssh://git@git.example.com/r", "not yet"),
-            ("git@git.example.com:team/r.git", "not yet"),
+            ("ssh://git@git.example.com/r", "fine"),
+            ("git@git.example.com:team/r.git", "fine"),
+            ("git+ssh://git@git.example.com/r", "wrong"),
             ("git://git.example.com/r", "not yet"),
             ("oci://registry.example.com/r", "not yet"),
             ("ext::sh -c id", "wrong"),
@@ -131,6 +138,8 @@ mod tests {
             ("https://user:pass@git.example.com/r@x", "https://git.example.com/r@x"),
             ("https://git.example.com/r@x", "https://git.example.com/r@x"),
             ("git@git.example.com:r", "git@git.example.com:r"),
+            ("ssh://git@git.example.com/r", "ssh://git@git.example.com/r"),
+            ("ssh://git:pass@git.example.com/r", "ssh://git.example.com/r"),
             ("https://u:p@w@host", "https://host"),
         ] {
             assert_eq!(without_credentials(url), shown);

@@ -8,5 +8,6 @@ mod hostile;
 mod local;
 mod remote;
 mod secrecy;
+mod ssh;
 mod support;
 mod watch;

@@ -1,0 +1,188 @@
+// Which repositories does a Git server on loopback give by SSH, and to whom?
+//
+//	git-ssh keygen ed25519|ecdsa|rsa FILE    writes a private key and FILE.pub
+//	git-ssh serve FOLDER FILE.pub KEY...     serves the repositories below a folder to who has the key of FILE.pub
+//
+// It shows the host keys KEY, prints its address, and ends when its standard input does. A path is looked for below the folder.
+package main
+
+import (
+	"bufio"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+func main() {
+	var err error
+	switch {
+	case len(os.Args) == 4 && os.Args[1] == "keygen":
+		err = keygen(os.Args[2], os.Args[3])
+	case len(os.Args) > 4 && os.Args[1] == "serve":
+		err = serve(os.Args[2], os.Args[3], os.Args[4:])
+	default:
+		err = errors.New("usage: git-ssh keygen KIND FILE, or git-ssh serve FOLDER FILE.pub KEY...")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func keygen(kind, file string) error {
+	key, err := generate(kind)
+	if err != nil {
+		return err
+	}
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if err != nil {
+		return err
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(file+".pub", ssh.MarshalAuthorizedKey(signer.PublicKey()), 0o600)
+}
+
+func generate(kind string) (crypto.Signer, error) {
+	switch kind {
+	case "ed25519":
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	case "ecdsa":
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "rsa":
+		return rsa.GenerateKey(rand.Reader, 3072)
+	}
+	return nil, fmt.Errorf("no kind of key: %s", kind)
+}
+
+func serve(folder, authorized string, keys []string) error {
+	config, err := configured(authorized, keys)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(listener.Addr())
+	go func() {
+		_, _ = io.Copy(io.Discard, bufio.NewReader(os.Stdin))
+		os.Exit(0)
+	}()
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go talk(connection, config, folder)
+	}
+}
+
+func configured(authorized string, keys []string) (*ssh.ServerConfig, error) {
+	line, err := os.ReadFile(authorized)
+	if err != nil {
+		return nil, err
+	}
+	welcome, _, _, _, err := ssh.ParseAuthorizedKey(line)
+	if err != nil {
+		return nil, err
+	}
+	config := &ssh.ServerConfig{
+		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if string(key.Marshal()) == string(welcome.Marshal()) {
+				return nil, nil
+			}
+			return nil, errors.New("an unknown key")
+		},
+	}
+	for _, file := range keys {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		signer, err := ssh.ParsePrivateKey(text)
+		if err != nil {
+			return nil, err
+		}
+		config.AddHostKey(signer)
+	}
+	return config, nil
+}
+
+func talk(connection net.Conn, config *ssh.ServerConfig, folder string) {
+	defer connection.Close()
+	_, channels, requests, err := ssh.NewServerConn(connection, config)
+	if err != nil {
+		return
+	}
+	go ssh.DiscardRequests(requests)
+	for asked := range channels {
+		if asked.ChannelType() != "session" {
+			_ = asked.Reject(ssh.UnknownChannelType, "sessions only")
+			continue
+		}
+		channel, requests, err := asked.Accept()
+		if err != nil {
+			return
+		}
+		go session(channel, requests, folder)
+	}
+}
+
+func session(channel ssh.Channel, requests <-chan *ssh.Request, folder string) {
+	for request := range requests {
+		if request.Type != "exec" {
+			_ = request.Reply(false, nil)
+			continue
+		}
+		var payload struct{ Command string }
+		_ = request.Reply(ssh.Unmarshal(request.Payload, &payload) == nil, nil)
+		status := struct{ Code uint32 }{run(channel, payload.Command, folder)}
+		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(&status))
+		_ = channel.Close()
+	}
+}
+
+func run(channel ssh.Channel, line, folder string) uint32 {
+	path, isUpload := strings.CutPrefix(line, "git-upload-pack '")
+	path, isClosed := strings.CutSuffix(path, "'")
+	if !isUpload || !isClosed {
+		fmt.Fprintln(channel.Stderr(), "only git-upload-pack is served")
+		return 1
+	}
+	command := exec.Command("git", "-c", "safe.directory=*", "upload-pack", filepath.Join(folder, path))
+	command.Stdout, command.Stderr = channel, channel.Stderr()
+	// Given as a pipe, so that the end of the program is not waited for until the client says more.
+	input, err := command.StdinPipe()
+	if err != nil || command.Start() != nil {
+		return 1
+	}
+	go func() {
+		_, _ = io.Copy(input, channel)
+		_ = input.Close()
+	}()
+	if command.Wait() != nil {
+		return 1
+	}
+	return 0
+}
