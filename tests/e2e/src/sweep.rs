@@ -122,10 +122,10 @@ fn search(canaries: &Canaries, agents: &[Traces], control: &str) -> Vec<String> 
 fn search_cache(canaries: &Canaries, cache: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for file in files_below(cache) {
-        let is_rendered = file.parent().is_some_and(|folder| folder.ends_with("rendered"));
-        let open = [Some(file.as_path()), file.parent()].into_iter().flatten().filter(|path| is_open(path));
-        if is_rendered {
-            found.extend(open.map(|path| format!("others may read {}", path.display())));
+        let folder = file.parent().unwrap_or(cache);
+        if folder.ends_with("rendered") {
+            let is_open = fs::metadata(folder).is_ok_and(|data| data.permissions().mode() & 0o077 != 0);
+            found.extend(is_open.then(|| format!("others may look into {}", folder.display())));
         } else {
             // One that is gone meanwhile holds nothing.
             let text = fs::read(&file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -134,10 +134,6 @@ fn search_cache(canaries: &Canaries, cache: &Path) -> Vec<String> {
         }
     }
     found
-}
-
-fn is_open(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0)
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
