@@ -13,12 +13,10 @@ use crate::{rendering, run, tools};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures::FutureExt;
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 
 /// Reads the command line and does what it says.
 pub(crate) fn main() -> ExitCode {
@@ -186,7 +184,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn run_agent(arguments: &ArgMatches) -> ExitCode {
-    start_logs(arguments.get_one::<String>("log-format").is_some_and(|format| format == "json"));
+    crate::logs::start(arguments.get_one::<String>("log-format").is_some_and(|format| format == "json"));
     let config = config(arguments);
     // Threads cost memory: what blocks is rendering and the cache's files, and neither is quicker for having more.
     let mut threads = tokio::runtime::Builder::new_multi_thread();
@@ -222,19 +220,6 @@ fn config(arguments: &ArgMatches) -> Config {
         poll_interval: arguments.get_one::<Duration>("poll-interval").copied().expect("it has a default"),
         local_repos: arguments.get_many::<PathBuf>("local-repos").into_iter().flatten().cloned().collect(),
         all_events: text("events") == "all",
-    }
-}
-
-fn start_logs(json: bool) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,tower=off"));
-    let colours = std::io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    if json {
-        builder.json().flatten_event(true).init();
-    } else {
-        builder.with_ansi(colours).init();
     }
 }
 

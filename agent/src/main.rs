@@ -34,6 +34,7 @@ mod judge;
 mod kinds;
 mod known_hosts;
 mod live;
+mod logs;
 mod look_up;
 mod metrics;
 mod moving;

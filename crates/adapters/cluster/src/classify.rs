@@ -202,7 +202,7 @@ fn plain_text(body: &[u8]) -> String {
 
 /// A webhook's words come from somebody else: lines stay, and what else a terminal would act on goes.
 fn shortened(text: &str) -> String {
-    let clean = text.trim().chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c });
+    let clean = text.trim().chars().map(|c| if model::is_active(c) && c != '\n' { ' ' } else { c });
     let mut short: String = clean.take(LONGEST_MESSAGE + 1).collect();
     if let Some((end, _)) = short.char_indices().nth(LONGEST_MESSAGE) {
         short.replace_range(end.., "…");
@@ -320,9 +320,9 @@ mod tests {
     // N56: what the API server says
     #[test]
     fn what_a_terminal_acts_on_is_not_passed_on() {
-        let body = status("webhook denied:\n\u{1b}[31mno\u{1b}[0m\u{7}", &Value::Null);
+        let body = status("webhook denied:\n\u{1b}[31mno\u{1b}[0m\u{7}\u{202e}desrever", &Value::Null);
         let error = classify(403, body.as_bytes(), Content::Plain);
-        assert_eq!(error.message, "webhook denied:\n [31mno [0m ");
+        assert_eq!(error.message, "webhook denied:\n [31mno [0m  desrever");
         let long = classify(500, "é".repeat(3_000).as_bytes(), Content::Plain).message;
         assert_eq!((long.chars().count(), long.ends_with("é…")), (LONGEST_MESSAGE + 1, true));
     }
