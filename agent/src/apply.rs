@@ -247,6 +247,9 @@ fn creates_namespace(job: &Job, wanted: &Wanted) -> bool {
 async fn create_namespace(job: &Job, name: &str) -> Result<(), CallError> {
     let gvk = model::GroupVersionKind::from_api_version("v1", "Namespace");
     let Some(endpoint) = job.rules.discovery.endpoint(&gvk) else { return Ok(()) };
+    // Whoever may not deploy a Namespace may not have one made either, as with Argo CD.
+    let permitted = job.rules.project.permits(&gvk.group_kind(), endpoint.namespaced, name, "");
+    permitted.map_err(|rule| CallError::new(ErrorClass::Denied, rule))?;
     // Without tracking, as Argo CD makes it: such a namespace is never pruned.
     let body = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     let Ok(body) = Object::from_value(body) else { return Ok(()) };
