@@ -214,7 +214,7 @@ impl Agent {
     pub(crate) fn follow(&mut self, key: &AppKey, app: &model::App) -> Result<(), SourceError> {
         let url = source::RepoUrl::parse(&app.source.repo_url)?;
         let access = source::pick(&self.settings.secrets(), &url, &app.project)?;
-        let id = RepoId { url: url.normalised(), project: app.project.clone() };
+        let id = RepoId { url: url.normalised(), project: app.project.clone(), login: url.login() };
         // Looked for on disk once and not for each of its apps; while it is not there, with every one that names it.
         let is_unfollowed =
             url.local_path().is_some() && self.watcher.as_ref().is_some_and(|watcher| !watcher.follows(&url));

@@ -7,13 +7,15 @@ use source::{Repository, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// What the apps of one repository look at, by the repository's normalised URL and the project that gives credentials.
+/// What the apps of one repository look at, by the repository's normalised URL and whose credentials are shown to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RepoId {
     /// Normalised URL: one clone each.
     pub url: String,
     /// AppProject, which decides whose credentials are used.
     pub project: String,
+    /// Mark of the credentials that the URL itself carries; empty for none. Those of one app serve no other.
+    pub login: String,
 }
 
 /// All repositories that some app follows.
@@ -143,7 +145,7 @@ mod tests {
     }
 
     fn id() -> RepoId {
-        RepoId { url: "https://git.example/shop".into(), project: "default".into() }
+        RepoId { url: "https://git.example/shop".into(), project: "default".into(), login: String::new() }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it is what a poll answers")]

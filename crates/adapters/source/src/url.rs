@@ -148,6 +148,12 @@ impl RepoUrl {
         Credentials::Basic { username: decoded(username), password: decoded(password) }
     }
 
+    /// Returns a mark that tells the credentials that the URL itself carries from others; empty where it carries none.
+    pub fn login(&self) -> String {
+        let own = self.user_info();
+        if own == Credentials::None { String::new() } else { own.mark() }
+    }
+
     /// Returns whether this URL is `prefix` or lies below it, compared by whole path segments on the same scheme,
     /// host and port, by SSH of the same user as well. The path's case counts.
     pub(crate) fn is_below(&self, prefix: &Self) -> bool {
