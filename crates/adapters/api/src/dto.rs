@@ -5,10 +5,14 @@ use model::names;
 use serde_json::{Map, Value, json};
 
 /// Returns an Application as callers see it: the object as stored, without `managedFields`, without links that are not
-/// http or https (interfaces would run `javascript:` ones), and without passwords in repository URLs.
+/// http or https (interfaces would run `javascript:` ones), and without passwords in repository URLs, in kubectl's copy of
+/// the object as well.
 pub fn application(raw: &Value) -> Value {
     let mut app = cleaned(raw);
     if let Some(annotations) = app.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        if let Some(copy) = annotations.get_mut(names::LAST_APPLIED) {
+            *copy = cleaned_copy(copy);
+        }
         annotations.retain(|name, link| !name.starts_with(names::LINK_PREFIX) || is_web_link(link));
     }
     if let Some(Value::Array(urls)) = app.pointer_mut("/status/summary/externalURLs") {
@@ -32,8 +36,12 @@ pub fn list(
     json!({ "metadata": { "resourceVersion": resource_version }, "items": items })
 }
 
-/// Returns a repository URL without its password, for answers, metric labels and logs. `git@host:path` has none.
+/// Returns a repository URL without its password and its query, which may be a token, for answers, metric labels and logs.
+/// `git@host:path` has none.
 pub fn without_password(url: &str) -> String {
+    if let Some((place, _)) = url.split_once('?') {
+        return format!("{}?***", without_password(place));
+    }
     let hidden = || {
         let (scheme, rest) = url.split_once("://")?;
         let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -80,6 +88,12 @@ fn cleaned(value: &Value) -> Value {
         Value::Array(items) => items.iter().map(cleaned).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
+}
+
+/// Cleans an object that is written as text; a text that is none goes whole.
+fn cleaned_copy(text: &Value) -> Value {
+    let copy = text.as_str().and_then(|text| serde_json::from_str(text).ok());
+    copy.map_or(Value::Null, |copy: Value| cleaned(&copy).to_string().into())
 }
 
 fn cleaned_field(name: &str, value: &Value) -> Value {
@@ -178,6 +192,24 @@ mod tests {
                 },
             })
         );
+    }
+
+    // N19: kubectl's copy of an Application, and tokens in queries
+    #[test]
+    fn no_copy_of_a_password_and_no_token_is_answered() {
+        let url = "https://bot:s3cret@git.example/a.git?sig=t0ken";
+        let copy = json!({ "spec": { "source": { "repoURL": url } } }).to_string();
+        let annotations = json!({ names::LAST_APPLIED: copy, "other": "stays" });
+        let app = application(
+            &json!({ "metadata": { "annotations": annotations }, "spec": { "source": { "repoURL": url } } }),
+        );
+        let shown = json!({ "spec": { "source": { "repoURL": "https://bot:***@git.example/a.git?***" } } });
+        assert_eq!(
+            app["metadata"]["annotations"],
+            json!({ names::LAST_APPLIED: shown.to_string(), "other": "stays" })
+        );
+        let broken = json!({ "metadata": { "annotations": { names::LAST_APPLIED: format!("{{\"repoURL\": \"{url}\"") } } });
+        assert!(!application(&broken).to_string().contains("s3cret"));
     }
 
     #[test]

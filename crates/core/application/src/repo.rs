@@ -58,8 +58,12 @@ pub fn normalise(url: &str) -> String {
     bare.strip_suffix(".git").unwrap_or(bare).to_owned()
 }
 
-/// Returns a URL without the user and password that some people write into it; for people to read.
+/// Returns a URL without the user and password that some people write into it, and without what tokens come as in a
+/// query; for people to read.
 pub fn without_credentials(url: &str) -> String {
+    if let Some((place, _)) = url.split_once('?') {
+        return format!("{}?***", without_credentials(place));
+    }
     let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     match host.rsplit_once('@') {
@@ -132,6 +136,7 @@ mod tests {
         assert_ne!(normalise("https://git.example.com/r"), normalise("https://git.example.com/s"));
     }
 
+    // N19: in what a project refuses
     #[test]
     fn passwords_in_urls_are_not_shown() {
         for (url, shown) in [
@@ -141,6 +146,7 @@ mod tests {
             ("ssh://git@git.example.com/r", "ssh://git@git.example.com/r"),
             ("ssh://git:pass@git.example.com/r", "ssh://git.example.com/r"),
             ("https://u:p@w@host", "https://host"),
+            ("https://host/r?sig=token@x", "https://host/r?***"),
         ] {
             assert_eq!(without_credentials(url), shown);
         }
