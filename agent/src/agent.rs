@@ -11,6 +11,7 @@ use crate::argo_cd::{ArgoCd, Runner};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::desired::Identity;
+use crate::dry_runs::DryRuns;
 use crate::idle_kinds::IdleKinds;
 use crate::input::Input;
 use crate::kinds::KindsRecord;
@@ -83,6 +84,8 @@ pub(crate) struct Agent {
     pub renders: Arc<Semaphore>,
     /// Limits what asks the API server about single objects.
     pub checks: Arc<Semaphore>,
+    /// Limits what such questions cost while much is looked at for the first time.
+    pub dry_runs: DryRuns,
     pub watcher: Option<source::Watch>,
     pub next_watch: u64,
     /// Keeps the agent's own watches going.

@@ -2,17 +2,36 @@
 
 use crate::agent::Agent;
 use crate::apps::Probe;
+use crate::dry_runs::{DryRuns, Turn};
 use crate::input::{Asked, Checked, Input};
 use crate::judge::{self, Judgement};
 use crate::live::{Baseline, is_newer};
 use crate::wanted::{Kept, Wanted};
-use cluster::{ApplyOptions, Priority};
+use cluster::{ApplyOptions, Cluster, Endpoint, Priority};
 use model::{App, AppKey, CallError, Digest, Match, Object, ObjectKey, names};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// What a question is likely to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Likely {
+    /// Reading the object will do.
+    Known,
+    /// What a watch showed of it did not do.
+    DryRun,
+}
 
 impl Agent {
-    /// Asks the API server whether an object is in sync: reads it, and asks for a dry-run where it has to.
-    pub(crate) fn check(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
+    /// Asks the API server whether an object is in sync: reads it, and asks for a dry-run where it has to. What was in sync
+    /// and was touched is asked about at once; what was not looked at before waits for its turn of the dry-runs.
+    pub(crate) fn check(
+        &mut self,
+        key: &AppKey,
+        app: &Arc<App>,
+        object: &ObjectKey,
+        kept: &Kept,
+        likely: Likely,
+    ) {
         let Some(endpoint) = self.discovery.endpoint(&kept.gvk(object)) else { return };
         let question = judge::question(app, object, kept.digest);
         if self.apps.get(key).is_some_and(|entry| entry.undecided.rests(object, question)) {
@@ -23,16 +42,20 @@ impl Agent {
             (entry.digest.uid.clone(), entry.baseline.clone())
         });
         let (uid, baseline) = known.unzip();
-        let (cluster, app, checks) = (self.cluster.for_app(key), Arc::clone(app), Arc::clone(&self.checks));
-        let wanted = kept.open();
+        let was_in_sync = self.live.get(object).is_some_and(|entry| entry.digest.matching == Match::InSync);
+        let question_of = Question {
+            cluster: self.cluster.for_app(key),
+            endpoint,
+            app: Arc::clone(app),
+            wanted: kept.open(),
+            baseline: baseline.flatten(),
+            checks: Arc::clone(&self.checks),
+            dry_runs: (!was_in_sync).then(|| self.dry_runs.clone()),
+        };
         let asked = Asked { app: key.clone(), object: object.clone(), question, uid };
         self.metrics.checks.add(1);
         self.spawn(async move {
-            let permit = checks.acquire().await;
-            let checked = ask(&cluster, &endpoint, &app, &wanted, baseline.flatten())
-                .await
-                .unwrap_or_else(Checked::Failed);
-            drop(permit);
+            let checked = question_of.ask(likely).await.unwrap_or_else(Checked::Failed);
             Input::Checked(asked, checked)
         });
     }
@@ -55,7 +78,7 @@ impl Agent {
         if let Some(entry) = self.apps.get_mut(key) {
             entry.probed.insert(object.clone(), Probe::Asked);
         }
-        self.check(key, app, object, kept);
+        self.check(key, app, object, kept, Likely::Known);
     }
 
     /// Takes in what the API server said about an object.
@@ -150,37 +173,67 @@ impl Agent {
     }
 }
 
-async fn ask(
-    cluster: &cluster::Cluster,
-    endpoint: &cluster::Endpoint,
-    app: &App,
-    wanted: &Wanted,
+/// Everything that one question needs.
+struct Question {
+    cluster: Cluster,
+    endpoint: Endpoint,
+    app: Arc<App>,
+    wanted: Wanted,
     baseline: Option<Baseline>,
-) -> Result<Checked, CallError> {
-    let object = &wanted.object;
-    let Some(live) = cluster.get(endpoint, object.namespace(), object.name()).await? else {
-        return Ok(Checked::Missing);
-    };
-    let Ok(live) = Object::from_value(live) else { return Ok(Checked::Missing) };
-    match judge::judge(app, wanted, &live, baseline.as_ref()) {
-        Judgement::Known(matching, baseline) => Ok(Checked::Judged(Box::new(live), matching, baseline)),
-        Judgement::Ask => {
-            let options = ApplyOptions {
-                manager: names::FIELD_MANAGER.into(),
-                force: true,
-                dry_run: true,
-                priority: Priority::Background,
+    checks: Arc<Semaphore>,
+    /// Where a dry-run has to wait for its turn.
+    dry_runs: Option<DryRuns>,
+}
+
+impl Question {
+    /// Asks. Whoever waits for a turn reads the object after that: it may be another one by then.
+    async fn ask(self, likely: Likely) -> Result<Checked, CallError> {
+        let mut turn = if likely == Likely::DryRun { self.turn().await } else { None };
+        loop {
+            let permit = self.checks.acquire().await;
+            let object = &self.wanted.object;
+            let found = self.cluster.get(&self.endpoint, object.namespace(), object.name()).await?;
+            let Some(live) = found.and_then(|live| Object::from_value(live).ok()) else {
+                return Ok(Checked::Missing);
             };
-            let applied = match cluster.apply(endpoint, object, &options).await {
-                // What Git wants cannot be applied to what is there: it differs, whatever else is wrong with it.
-                Err(error) if error.class.condemns() => {
-                    return Ok(Checked::Judged(Box::new(live), Match::Drifted, None));
-                }
-                other => other?,
-            };
-            let (matching, baseline) = judge::judge_dry_run(app, wanted, &live, &applied.object);
-            Ok(Checked::Judged(Box::new(live), matching, baseline))
+            if let Judgement::Known(matching, baseline) =
+                judge::judge(&self.app, &self.wanted, &live, self.baseline.as_ref())
+            {
+                return Ok(Checked::Judged(Box::new(live), matching, baseline));
+            }
+            if turn.is_some() || self.dry_runs.is_none() {
+                let checked = self.dry_run(live).await;
+                turn.into_iter().for_each(Turn::used);
+                return checked;
+            }
+            drop(permit);
+            turn = self.turn().await;
         }
+    }
+
+    async fn turn(&self) -> Option<Turn> {
+        match &self.dry_runs {
+            Some(dry_runs) => Some(dry_runs.turn().await),
+            None => None,
+        }
+    }
+
+    async fn dry_run(&self, live: Object) -> Result<Checked, CallError> {
+        let options = ApplyOptions {
+            manager: names::FIELD_MANAGER.into(),
+            force: true,
+            dry_run: true,
+            priority: Priority::Background,
+        };
+        let applied = match self.cluster.apply(&self.endpoint, &self.wanted.object, &options).await {
+            // What Git wants cannot be applied to what is there: it differs, whatever else is wrong with it.
+            Err(error) if error.class.condemns() => {
+                return Ok(Checked::Judged(Box::new(live), Match::Drifted, None));
+            }
+            other => other?,
+        };
+        let (matching, baseline) = judge::judge_dry_run(&self.app, &self.wanted, &live, &applied.object);
+        Ok(Checked::Judged(Box::new(live), matching, baseline))
     }
 }
 

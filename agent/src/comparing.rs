@@ -2,6 +2,7 @@
 
 use crate::agent::{Agent, now};
 use crate::apps::{AppEntry, Probe};
+use crate::checking::Likely;
 use crate::desired::DesiredSet;
 use crate::judge::{self, Judgement};
 use crate::live::Unjudged;
@@ -76,14 +77,14 @@ impl Agent {
             // Git wants something else than what live was judged by, and the object itself is not at hand.
             let is_stale = entry.judged_by != Some(judge::question(app, object, kept.digest));
             if entry.digest.matching == Match::Undecided && !entry.is_checking {
-                self.check(key, app, object, kept);
+                self.check(key, app, object, kept, Likely::Known);
             } else if is_stale && !entry.is_checking {
                 let is_new = entry.baseline.as_ref().is_none_or(|b| b.desired != kept.digest);
                 if applies && is_new {
                     entry.digest.matching = Match::Drifted;
                 } else {
                     entry.digest.matching = Match::Undecided;
-                    self.check(key, app, object, kept);
+                    self.check(key, app, object, kept, Likely::Known);
                 }
             }
             return;
@@ -121,7 +122,7 @@ impl Agent {
                     // What is being asked may have been read before this.
                     entry.checks_again = true;
                 } else {
-                    self.check(key, app, object, kept);
+                    self.check(key, app, object, kept, Likely::DryRun);
                 }
             }
         }

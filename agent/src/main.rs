@@ -21,6 +21,7 @@ mod configuring;
 mod defined;
 mod desired;
 mod discovering;
+mod dry_runs;
 mod effects;
 mod exit;
 mod exposition;

@@ -5,6 +5,7 @@ use crate::argo_cd::ArgoCd;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::desired::Identity;
+use crate::dry_runs::DryRuns;
 use crate::input::Input;
 use crate::kinds::{self, KindsRecord};
 use crate::live::LiveView;
@@ -256,6 +257,7 @@ pub(crate) fn assemble(
         metrics: Metrics::default(),
         renders: Arc::new(Semaphore::new(4)),
         checks: Arc::new(Semaphore::new(4)),
+        dry_runs: DryRuns::default(),
         watcher: None,
         next_watch: 0,
         own_handles: Vec::new(),

@@ -87,9 +87,9 @@ impl Webhooks {
         (self.n_accepted.load(Ordering::Relaxed), self.n_refused.load(Ordering::Relaxed))
     }
 
-    /// Waits until one more may be read; `None` never comes, for turns are never closed.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turns.acquire().await.ok()
+    /// Waits until one more may be read.
+    pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turns.acquire().await.expect("turns are never closed")
     }
 
     /// Counts an answer.
