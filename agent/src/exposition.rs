@@ -44,6 +44,12 @@ pub(crate) fn counters(m: &Metrics, cluster: &Cluster, webhooks: &Webhooks) -> S
             "Events dropped because too many were under way.",
             m.events_dropped.get(),
         ),
+        family(
+            "tautline_tasks",
+            "Tasks that are alive, one per connection and watch among them.",
+            Kind::Gauge,
+            vec![sample(Vec::new(), tasks())],
+        ),
         requests(cluster),
         received(webhooks),
     ])
@@ -101,6 +107,11 @@ fn syncs(agent: &Agent) -> Family {
         })
     });
     metrics::APP_SYNC_TOTAL.family(samples.collect())
+}
+
+/// There are more of them the more is under way, and as many as before when that is over.
+fn tasks() -> u64 {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks() as u64
 }
 
 fn received(webhooks: &Webhooks) -> Family {

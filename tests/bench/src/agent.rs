@@ -1,5 +1,6 @@
 //! How is the agent built, started, asked and stopped? As a process of its own, as people run it.
 
+use crate::http;
 use crate::proc::{self, Cost};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -16,6 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A running agent; dropping it kills it.
 pub(crate) struct Agent {
     child: Child,
+    api: SocketAddr,
     probes: SocketAddr,
     started: Instant,
     log: PathBuf,
@@ -32,6 +34,13 @@ pub(crate) struct Setup {
     pub folder: PathBuf,
     /// Where repositories may be read.
     pub repositories: PathBuf,
+}
+
+impl Setup {
+    /// Returns where the cache is.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.folder.join("cache")
+    }
 }
 
 /// Builds the agent in release with the cargo that runs us; returns the program.
@@ -66,7 +75,7 @@ impl Agent {
             .arg("--kubeconfig")
             .arg(&setup.kubeconfig)
             .arg("--cache-dir")
-            .arg(setup.folder.join("cache"))
+            .arg(setup.cache())
             .arg("--local-repos")
             .arg(&setup.repositories)
             .args(["--listen", &listen.to_string(), "--probes", &probes.to_string()])
@@ -75,7 +84,7 @@ impl Agent {
             .stderr(output)
             .spawn()
             .context("start the agent")?;
-        Ok(Self { child, probes, started, log })
+        Ok(Self { child, api: listen, probes, started, log })
     }
 
     /// Waits until it says that it is ready; returns how long that took from its start.
@@ -118,6 +127,18 @@ impl Agent {
     /// Returns the sum of one of its metrics.
     pub(crate) fn total(&self, name: &str) -> anyhow::Result<u64> {
         Ok(self.metric(name)?.into_iter().map(|(_, value)| value).sum())
+    }
+
+    /// Sends it a webhook; returns how long the answer took.
+    pub(crate) fn tell(&self, payload: &Value) -> anyhow::Result<Duration> {
+        let answer = http::send(self.api, "POST", "/api/webhook", "application/json", &payload.to_string())?;
+        anyhow::ensure!(answer.status == 202, "send a webhook: {} {}", answer.status, answer.body);
+        Ok(answer.took)
+    }
+
+    /// Returns what it holds of the system's.
+    pub(crate) fn open(&self) -> anyhow::Result<proc::Open> {
+        proc::open(self.child.id())
     }
 
     /// Ends it by SIGTERM; returns how long that took.

@@ -7,6 +7,7 @@ use crate::requests::{Requests, flow_schemas};
 use crate::runs::Scale;
 use anyhow::Context as _;
 use cluster::{Access, Cluster, Endpoint};
+use e2e::GitServer;
 use futures::{StreamExt as _, TryStreamExt as _};
 use lab::Lab;
 use model::Object;
@@ -32,9 +33,13 @@ pub(crate) struct Bed {
     pub as_agent: Cluster,
     /// The repository of all apps.
     pub repository: Repository,
+    /// What `repoURL` says.
+    pub url: String,
+    /// What serves it, where nobody may hint that it moved.
+    pub server: Option<GitServer>,
     /// How to start the agent.
     pub setup: Setup,
-    lab: Lab,
+    pub lab: Lab,
 }
 
 /// Returns the name of an app, which is its folder and its namespace, too.
@@ -61,12 +66,19 @@ impl Bed {
         let folder = lab.folder().join("bench");
         let repositories = folder.join("repositories");
         std::fs::create_dir_all(&repositories).context("create the bench's folder")?;
-        let apps = scale.apps + scale.later();
+        let apps = scale.apps + scale.later;
         let repository = Repository::create(&repositories, apps, scale.objects)?;
+        let server = scale.polls.is_some().then(|| GitServer::start(repositories.clone()));
+        let url = server
+            .as_ref()
+            .map_or_else(|| repository.path().display().to_string(), |server| server.url("repo"));
         install(&lab, scale)?;
         let kubeconfig = lab.kubeconfig_for(CONTROL, application::install::NAME)?;
         let admin = connect(lab.kubeconfig()).await?;
         let as_agent = connect(&kubeconfig).await?;
+        if let Some(every) = scale.polls {
+            poll_every(&admin, every).await?;
+        }
         create_namespaces(&admin, apps).await?;
         wait_for_controllers(&lab, apps)?;
         wait_until_counted(&lab, &as_agent).await?;
@@ -76,6 +88,8 @@ impl Bed {
             admin,
             as_agent,
             repository,
+            url,
+            server,
             setup: Setup { program, kubeconfig, folder, repositories },
             lab,
         })
@@ -83,9 +97,9 @@ impl Bed {
 
     /// Creates Applications, as quickly as the API server takes them.
     pub(crate) async fn create_applications(&self, apps: Range<usize>) -> anyhow::Result<()> {
-        let (endpoint, url) = (applications(), self.repository.path().display().to_string());
+        let endpoint = applications();
         let creates = apps.map(|app| {
-            let object = Object::from_value(application(app, &url));
+            let object = Object::from_value(application(app, &self.url));
             let (admin, endpoint) = (&self.admin, &endpoint);
             async move {
                 let object = object.map_err(|why| anyhow::anyhow!(why.0))?;
@@ -137,6 +151,15 @@ fn install(lab: &Lab, scale: &Scale) -> anyhow::Result<()> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
     lab.kubectl_with_input(&["apply", "--server-side", "-f", "-"], &list)?;
     Ok(())
+}
+
+/// Says how often repositories are asked, as people do.
+async fn poll_every(admin: &Cluster, interval: &str) -> anyhow::Result<()> {
+    let metadata = json!({"name": "argocd-cm", "namespace": CONTROL});
+    let data = json!({"timeout.reconciliation": interval});
+    let value = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
+    let object = Object::from_value(value).map_err(|why| anyhow::anyhow!(why.0))?;
+    admin.create(&config_maps(), &object, "bench").await.map(drop).context("create argocd-cm")
 }
 
 async fn create_namespaces(admin: &Cluster, apps: usize) -> anyhow::Result<()> {

@@ -8,6 +8,8 @@
 //!           ├─ observer    when did the cluster show what was waited for
 //!           ├─ requests    what the API server counted for the agent's identity
 //!           ├─ watched     what the agent watches
+//!           ├─ http        one request at a time
+//!           ├─ ingress     gives Ingresses their addresses
 //!           └─ floor       the same writes without an agent
 //! ```
 //!
@@ -17,6 +19,8 @@ mod agent;
 mod bed;
 mod crds;
 mod floor;
+mod http;
+mod ingress;
 mod observer;
 mod proc;
 mod report;
@@ -31,6 +35,7 @@ use crds::Schema;
 use runs::Scale;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const ABOUT: &str = "Measures the agent on a lab of its own and prints a table. Exit code 1: a count is off (times are \
 recorded, never judged). The lab's programs are built on first use, the agent in release.";
@@ -47,8 +52,18 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("idle", "1000", "Leaves N apps alone"),
     ("restart", "1000", "Restarts the agent over N unchanged apps"),
     ("push", "1", "Times git push to a changed object, one commit after the other"),
-    ("all", "1000", "All of the above on one lab"),
-    ("ci", "50", "All of the above, small and short; and 250 apps more, for the memory that each takes"),
+    (
+        "b4",
+        "100",
+        "Gives N apps a ServiceAccount, a Service, a Deployment and an Ingress each, by one commit",
+    ),
+    ("b7", "1500", "Pushes to the one repository of N apps, and tells of it by a webhook"),
+    ("b8", "50", "Restarts and changes N apps among 20,000 ConfigMaps and 2,000 Deployments of nobody's"),
+    ("b11", "50", "Pushes a fix while the sync of one of N apps is stuck"),
+    ("wiped", "1000", "Restarts the agent over N unchanged apps without its cache"),
+    ("soak", "50", "Edits, commits, sends webhooks and restarts the API server over N apps for --minutes"),
+    ("all", "1000", "b1, idle, b6, push, b9, restart and the floor on one lab"),
+    ("ci", "50", "The same, small and short; and 250 apps more, for the memory that each takes"),
 ];
 
 fn main() -> ExitCode {
@@ -76,6 +91,13 @@ fn command() -> Command {
                 .default_value("1")
                 .value_parser(value_parser!(u16).range(1..))
                 .help("How many ConfigMaps each app has"),
+            Arg::new("minutes")
+                .long("minutes")
+                .value_name("N")
+                .default_value("10")
+                .value_parser(value_parser!(u16).range(1..))
+                .hide(*name != "soak")
+                .help("How long the soak goes on"),
             Arg::new("crd")
                 .long("crd")
                 .value_name("SHAPE")
@@ -107,6 +129,13 @@ fn run(name: &str, arguments: &ArgMatches) -> anyhow::Result<bool> {
         objects: number("objects"),
         schema: arguments.get_one::<String>("crd").map_or(Schema::Ours, |name| Schema::from_name(name)),
         is_short: name == "ci",
+        later: if name == "ci" { 250 } else { 0 },
+        polls: match name {
+            "b7" => Some("1h"),
+            "soak" => Some("10s"),
+            _ => None,
+        },
+        length: Duration::from_secs(60 * number("minutes") as u64),
     };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     let report = runtime.block_on(runs::run(name, scale, program))?;

@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     version: String,
     /// When each app first was Synced at the expected revision, its sync done.
     pub apps: BTreeMap<String, Instant>,
+    /// When each app first was Healthy as well.
+    pub healthy: BTreeMap<String, Instant>,
     /// When each ConfigMap (`namespace/name`) first had the expected version.
     pub maps: BTreeMap<String, Instant>,
     /// Every version that a ConfigMap had.
@@ -62,6 +64,7 @@ impl Observer {
     pub(crate) fn expect(&self, revision: &str, version: &str) {
         let mut seen = self.seen();
         seen.apps.clear();
+        seen.healthy.clear();
         seen.maps.clear();
         seen.versions.clear();
         seen.revision = revision.into();
@@ -105,6 +108,9 @@ impl Seen {
             let name = object.name().to_owned();
             if is_synced_at(&object, &self.revision) {
                 self.apps.entry(name.clone()).or_insert(at);
+                if is_healthy(&object) {
+                    self.healthy.entry(name.clone()).or_insert(at);
+                }
             }
             self.applications.insert(name, object);
             return;
@@ -131,6 +137,11 @@ fn is_synced_at(application: &Object, revision: &str) -> bool {
     text("/sync/status") == Some("Synced")
         && text("/sync/revision") == Some(revision)
         && text("/operationState/phase") == Some("Succeeded")
+}
+
+fn is_healthy(application: &Object) -> bool {
+    let health = application.get("status").and_then(|status| status.pointer("/health/status"));
+    health.and_then(Value::as_str) == Some("Healthy")
 }
 
 #[cfg(test)]

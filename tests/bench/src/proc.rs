@@ -34,6 +34,25 @@ pub(crate) fn cost(pid: u32) -> anyhow::Result<Cost> {
     Ok(Cost { cpu, resident: mib("VmRSS:")?, peak: mib("VmHWM:")? })
 }
 
+/// What a process holds of the system's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Open {
+    /// Open files, sockets among them.
+    pub files: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// Counts what a process holds now.
+pub(crate) fn open(pid: u32) -> anyhow::Result<Open> {
+    let count = |folder: &str| {
+        let path = format!("/proc/{pid}/{folder}");
+        let entries = std::fs::read_dir(&path).with_context(|| format!("read {path}"))?;
+        anyhow::Ok(entries.count())
+    };
+    Ok(Open { files: count("fd")?, threads: count("task")? })
+}
+
 /// Fields 14 and 15 of proc(5)'s `stat`, in ticks: a hundredth of a second on every Linux that we run on. The name in
 /// field 2 may hold spaces and brackets, so counting starts behind its last bracket.
 fn cpu(stat: &str) -> Option<Duration> {

@@ -48,6 +48,16 @@ impl Repository {
         Ok(())
     }
 
+    /// Writes a file into the folder of an app, or removes it.
+    pub(crate) fn put(&self, app: usize, file: &str, text: Option<&str>) -> anyhow::Result<()> {
+        let path = self.work.join("apps").join(super::bed::app_name(app)).join(file);
+        match text {
+            Some(text) => std::fs::write(&path, text),
+            None => std::fs::remove_file(&path),
+        }
+        .with_context(|| format!("write {}", path.display()))
+    }
+
     /// Commits what was written; returns the commit.
     pub(crate) fn commit(&self, message: &str) -> anyhow::Result<String> {
         git(&self.work, &["add", "--all"])?;

@@ -6,7 +6,13 @@ mod idle;
 mod one_folder;
 mod push;
 mod restart;
+mod site;
+mod soak;
+mod strangers;
+mod stuck;
+mod webhook;
 mod whole;
+mod wiped;
 
 use crate::agent::{self, Agent};
 use crate::bed::Bed;
@@ -28,17 +34,19 @@ pub(crate) struct Scale {
     pub schema: Schema,
     /// Whether waits are short, for a run beside every change.
     pub is_short: bool,
+    /// How many apps come later, to see what each of them takes: few apps do not show it.
+    pub later: usize,
+    /// How often the repository is polled where it is served over HTTP: nobody hints at what moved there. Else it is a local
+    /// one, which is watched.
+    pub polls: Option<&'static str>,
+    /// How long the soak goes on.
+    pub length: Duration,
 }
 
 impl Scale {
     /// Returns how many ConfigMaps there are.
     pub(crate) fn maps(&self) -> usize {
         self.apps * self.objects
-    }
-
-    /// Returns how many apps come later, to see what each of them takes: few apps do not show it.
-    pub(crate) fn later(&self) -> usize {
-        if self.is_short { 250 } else { 0 }
     }
 
     /// Names a bench by its size.
@@ -70,18 +78,20 @@ pub(crate) struct Bench {
 /// Something could not be measured; what is too slow or too much is in the report.
 pub(crate) async fn run(name: &str, scale: Scale, program: Option<PathBuf>) -> anyhow::Result<Report> {
     let program = program.map_or_else(agent::build, Ok)?;
-    let bed = Bed::start(&scale, program).await?;
-    let mut agent = Agent::start(&bed.setup)?;
-    agent.wait_until_ready()?;
     let report = Report::new(format!("bench {name} --apps {}", scale.apps));
-    let mut bench = Bench { scale, agent, bed, report, n_versions: 1 };
-    bench.install().await?;
+    let mut bench = Bench::start(scale, program.clone(), report).await?;
     match name {
         "b6" => bench.one_folder().await?,
         "b9" => bench.edits().await?,
         "idle" => bench.idle().await?,
         "restart" => bench.restart().await?,
         "push" => bench.push().await?,
+        "b4" => bench.site().await?,
+        "b7" => bench.webhook().await?,
+        "b8" => bench.strangers().await?,
+        "b11" => bench.stuck().await?,
+        "wiped" => bench.wiped().await?,
+        "soak" => bench.soak(scale.length).await?,
         "b1" => {
             let update = bench.update().await?;
             bench.floor(update).await?;
@@ -93,14 +103,33 @@ pub(crate) async fn run(name: &str, scale: Scale, program: Option<PathBuf>) -> a
             bench.push().await?;
             bench.edits().await?;
             bench.restart().await?;
+            if scale.is_short {
+                bench.wiped().await?;
+            }
             bench.grow().await?;
             bench.floor(update).await?;
         }
+    }
+    if name == "ci" {
+        // Webhooks show only where nobody hints at what moved.
+        let scale = Scale { apps: scale.apps / 2, later: 0, polls: Some("1h"), ..scale };
+        bench = Bench::start(scale, program, bench.report).await?;
+        bench.webhook().await?;
     }
     Ok(bench.report)
 }
 
 impl Bench {
+    /// Starts a lab and an agent, and installs the apps.
+    async fn start(scale: Scale, program: PathBuf, report: Report) -> anyhow::Result<Self> {
+        let bed = Bed::start(&scale, program).await?;
+        let mut agent = Agent::start(&bed.setup)?;
+        agent.wait_until_ready()?;
+        let mut bench = Self { scale, agent, bed, report, n_versions: 1 };
+        bench.install().await?;
+        Ok(bench)
+    }
+
     /// Returns a version that no object has yet.
     pub(crate) fn next_version(&mut self) -> String {
         self.n_versions += 1;

@@ -24,6 +24,7 @@ pub struct GitServer {
     authorization: Arc<Mutex<Option<String>>>,
     told: Arc<Mutex<Vec<String>>>,
     n_looks: Arc<AtomicUsize>,
+    n_fetches: Arc<AtomicUsize>,
 }
 
 impl GitServer {
@@ -47,19 +48,20 @@ impl GitServer {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (gate, authorization) = (Gate::default(), Arc::<Mutex<Option<String>>>::default());
         let told = Arc::<Mutex<Vec<String>>>::default();
-        let n_looks = Arc::<AtomicUsize>::default();
-        let counted = Arc::clone(&n_looks);
+        let (n_looks, n_fetches) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (looks, fetches) = (Arc::clone(&n_looks), Arc::clone(&n_fetches));
         let (door, wanted, heard) = (gate.clone(), Arc::clone(&authorization), Arc::clone(&told));
         let address = server::serve(tls, move |request| {
             door.pass();
-            counted.fetch_add(usize::from(request.path.ends_with("/info/refs")), Ordering::Relaxed);
+            looks.fetch_add(usize::from(request.path.ends_with("/info/refs")), Ordering::Relaxed);
+            fetches.fetch_add(usize::from(request.path.ends_with("/git-upload-pack")), Ordering::Relaxed);
             let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let told = request.headers.get("authorization");
             heard.lock().unwrap_or_else(PoisonError::into_inner).extend(told.cloned());
             let is_welcome = wanted.is_none() || wanted.as_ref() == told;
             if is_welcome { backend(&root, request) } else { Ok(UNAUTHORIZED.into()) }
         });
-        Self { address, scheme, gate, authorization, told, n_looks }
+        Self { address, scheme, gate, authorization, told, n_looks, n_fetches }
     }
 
     /// Lets nobody in any more but this user with this password.
@@ -80,6 +82,11 @@ impl GitServer {
         self.n_looks.load(Ordering::Relaxed)
     }
 
+    /// Returns how often somebody fetched.
+    pub fn n_fetches(&self) -> usize {
+        self.n_fetches.load(Ordering::Relaxed)
+    }
+
     /// Returns what `repoURL` says.
     pub fn url(&self, name: &str) -> String {
         format!("{}://{}/{name}.git", self.scheme, self.address)
@@ -96,13 +103,19 @@ impl GitServer {
     }
 }
 
-/// Has Git answer. The repositories have working trees, and their own folders below them.
+/// Returns where a repository is: most have a working tree, and their own folder below it.
+fn path_of(root: &Path, path: &str) -> String {
+    let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    if root.join(name).join("HEAD").exists() { path.to_owned() } else { path.replacen(".git/", "/.git/", 1) }
+}
+
+/// Has Git answer.
 fn backend(root: &Path, request: &Request) -> std::io::Result<Vec<u8>> {
     let mut child = Command::new("git")
         .args(["-c", "safe.directory=*", "http-backend"])
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", request.path.replacen(".git/", "/.git/", 1))
+        .env("PATH_INFO", path_of(root, &request.path))
         .env("QUERY_STRING", &request.query)
         .env("REQUEST_METHOD", &request.method)
         .env("CONTENT_TYPE", request.headers.get("content-type").map_or("", String::as_str))

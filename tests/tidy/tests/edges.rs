@@ -41,7 +41,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     // tests: none of them links the agent, they run it
     ("lab", &[], &[]),
     ("e2e", &["api", "application", "cluster", "lab", "model"], &["manifest"]),
-    ("bench", &["application", "cluster", "lab", "model"], &[]),
+    ("bench", &["application", "cluster", "e2e", "lab", "model"], &[]),
     ("tidy", &[], &["api", "application", "manifest"]),
 ];
 

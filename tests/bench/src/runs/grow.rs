@@ -9,7 +9,7 @@ const PER_APP: f64 = 64.0;
 impl Bench {
     /// Creates the later apps beside those that are there, and waits until they are synced.
     pub(crate) async fn grow(&mut self) -> anyhow::Result<()> {
-        let later = self.scale.later();
+        let later = self.scale.later;
         if later == 0 {
             return Ok(());
         }
