@@ -31,6 +31,8 @@ impl Bench {
     pub(crate) async fn strangers(&mut self) -> anyhow::Result<()> {
         let bench = self.scale.label("B8 strangers");
         self.deploy_everywhere("idle.yaml", DEPLOYMENT).await?;
+        // Both rounds follow one of their kind.
+        self.restart_and_change().await?;
         let (alone, memory_alone) = self.restart_and_change().await?;
         self.create_strangers().await?;
         let (among, memory_among) = self.restart_and_change().await?;

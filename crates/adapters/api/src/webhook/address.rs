@@ -29,8 +29,10 @@ pub fn repository_key(url: &str) -> Option<String> {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
     let host = if has_scheme { without_port(&host) } else { &host };
     let host = host.strip_prefix("altssh.").or_else(|| host.strip_prefix("ssh.")).unwrap_or(host);
+    // `git@host:path` begins in the user's home, and is written so as a URL; providers serve both as one.
     let path = path.trim_matches(['/', ':']).to_lowercase();
-    let path = path.strip_suffix(".git").unwrap_or(&path).trim_end_matches('/');
+    let path = path.strip_prefix("~/").unwrap_or(&path);
+    let path = path.strip_suffix(".git").unwrap_or(path).trim_end_matches('/');
     (!host.is_empty() && !path.is_empty()).then(|| format!("{host}/{path}"))
 }
 
@@ -68,6 +70,7 @@ mod tests {
             ("git://github.com/org/repo.git", "github.com/org/repo"),
             ("ssh://git@ssh.github.com:443/org/repo.git", "github.com/org/repo"),
             ("ssh://altssh.bitbucket.org:443/org/repo.git", "bitbucket.org/org/repo"),
+            ("ssh://git@github.com/~/Org/Repo", "github.com/org/repo"),
             ("HTTPS://user:secret@Git.Ex:8443/a/b/c.git/", "git.ex/a/b/c"),
             ("http://[::1]:8080/a", "[::1]/a"),
             ("http://[::1]/a", "[::1]/a"),
