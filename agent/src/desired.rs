@@ -274,3 +274,78 @@ impl DesiredSet {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use source::File;
+
+    /// What a project says that permits `ConfigMaps` of one namespace and nothing else, of files that say the same in other ways.
+    fn told(path: &str, text: &str) -> String {
+        let project = json!({"metadata": {"name": "team"}, "spec": {
+            "sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "shop"}],
+            "namespaceResourceWhitelist": [{"group": "", "kind": "ConfigMap"}],
+        }});
+        let rules = Rules {
+            identity: Identity::new("argocd", None),
+            project: Arc::new(Project::read(&project).unwrap()),
+            discovery: Arc::new(Discovery::default()),
+        };
+        let mut app =
+            crate::apps::placeholder(&AppKey::new("argocd", "shop"), &json!({"metadata": {"uid": "1"}}));
+        app.destination.namespace = "shop".into();
+        let file = File { path: path.into(), id: String::new(), bytes: text.as_bytes().into(), link: None };
+        let listing =
+            source::Listing { inputs: String::new(), files: vec![file], root_names: vec![path.into()] };
+        match render(&app, &Revision::new("1"), &listing, &rules) {
+            Ok(set) => format!("{} objects", set.objects.keys().count()),
+            Err(NotRendered::Invalid(problems)) => {
+                problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            }
+            Err(NotRendered::Unsupported(fields)) => format!("{fields:?}"),
+        }
+    }
+
+    // N37: what a project denies, as JSON, in a List, by anchors, in another version or case, without a name, twice
+    #[test]
+    fn what_is_denied_is_denied_in_every_spelling() {
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\n";
+        let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+        let rule = "is not permitted in project team (not in spec.namespaceResourceWhitelist)";
+        for (path, text) in [
+            ("a.yaml", secret.to_owned()),
+            ("a.json", json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}}).to_string()),
+            ("a.yaml", format!("{map}---\n{secret}")),
+            ("a.yaml", "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: keys}}\n".into()),
+            ("a.yaml", "apiVersion: v1\nkind: SecretList\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: keys}}\n".into()),
+            ("a.yaml", "x: &k Secret\napiVersion: v1\nkind: *k\nmetadata: {name: keys}\n".into()),
+            ("a.yaml", "x: &s {apiVersion: v1, kind: Secret}\n<<: *s\nmetadata: {name: keys}\n".into()),
+            ("a.yaml", "apiVersion: v1\n\"ki\\x6ed\": \"\\x53ecret\"\nmetadata: {name: keys}\n".into()),
+            ("a.yaml", secret.replace("v1", "v1beta1")),
+            ("a.yaml", secret.replace("v1", "rbac.authorization.k8s.io/v1").replace("Secret", "Role")),
+        ] {
+            assert!(told(path, &text).contains(rule), "{text}\n{}", told(path, &text));
+        }
+        // What the API server would not take for the same is refused or unknown to it.
+        for text in [
+            secret.replace("kind: Secret", "kind: secret"),
+            secret.replace("kind: Secret", "kind: \u{ff33}ecret"),
+            secret.replace("{name: keys}", "{generateName: keys-}"),
+            format!("{secret}kind: ConfigMap\n"),
+            secret.replace("kind: Secret", "kind: ConfigMap\nkind: Secret"),
+        ] {
+            assert!(!told("a.yaml", &text).ends_with(" objects"), "{text}");
+        }
+        assert_eq!(told("a.yaml", map), "1 objects");
+        // Another namespace, however it is written.
+        for namespace in ["kube-system", "\"kube\\x2dsystem\"", "!!str kube-system"] {
+            let text = map.replace("{name: a}", &format!("{{name: a, namespace: {namespace}}}"));
+            assert!(
+                told("a.yaml", &text).contains("namespace kube-system is not permitted"),
+                "{}",
+                told("a.yaml", &text)
+            );
+        }
+    }
+}

@@ -195,6 +195,55 @@ fn kinds() {
     }
 }
 
+// N36: each kind that gives rights or rules in the whole cluster
+#[test]
+fn a_namespaced_project_permits_nothing_of_the_cluster() {
+    let project = project(&json!({
+        "sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "web"}],
+        "namespaceResourceBlacklist": [
+            {"group": "rbac.authorization.k8s.io", "kind": "Role*"}, {"group": "", "kind": "ServiceAccount"},
+        ],
+    }));
+    let said = |group: &str, kind: &str, namespace: &str| {
+        project.permits(&GroupKind::new(group, kind), !namespace.is_empty(), "wide", namespace)
+    };
+    for (group, kind) in [
+        ("", "Namespace"),
+        ("", "Node"),
+        ("", "PersistentVolume"),
+        ("rbac.authorization.k8s.io", "ClusterRole"),
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+        ("apiextensions.k8s.io", "CustomResourceDefinition"),
+        ("apiregistration.k8s.io", "APIService"),
+        ("scheduling.k8s.io", "PriorityClass"),
+        ("storage.k8s.io", "StorageClass"),
+        ("certificates.k8s.io", "CertificateSigningRequest"),
+    ] {
+        let rule = said(group, kind, "").unwrap_err();
+        assert_eq!(
+            rule,
+            format!(
+                "resource {group}:{kind} is not permitted in project team (not in spec.clusterResourceWhitelist)"
+            )
+        );
+    }
+    for (group, kind) in [
+        ("rbac.authorization.k8s.io", "Role"),
+        ("rbac.authorization.k8s.io", "RoleBinding"),
+        ("", "ServiceAccount"),
+    ] {
+        assert!(
+            said(group, kind, "web").unwrap_err().contains("(in spec.namespaceResourceBlacklist)"),
+            "{kind}"
+        );
+    }
+    // A role elsewhere would be as good as one in the cluster.
+    assert!(said("", "ConfigMap", "kube-system").is_err());
+    assert_eq!(said("", "ConfigMap", "web"), Ok(()));
+}
+
 #[test]
 fn namespaces_of_objects_follow_the_destinations() {
     let project = project(&json!({

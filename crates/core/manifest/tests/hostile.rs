@@ -21,6 +21,7 @@ fn read(bytes: &[u8]) -> (Vec<Parsed>, Vec<Problem>) {
     let begin = std::time::Instant::now();
     let read = parse("bad.yaml", bytes);
     assert!(begin.elapsed().as_secs() < 60, "took {:?}", begin.elapsed());
+    check_peak();
     assert!(read.1.len() <= 51, "{} problems", read.1.len());
     read
 }
@@ -93,6 +94,42 @@ fn nesting_by_alias() {
             .expect("a string takes all");
     }
     assert!(first_problem(&text).contains("nested more than 100 levels"));
+}
+
+/// Tests of this file whose input is larger than what is made of it, by a lot.
+const HEAVY: [&str; 6] = [
+    "billion_laughs",
+    "copies_of_long_text",
+    "a_hundred_thousand_merges",
+    "deep_nesting",
+    "nesting_by_alias",
+    "an_anchor_within_itself",
+];
+
+// N48: how much memory any of them takes, in a process of its own
+#[test]
+fn what_is_meant_to_exhaust_us_takes_little_memory() {
+    let runs = HEAVY.map(|test| {
+        let mut command = std::process::Command::new(std::env::current_exe().expect("it runs"));
+        command.args(["--exact", test]).env("TAUTLINE_TEST_PEAK", "1");
+        (test, command.output().expect("it starts"))
+    });
+    for (test, output) in runs {
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{test}: {said}");
+    }
+}
+
+/// Holds the most memory that this process ever took against a bound, where it runs for that.
+#[expect(clippy::disallowed_methods, reason = "the process itself is measured")]
+fn check_peak() {
+    if std::env::var_os("TAUTLINE_TEST_PEAK").is_none() {
+        return;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").expect("the kernel tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it has a peak");
+    let peak: u64 = line.trim().trim_end_matches(" kB").parse().expect("it is a number");
+    assert!(peak < 64_000, "{peak} kB");
 }
 
 #[test]

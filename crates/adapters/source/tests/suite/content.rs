@@ -275,6 +275,26 @@ async fn inputs_change_with_what_is_read_and_with_nothing_else() {
 }
 
 // N42: files behind links
+// N42: a branch that moves between the question and the answer
+#[tokio::test]
+async fn what_is_read_is_the_commit_that_was_asked_for_wherever_its_branch_is_by_then() {
+    let it = Inputs::new();
+    let first = it.repo.commit("main", &[("web/a.yaml", "1")]);
+    let refs = it.place.sources.refs(&it.repo.at()).await.unwrap();
+    let second = it.repo.commit("main", &[("web/a.yaml", "2")]);
+    it.place.sources.fetch(&it.repo.at(), &refs, &first).await.unwrap();
+    let read = async |revision: &Revision| {
+        let sources = &it.place.sources;
+        let listing = sources.read(&it.repo.at(), revision, &folder("web"), |_| true).await.unwrap();
+        (show(&listing), listing.inputs)
+    };
+    let (before, after) = (read(&first).await, read(&second).await);
+    assert_eq!((before.0.as_str(), after.0.as_str()), ("web/a.yaml: 1", "web/a.yaml: 2"));
+    assert_ne!(before.1, after.1);
+    it.repo.set("refs/heads/main", &first);
+    assert_eq!(read(&first).await, before, "the same content has the same key, whatever came in between");
+}
+
 #[tokio::test]
 async fn inputs_follow_links_to_files_elsewhere() {
     let it = Inputs::new();
