@@ -25,6 +25,8 @@ pub struct GitServer {
     told: Arc<Mutex<Vec<String>>>,
     n_looks: Arc<AtomicUsize>,
     n_fetches: Arc<AtomicUsize>,
+    /// Where everybody is sent instead of being answered.
+    elsewhere: Arc<Mutex<Option<String>>>,
 }
 
 impl GitServer {
@@ -50,7 +52,9 @@ impl GitServer {
         let told = Arc::<Mutex<Vec<String>>>::default();
         let (n_looks, n_fetches) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let (looks, fetches) = (Arc::clone(&n_looks), Arc::clone(&n_fetches));
+        let elsewhere = Arc::<Mutex<Option<String>>>::default();
         let (door, wanted, heard) = (gate.clone(), Arc::clone(&authorization), Arc::clone(&told));
+        let sends_to = Arc::clone(&elsewhere);
         let address = server::serve(tls, move |request| {
             door.pass();
             looks.fetch_add(usize::from(request.path.ends_with("/info/refs")), Ordering::Relaxed);
@@ -58,16 +62,29 @@ impl GitServer {
             let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let told = request.headers.get("authorization");
             heard.lock().unwrap_or_else(PoisonError::into_inner).extend(told.cloned());
+            if let Some(url) = sends_to.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                return Ok(redirect(url, request));
+            }
             let is_welcome = wanted.is_none() || wanted.as_ref() == told;
             if is_welcome { backend(&root, request) } else { Ok(UNAUTHORIZED.into()) }
         });
-        Self { address, scheme, gate, authorization, told, n_looks, n_fetches }
+        Self { address, scheme, gate, authorization, told, n_looks, n_fetches, elsewhere }
     }
 
     /// Lets nobody in any more but this user with this password.
     pub fn ask_for(&self, user: &str, password: &str) {
         let wanted = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
         *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(wanted);
+    }
+
+    /// Sends everybody to the repository of another server, for good.
+    pub fn redirect_to(&self, url: &str) {
+        *self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = Some(url.to_owned());
+    }
+
+    /// Returns how often somebody said who they are.
+    pub fn n_told(&self) -> usize {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Returns whether somebody told it this password.
@@ -101,6 +118,13 @@ impl GitServer {
     pub fn let_go(&self) {
         self.gate.open();
     }
+}
+
+/// Sends a request on to the same place of another repository.
+fn redirect(url: &str, request: &Request) -> Vec<u8> {
+    let place = request.path.split_once(".git/").map_or("", |(_, place)| place);
+    let query = &request.query;
+    format!("HTTP/1.1 302 Found\r\nLocation: {url}/{place}?{query}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").into()
 }
 
 /// Returns where a repository is: most have a working tree, and their own folder below it.

@@ -111,3 +111,25 @@ fn a_secret_that_the_api_server_refuses_is_told_without_its_values() {
         assert_hidden(&scene, &agent);
     }
 }
+
+// N22: a Secret of which Git says nothing but its name; the API server would tell the values of others in a dry run
+#[test]
+fn a_secret_without_data_tells_nothing_of_what_others_put_in() {
+    let scene = Scene::new("empty-secret");
+    let repo = scene.repo("shop");
+    let automated = json!({"prune": true, "selfHeal": false});
+    scene.application("shop").repo(&repo).set("/spec/syncPolicy/automated", automated).create();
+    let agent = talkative(&scene);
+    // Three others write it: two hands and kubectl, whose annotation repeats the value.
+    scene.kubectl_apply(&secret("stringData: {password: canary-live-8841}"));
+    scene.edit_as("vault", "secret/keys", &json!({"stringData": {"token": "canary-next-5520"}}));
+    let copy = json!({"metadata": {"annotations": {"example.com/copy": "Y2FuYXJ5LW5leHQtNTUyMA=="}}});
+    scene.edit_as("backup", "secret/keys", &copy);
+    let labelled = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys, labels: {team: shop}}\n";
+    deploy(&scene, &repo, labelled);
+    scene.edit_as("ops", "secret/keys", &json!({"metadata": {"labels": {"team": "other"}}, "type": null}));
+    scene.wait_app("shop", |app| sync_status(app) == "OutOfSync");
+    let text = agent.get_as("/api/v1/applications/shop/drift", "text/plain").body;
+    assert!(text.contains("metadata.labels.team"), "{text}");
+    assert_hidden(&scene, &agent);
+}

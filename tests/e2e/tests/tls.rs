@@ -124,3 +124,44 @@ fn only_a_server_that_proves_who_it_is_gets_the_credentials() {
         }
     }
 }
+
+// N16: from TLS to plain text
+#[test]
+fn a_redirect_out_of_tls_gets_no_credentials() {
+    let scene = Scene::new("downgrade");
+    let ours = Authority::new(&scene, "ours");
+    let mut settings = scene.settings();
+    let trusted = ours.folder.join("ca.crt").display().to_string();
+    settings.environment.insert("SSL_CERT_FILE".into(), trusted);
+    let _agent = scene.start(settings);
+    scene.repo("shop").write("web.yaml", &config_map("web", "one")).commit("first");
+    // Who listens there is never told anything, although it would let everybody in.
+    let plain = GitServer::start(scene.repos());
+    let server = ours.serve(&scene, "localhost", |_| ());
+    server.redirect_to(&plain.url("shop").replace("127.0.0.1", "localhost"));
+    let url = server.url("shop").replace("127.0.0.1", "localhost");
+    for (name, credentials) in [
+        ("basic", json!({"username": "ann", "password": "canary-of-ann"})),
+        ("bearer", json!({"bearerToken": "canary-of-a-token"})),
+    ] {
+        let mut data = credentials;
+        data["url"] = url.as_str().into();
+        data["project"] = name.into();
+        let labels = json!({"argocd.argoproj.io/secret-type": "repository"});
+        let metadata = json!({"name": name, "namespace": scene.control, "labels": labels});
+        scene
+            .create(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}))
+            .unwrap();
+        let spec = json!({"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]});
+        let metadata = json!({"name": name, "namespace": scene.control});
+        let project = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": metadata, "spec": spec});
+        scene.create(&project).unwrap();
+        let app =
+            scene.application(name).set("/spec/source/repoURL", url.as_str()).set("/spec/project", name);
+        app.automated().create();
+        let app = scene.wait_app(name, |app| !condition(app, "ComparisonError").is_empty());
+        assert_eq!(sync_status(&app), "Unknown", "{app:#}");
+    }
+    assert_eq!(plain.n_told(), 0, "credentials went out of TLS");
+    assert!(scene.config_map("web").is_none());
+}
