@@ -3,6 +3,10 @@
 use crate::error::{Fault, Kind, SourceError, printable};
 use git2::{ErrorCode, Oid};
 use model::{Revision, Timestamp};
+use std::path::Path;
+
+/// Commits that are looked at for the one that changed a file; further back nobody remembers.
+const MOST_COMMITS: usize = 100_000;
 
 /// What people read about a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,24 @@ pub(crate) fn expand(repository: &git2::Repository, short: &str) -> Result<Revis
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Finds the commit that last changed a file, as `git log` does: of several parents one that holds the same is followed.
+pub(crate) fn last_change(
+    repository: &git2::Repository,
+    revision: &Revision,
+    path: &str,
+) -> Result<Revision, Fault> {
+    let file = |commit: &git2::Commit<'_>| {
+        commit.tree().ok().and_then(|tree| tree.get_path(Path::new(path)).ok()).map(|entry| entry.id())
+    };
+    let mut commit = commit_of(repository, revision)?;
+    let wanted = file(&commit);
+    for _ in 0..MOST_COMMITS {
+        let Some(same) = commit.parents().find(|parent| file(parent) == wanted) else { break };
+        commit = same;
+    }
+    Ok(Revision::new(commit.id().to_string()))
 }
 
 /// Returns whether `ancestor` is `descendant` or comes before it.

@@ -225,6 +225,22 @@ impl Sources {
         self.on_objects(repository, revision, Arc::new(move |git, _| commit::describe(git, &wanted))).await
     }
 
+    /// Finds the commit that last changed a file, by its path from the repository's root: that commit, or the one before it
+    /// that nobody changed the file after.
+    ///
+    /// # Errors
+    /// [`Kind::RevisionNotFound`] where the commit cannot be had, and those of [`Self::fetch`].
+    pub async fn last_change(
+        &self,
+        repository: &Repository,
+        revision: &Revision,
+        path: &str,
+    ) -> Result<Revision, SourceError> {
+        let (wanted, path) = (revision.clone(), path.to_owned());
+        let work: Work<Revision> = Arc::new(move |git, _| commit::last_change(git, &wanted, &path));
+        self.on_objects(repository, revision, work).await
+    }
+
     /// Completes the beginning of a SHA. Looks among all branches and tags.
     ///
     /// # Errors
