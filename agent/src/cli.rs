@@ -1,11 +1,17 @@
 //! What can be asked of the program on the command line?
 
 mod app;
+mod app_side;
+mod changes;
+mod checkout;
+mod completion;
 mod failure;
 mod output;
 mod paint;
 mod person;
+mod plan;
 mod table;
+mod why;
 
 use crate::config::Config;
 use crate::exit::{self, CODES, OTHER, USAGE};
@@ -35,6 +41,9 @@ pub(crate) fn main() -> ExitCode {
         Some(("render", arguments)) => rendering::render(arguments),
         Some(("health", arguments)) => tools::health(arguments),
         Some(("app", arguments)) => app::run(arguments),
+        Some(("why", arguments)) => why::run(arguments),
+        Some(("plan", arguments)) => plan::run(arguments),
+        Some(("completion", arguments)) => completion::run(arguments, command()),
         Some(_) | None => ExitCode::from(USAGE),
     }
 }
@@ -46,7 +55,16 @@ fn command() -> Command {
         .after_help(CODES)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([run_command(), app::command(), crd_command(), render_command(), health_command()])
+        .subcommands([
+            run_command(),
+            app::command(),
+            why::command(),
+            plan::command(),
+            crd_command(),
+            render_command(),
+            health_command(),
+            completion::command(),
+        ])
 }
 
 fn run_command() -> Command {

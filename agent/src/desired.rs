@@ -117,15 +117,9 @@ pub(crate) fn render(
     if !not_yet.is_empty() {
         return Err(NotRendered::Unsupported(not_yet));
     }
-    let (parsed, mut problems) = parse(listing);
-    let defined = defined_scopes(&parsed);
-    let scope = |gvk: &model::GroupVersionKind| match rules.discovery.scope(gvk) {
-        Some(cluster::Scope::Namespaced) => Scope::Namespaced,
-        Some(cluster::Scope::Cluster) => Scope::Cluster,
-        None => defined.get(&gvk.group_kind()).copied().unwrap_or(Scope::Unknown),
-    };
-    let arranged = manifest::arrange(parsed, &app.destination.namespace, &scope);
-    problems.extend(arranged.problems);
+    let read = arranged(app, listing, &rules.discovery);
+    let (arranged, mut problems) = (read.arranged, read.problems);
+    let scope = |gvk: &model::GroupVersionKind| scope(&rules.discovery, &read.defined, gvk);
     problems.extend(arranged.objects.iter().filter_map(|parsed| forbidden(parsed, &rules.project, &scope)));
     if !problems.is_empty() {
         problems.sort();
@@ -144,6 +138,38 @@ pub(crate) fn render(
     });
     let objects = finished.collect();
     Ok(DesiredSet { summary: Arc::new(summary), inputs: listing.inputs.clone(), objects, has_unknown_kinds })
+}
+
+/// What the files of a folder hold, before anything of ours is added to it.
+pub(crate) struct Read {
+    /// The objects, each where it stands in Git and with the namespace that it gets.
+    pub arranged: manifest::Arranged,
+    /// Everything that is wrong with the files.
+    pub problems: Vec<Problem>,
+    /// The scopes of kinds that they define.
+    defined: BTreeMap<model::GroupKind, Scope>,
+}
+
+/// Reads the files of an app's folder; every problem is returned at once.
+pub(crate) fn arranged(app: &App, listing: &source::Listing, discovery: &Discovery) -> Read {
+    let (parsed, mut problems) = parse(listing);
+    let defined = defined_scopes(&parsed);
+    let scope = |gvk: &model::GroupVersionKind| scope(discovery, &defined, gvk);
+    let mut arranged = manifest::arrange(parsed, &app.destination.namespace, &scope);
+    problems.append(&mut arranged.problems);
+    Read { arranged, problems, defined }
+}
+
+fn scope(
+    discovery: &Discovery,
+    defined: &BTreeMap<model::GroupKind, Scope>,
+    gvk: &model::GroupVersionKind,
+) -> Scope {
+    match discovery.scope(gvk) {
+        Some(cluster::Scope::Namespaced) => Scope::Namespaced,
+        Some(cluster::Scope::Cluster) => Scope::Cluster,
+        None => defined.get(&gvk.group_kind()).copied().unwrap_or(Scope::Unknown),
+    }
 }
 
 /// Returns the scopes of kinds whose CRDs are among the manifests: they are not served yet on a first deploy.

@@ -7,6 +7,8 @@ mod sync;
 mod terminate;
 mod wait;
 
+pub(crate) use sync::rules_out_syncs;
+
 use crate::agent::Agent;
 use crate::apps::AppEntry;
 use crate::writing::Writing;

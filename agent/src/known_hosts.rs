@@ -8,7 +8,8 @@ use std::time::Instant;
 
 /// Where Argo CD keeps them.
 pub(crate) const MAP: &str = "argocd-ssh-known-hosts-cm";
-const KEY: &str = "ssh_known_hosts";
+/// The key that holds them.
+pub(crate) const KEY: &str = "ssh_known_hosts";
 
 impl Agent {
     /// Takes in what the watch of the `ConfigMap` tells. While it is not there, or is empty, no host key is known.

@@ -39,7 +39,8 @@ fn undeleted(error: CallError, key: &ObjectKey) -> String {
     joined(error, &next)
 }
 
-fn sentence(error: CallError, key: &ObjectKey) -> String {
+/// Returns the API server's sentence, and what a person can do.
+pub(crate) fn sentence(error: CallError, key: &ObjectKey) -> String {
     let next = next_step(&error, key);
     joined(error, &next)
 }

@@ -1,26 +1,50 @@
 //! What can be asked about Applications on the command line?
 
-mod facts;
+mod create;
+mod drift;
+pub(crate) mod facts;
+mod follow;
 mod get;
 mod history;
 mod list;
 mod store;
+mod sync;
+mod verdict;
 mod view;
+mod wait;
 mod watch;
 
+use crate::cli::failure::Failure;
 use crate::cli::{output, person};
 use crate::exit::{CODES, USAGE};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use cluster::Cluster;
+use model::AppKey;
+use serde_json::Value;
 use std::process::ExitCode;
+use store::Store;
 
 /// The command `app` with what is below it.
 pub(crate) fn command() -> Command {
     Command::new("app")
-        .about("Shows Applications and what became of them")
+        .about("Shows Applications, makes them, syncs them, and says what came of it")
         .after_help(CODES)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([list_command(), get_command(), history_command()])
+        .subcommands([
+            list_command(),
+            get_command(),
+            history_command(),
+            create_command(),
+            sync_command(),
+            wait_command(),
+            drift_command(),
+        ])
+}
+
+/// Reads an Application from the cluster.
+pub(super) async fn application(cluster: &Cluster, key: &AppKey) -> Result<Value, Failure> {
+    Store::Cluster(cluster.clone()).get(&key.namespace, &key.name).await
 }
 
 /// Does what it says.
@@ -29,6 +53,10 @@ pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
         Some(("list", arguments)) => person::run(list::run(arguments)),
         Some(("get", arguments)) => person::run(get::run(arguments)),
         Some(("history", arguments)) => person::run(history::run(arguments)),
+        Some(("create", arguments)) => person::run(create::run(arguments)),
+        Some(("sync", arguments)) => person::run(sync::run(arguments)),
+        Some(("drift", arguments)) => person::run(drift::run(arguments)),
+        Some(("wait", arguments)) => person::run(wait::run(arguments)),
         Some(_) | None => ExitCode::from(USAGE),
     }
 }
@@ -63,6 +91,80 @@ fn get_command() -> Command {
 fn history_command() -> Command {
     reading("history", "Lists what was deployed, the newest last")
         .args([name_argument(), output::argument().value_parser(["table", "wide", "json", "yaml"])])
+}
+
+fn create_command() -> Command {
+    reading("create", "Makes an Application").args([
+        name_argument(),
+        Arg::new("repo").long("repo").value_name("URL").required(true).help("Git repository"),
+        Arg::new("path")
+            .long("path")
+            .value_name("P")
+            .required(true)
+            .help("Folder in the repository; . for its root"),
+        revision_argument("Branch, tag, SHA or range of versions [default: HEAD]"),
+        Arg::new("dest-namespace")
+            .long("dest-namespace")
+            .value_name("NS")
+            .default_value("")
+            .hide_default_value(true)
+            .help("Namespace of objects that name none"),
+        Arg::new("project").long("project").value_name("P").default_value("default").help("AppProject"),
+        switch("auto", "Syncs by itself whenever Git changes"),
+        switch("prune", "Deletes what Git no longer has").requires("auto"),
+        switch("self-heal", "Undoes what others change").requires("auto"),
+        switch("create-namespace", "Makes the namespace if it is not there"),
+        switch("dry-run", "Makes nothing; prints the Application with -o yaml or json"),
+        switch("wait", "Waits until it is deployed, and ends with the verdict"),
+        timeout_argument(),
+        output::argument().value_parser(["table", "json", "yaml", "name"]),
+    ])
+}
+
+fn sync_command() -> Command {
+    reading("sync", "Asks for a sync").args([
+        name_argument(),
+        revision_argument("Branch, tag or SHA instead of what the Application follows"),
+        switch("prune", "Deletes what Git no longer has"),
+        switch("dry-run", "Changes nothing; says what would be done, with --wait"),
+        Arg::new("resource")
+            .long("resource")
+            .value_name("GROUP:KIND:[NS/]NAME")
+            .action(ArgAction::Append)
+            .help("Only this object; may be given several times"),
+        switch("wait", "Waits for the end, and ends with the verdict"),
+        timeout_argument(),
+    ])
+}
+
+fn wait_command() -> Command {
+    reading("wait", "Waits for one verdict: Deployed, Superseded, Held, Failed or NotRequested").args([
+        name_argument(),
+        revision_argument("Waits until this branch, tag or SHA, or what comes after it, is deployed"),
+        timeout_argument(),
+    ])
+}
+
+fn drift_command() -> Command {
+    reading("drift", "Prints how live differs from Git, as a diff; exit code 1 where it does")
+        .arg(name_argument())
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+fn revision_argument(help: &'static str) -> Arg {
+    Arg::new("revision").long("revision").value_name("R").help(help)
+}
+
+fn timeout_argument() -> Arg {
+    Arg::new("timeout")
+        .long("timeout")
+        .value_name("TIME")
+        .default_value("5m")
+        .value_parser(output::duration)
+        .help("Longest wait; then the exit code is 3")
 }
 
 fn reading(name: &'static str, about: &'static str) -> Command {

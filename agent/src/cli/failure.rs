@@ -3,6 +3,7 @@
 use crate::exit;
 use crate::tools;
 use model::{CallError, ErrorClass, printable};
+use source::SourceError;
 use std::process::ExitCode;
 
 /// Why a command gives no result: a sentence with what to do next, and the exit code.
@@ -18,6 +19,11 @@ impl Failure {
     /// Makes a failure.
     pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+
+    /// Something was asked for in a way that cannot be meant.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(exit::USAGE, message)
     }
 
     /// What was asked for does not exist.
@@ -41,6 +47,11 @@ impl Failure {
             | ErrorClass::Withheld => "",
         };
         Self::new(exit::of_call(error), format!("{what}: {}{next}", error.message))
+    }
+
+    /// A repository could not be read.
+    pub(crate) fn of_source(what: &str, error: &SourceError) -> Self {
+        Self::new(exit::of_source(error.kind), format!("{what}: {error}"))
     }
 
     /// Tells it on standard error.

@@ -3,6 +3,7 @@
 use clap::{Arg, ArgMatches};
 use model::printable_json;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What `-o` says, with kubectl's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,4 +60,11 @@ pub(crate) fn without_managers(mut object: Value) -> Value {
         metadata.remove("managedFields");
     }
     object
+}
+
+/// Reads a length of time such as `30s` or `5m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let length =
+        application::duration::parse(text).ok_or_else(|| format!("{text:?} is no time such as 30s or 5m"))?;
+    Ok(Duration::from_millis(u64::try_from(length.as_millis()).unwrap_or(0)))
 }

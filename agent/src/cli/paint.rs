@@ -32,12 +32,30 @@ impl Paint {
             (Self::Colours | Self::Plain, _) => printable(word).into_owned(),
         }
     }
+
+    /// Colours the lines of a diff.
+    pub(crate) fn diff(self, text: &str) -> String {
+        let line = |line: &str| {
+            let colour = match line.as_bytes().first() {
+                Some(b'+') => GREEN,
+                Some(b'-') => RED,
+                Some(b'@') => CYAN,
+                Some(_) | None => return format!("{line}\n"),
+            };
+            format!("\u{1b}[{colour}m{line}\u{1b}[0m\n")
+        };
+        match self {
+            Self::Colours => text.lines().map(line).collect(),
+            Self::Plain => text.to_owned(),
+        }
+    }
 }
 
 const RED: u8 = 31;
 const GREEN: u8 = 32;
 const YELLOW: u8 = 33;
 const MAGENTA: u8 = 35;
+const CYAN: u8 = 36;
 
 /// Returns the colour of a word of ours (SGR, ECMA-48).
 fn colour(word: &str) -> Option<u8> {
@@ -63,5 +81,7 @@ mod tests {
         assert_eq!(Paint::Colours.word("shop"), "shop");
         assert_eq!(Paint::Colours.word("\u{1b}[2J"), "\\u{1b}[2J");
         assert_eq!(Paint::Plain.word("Degraded"), "Degraded");
+        assert_eq!(Paint::Colours.diff("+a\n b\n"), "\u{1b}[32m+a\u{1b}[0m\n b\n");
+        assert_eq!(Paint::Plain.diff("+a\n"), "+a\n");
     }
 }

@@ -72,7 +72,7 @@ fn asks_for_the_same(one: &Value, other: &Value) -> bool {
 }
 
 /// Says why no sync of an Application is begun, so that an operation would stand there unanswered.
-fn rules_out_syncs(raw: &Value) -> Option<String> {
+pub(crate) fn rules_out_syncs(raw: &Value) -> Option<String> {
     if application::deletion(raw).is_some() {
         Some("the application is being deleted; nothing of it is synced any more".into())
     } else if application::skips_reconcile(raw) {

@@ -143,3 +143,105 @@ fn names_and_messages_forge_nothing() {
         assert!(!told.out.lines().any(|line| line.trim_start().starts_with("fine ")), "{told:?}");
     }
 }
+
+#[test]
+fn an_application_is_made_synced_and_waited_for() {
+    let scene = Scene::new("cli-sync");
+    let _agent = scene.agent();
+    let (control, namespace) = (scene.control.as_str(), scene.namespace.as_str());
+    let repo = scene.repo("shop");
+    let first = repo.write("app/web.yaml", &config_map("web", "one")).commit("first");
+    let url = repo.url();
+    let words = [
+        "app",
+        "create",
+        "shop",
+        "-n",
+        control,
+        "--repo",
+        &url,
+        "--path",
+        "app",
+        "--dest-namespace",
+        namespace,
+    ];
+    let dry = scene.tautline(&[&words[..], &["--dry-run", "-o", "yaml"]].concat());
+    assert_eq!((dry.code, dry.err.as_str()), (0, ""));
+    assert!(dry.out.starts_with("apiVersion: argoproj.io/v1alpha1\nkind: Application\n"), "{}", dry.out);
+    let absent = scene.tautline(&["app", "get", "shop", "-n", control]);
+    assert_eq!(absent.code, 4, "a dry run made it: {absent:?}");
+
+    // Nobody asked for a sync: that is a verdict, too.
+    let made = scene.tautline(&[&words[..], &["--wait"]].concat());
+    assert_eq!(made.code, 1, "{made:?}");
+    assert!(made.out.starts_with("application.argoproj.io/shop created\nNotRequested "), "{}", made.out);
+    let again = scene.tautline(&words);
+    assert!(again.code == 6 && again.err.contains("exists already"), "{again:?}");
+
+    let dry = scene.tautline(&["app", "sync", "shop", "-n", control, "--dry-run", "--wait"]);
+    assert_eq!(dry.code, 0, "{dry:?}");
+    assert!(dry.out.contains("configmap/web created"), "{}", dry.out);
+    assert_eq!(scene.config_map("web"), None, "a dry run changed something");
+    let synced = scene.tautline(&["app", "sync", "shop", "-n", control, "--wait"]);
+    assert_eq!(synced.code, 0, "{synced:?}");
+    assert!(synced.out.contains(&format!("Deployed {}: ", &first[..7])), "{}", synced.out);
+    assert!(scene.config_map("web").is_some());
+
+    let waited = scene.tautline(&["app", "wait", "shop", "-n", control, "--revision", &first[..7]]);
+    assert_eq!(waited.code, 0, "{waited:?}");
+}
+
+#[test]
+fn a_sync_of_single_objects_and_revisions() {
+    let scene = Scene::new("cli-single");
+    let _agent = scene.agent();
+    let control = scene.control.as_str();
+    let repo = scene.repo("shop");
+    repo.write("a.yaml", &config_map("a", "one")).write("b.yaml", &config_map("b", "one"));
+    let first = repo.commit("first");
+    scene.application("shop").repo(&repo).create();
+    scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == first);
+    let one = scene.tautline(&["app", "sync", "shop", "-n", control, "--resource", ":ConfigMap:a", "--wait"]);
+    assert_eq!(one.code, 0, "{one:?}");
+    assert!(scene.config_map("a").is_some() && scene.config_map("b").is_none());
+    let wrong = scene.tautline(&["app", "sync", "shop", "-n", control, "--resource", "ConfigMap/a"]);
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+    let second = repo.write("a.yaml", &config_map("a", "two")).remove("b.yaml").commit("second");
+    scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == second);
+    let back = scene.tautline(&["app", "sync", "shop", "-n", control, "--revision", &first, "--wait"]);
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(scene.config_map("b").unwrap()["data"]["key"], "one");
+    let pruned = scene.tautline(&["app", "sync", "shop", "-n", control, "--prune", "--wait"]);
+    assert_eq!(pruned.code, 0, "{pruned:?}");
+    assert!(
+        pruned.out.contains("pruned") && scene.config_map("a").unwrap()["data"]["key"] == "two",
+        "{pruned:?}"
+    );
+}
+
+#[test]
+fn a_wait_ends_with_one_word_or_with_its_time() {
+    let (scene, _agent, repo, _first) = shop("cli-verdict");
+    let control = scene.control.as_str();
+    let second = repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
+    let deployed = scene.tautline(&["app", "wait", "shop", "-n", control, "--revision", "main"]);
+    assert_eq!(deployed.code, 0, "{deployed:?}");
+    assert!(deployed.out.starts_with(&format!("Deployed {}: ", &second[..7])), "{}", deployed.out);
+
+    repo.write("app/web.yaml", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: web, name: web}\n");
+    let bad = repo.commit("bad");
+    let failed = scene.tautline(&["app", "wait", "shop", "-n", control, "--revision", &bad]);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(failed.out.starts_with("Failed ") && failed.out.contains("given twice"), "{}", failed.out);
+
+    // A commit that no branch holds is never seen by the agent.
+    repo.branch("side").write("app/web.yaml", &config_map("web", "three"));
+    let side = repo.commit("side");
+    repo.checkout("main");
+    let late =
+        scene.tautline(&["app", "wait", "shop", "-n", control, "--revision", &side, "--timeout", "1s"]);
+    assert_eq!((late.code, late.out.as_str()), (3, ""), "{late:?}");
+    assert!(late.err.contains("no verdict within 1 s"), "{}", late.err);
+    let unknown = scene.tautline(&["app", "wait", "shop", "-n", control, "--revision", "nothing"]);
+    assert_eq!(unknown.code, 4, "{unknown:?}");
+}

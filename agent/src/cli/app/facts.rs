@@ -28,6 +28,14 @@ impl<'a> Facts<'a> {
         self.text("/metadata/namespace")
     }
 
+    /// Returns the name of an entry of a list of objects, with the namespace before it where there is one.
+    pub(crate) fn in_namespace(self) -> String {
+        match self.text("/namespace") {
+            "" => self.text("/name").to_owned(),
+            namespace => format!("{namespace}/{}", self.text("/name")),
+        }
+    }
+
     /// Returns its project.
     pub(crate) fn project(self) -> &'a str {
         Some(self.text("/spec/project")).filter(|project| !project.is_empty()).unwrap_or("default")

@@ -109,10 +109,6 @@ fn objects(facts: Facts<'_>, paint: Paint) -> String {
     for object in facts.list("/status/resources") {
         let of = Facts(object);
         let kind = model::GroupKind::new(of.text("/group"), of.text("/kind")).to_string();
-        let name = match of.text("/namespace") {
-            "" => of.text("/name").to_owned(),
-            namespace => format!("{namespace}/{}", of.text("/name")),
-        };
         let result = facts.list("/status/operationState/syncResult/resources").iter().find(|result| {
             ["group", "kind", "namespace", "name"]
                 .iter()
@@ -126,7 +122,7 @@ fn objects(facts: Facts<'_>, paint: Paint) -> String {
             (message, _) => message,
         };
         let [sync, health] = [of.text("/status"), of.text("/health/status")].map(str::to_owned);
-        table.push(&[kind, name, sync, health, message.to_owned()]);
+        table.push(&[kind, of.in_namespace(), sync, health, message.to_owned()]);
     }
     if table.is_empty() { String::new() } else { table.text(paint) }
 }

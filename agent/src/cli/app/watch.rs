@@ -1,5 +1,6 @@
 //! What changes? `-w` prints what there is, and then one row, or one document, for each change.
 
+use crate::cli::app::follow;
 use crate::cli::app::store::Store;
 use crate::cli::app::view::{Columns, document};
 use crate::cli::failure::Failure;
@@ -7,7 +8,7 @@ use crate::cli::output::{Output, without_managers};
 use crate::cli::paint::Paint;
 use crate::tools::talk;
 use cluster::{WatchEvent, WatchId, WatchSpec};
-use model::{CallError, ErrorClass, ObjectKey, printable};
+use model::{ObjectKey, printable};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -86,7 +87,7 @@ impl Seen {
             WatchEvent::Undecodable { name, namespace, sentence, .. } => {
                 talk(&format!("warning: Application {namespace}/{}: {sentence}", printable(&name)));
             }
-            WatchEvent::Blind { why, .. } => return blind(&why),
+            WatchEvent::Blind { why, .. } => return follow::blind(&why).map(|()| String::new()),
             WatchEvent::Seeing => {}
         }
         Ok(String::new())
@@ -124,22 +125,11 @@ impl Seen {
     }
 }
 
-/// Ends what cannot get better by waiting, and tells of the rest.
-fn blind(why: &CallError) -> Result<String, Failure> {
-    let is_final = matches!(why.class, ErrorClass::Forbidden | ErrorClass::NoSuchKind | ErrorClass::Invalid)
-        || why.status == Some(401);
-    if is_final {
-        return Err(Failure::of_call("watch Applications", why));
-    }
-    talk(&format!("warning: the cluster is not seen now: {}", printable(&why.message)));
-    Ok(String::new())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use cluster::Origin;
-    use model::Object;
+    use model::{CallError, ErrorClass, Object};
     use serde_json::json;
 
     fn app(name: &str, sync: &str) -> WatchEvent {

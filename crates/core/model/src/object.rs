@@ -71,7 +71,7 @@ impl fmt::Display for GroupVersionKind {
 }
 
 /// What identifies an object in one cluster, whatever version it is read at.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
     /// API group; empty for the core group.
     pub group: String,

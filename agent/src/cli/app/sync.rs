@@ -1,0 +1,141 @@
+//! How is a sync asked for?
+
+use crate::cli::app::facts::Facts;
+use crate::cli::app::store::Store;
+use crate::cli::app::{follow, verdict};
+use crate::cli::failure::Failure;
+use crate::cli::paint::Paint;
+use crate::cli::person::text;
+use crate::cli::table::Table;
+use crate::exit::OTHER;
+use crate::http::rules_out_syncs;
+use crate::tools::print;
+use api::SyncBody;
+use clap::ArgMatches;
+use cluster::{Cluster, Priority};
+use model::{AppKey, ResourceSelector};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Field manager of what a person changes in Applications by this program.
+pub(crate) const MANAGER: &str = "tautline-cli";
+
+/// Asks for a sync, and waits for its end where that is wanted.
+pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
+    let key = AppKey::new(text(arguments, "namespace"), text(arguments, "name"));
+    let body = body(arguments)?;
+    let Store::Cluster(cluster) = Store::open(arguments).await?;
+    ask(&cluster, &key, &body).await?;
+    if !arguments.get_flag("wait") {
+        let how = if body.dry_run { "dry run asked for" } else { "sync asked for" };
+        return Ok(print(&format!("application.argoproj.io/{} {how}\n", key.name), ExitCode::SUCCESS));
+    }
+    let timeout = arguments.get_one::<Duration>("timeout").copied().expect("it has a default");
+    let judge = async |app: &Value| Ok(verdict::of_sync(app));
+    let (ended, app) = follow::until(&cluster, &key, timeout, judge).await?;
+    print(&results(&app, Paint::of_stdout()), ExitCode::SUCCESS);
+    Ok(ended.print())
+}
+
+fn body(arguments: &ArgMatches) -> Result<SyncBody, Failure> {
+    let resources = arguments.get_many::<String>("resource").into_iter().flatten();
+    Ok(SyncBody {
+        revision: text(arguments, "revision"),
+        prune: arguments.get_flag("prune"),
+        dry_run: arguments.get_flag("dry-run"),
+        resources: resources.map(|text| selector(text)).collect::<Result<_, _>>()?,
+        ..SyncBody::default()
+    })
+}
+
+/// Reads `GROUP:KIND:NAME` or `GROUP:KIND:NAMESPACE/NAME`, as argocd does.
+fn selector(text: &str) -> Result<ResourceSelector, Failure> {
+    let mut parts = text.splitn(3, ':');
+    let (group, kind, name) = (parts.next(), parts.next(), parts.next().unwrap_or_default());
+    let (namespace, name) = name.split_once('/').unwrap_or(("", name));
+    let kind = kind.unwrap_or_default();
+    if kind.is_empty() || name.is_empty() || name.contains('/') {
+        return Err(Failure::usage(format!(
+            "--resource {text:?} is not of the form GROUP:KIND:NAME or GROUP:KIND:NAMESPACE/NAME (for the core group: :Service:web)"
+        )));
+    }
+    let [group, kind, namespace, name] =
+        [group.unwrap_or_default(), kind, namespace, name].map(str::to_owned);
+    Ok(ResourceSelector { group, kind, namespace, name })
+}
+
+/// Writes the `operation` into the Application, as it was read.
+async fn ask(cluster: &Cluster, key: &AppKey, body: &SyncBody) -> Result<(), Failure> {
+    let app = Store::Cluster(cluster.clone()).get(&key.namespace, &key.name).await?;
+    if let Some(why) = rules_out_syncs(&app) {
+        return Err(Failure::new(OTHER, why));
+    }
+    if !app["operation"].is_null() {
+        return Err(Failure::new(
+            OTHER,
+            format!("Application {key}: another operation is already in progress"),
+        ));
+    }
+    // Whoever may write Applications may say any name; it is for those who read the history.
+    let user = std::env::var("USER").unwrap_or_default();
+    let patch = json!({
+        "metadata": {"resourceVersion": app["metadata"]["resourceVersion"]},
+        "operation": body.operation(&user),
+    });
+    let place = (key.namespace.as_str(), key.name.as_str());
+    let endpoint = crate::watching::applications();
+    let patched = cluster.merge_patch_at(Priority::User, &endpoint, place, &patch, MANAGER).await;
+    patched.map_err(|error| Failure::of_call(&format!("ask for a sync of Application {key}"), &error))?;
+    Ok(())
+}
+
+/// Writes what the last sync did to each object.
+fn results(app: &Value, paint: Paint) -> String {
+    let mut table = Table::new(&["KIND", "NAME", "RESULT", "MESSAGE"]);
+    for result in Facts(app).list("/status/operationState/syncResult/resources") {
+        let of = Facts(result);
+        let kind = model::GroupKind::new(of.text("/group"), of.text("/kind")).to_string();
+        let [status, message] = [of.text("/status"), of.text("/message")].map(str::to_owned);
+        table.push(&[kind, of.in_namespace(), status, message]);
+    }
+    if table.is_empty() { String::new() } else { table.text(paint) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_named_as_argocd_names_them() {
+        let shown = |text: &str| {
+            selector(text)
+                .map(|s| [s.group, s.kind, s.namespace, s.name].join("|"))
+                .map_err(|failure| failure.code)
+        };
+        assert_eq!(shown("apps:Deployment:web").as_deref(), Ok("apps|Deployment||web"));
+        assert_eq!(shown(":Service:shop/web").as_deref(), Ok("|Service|shop|web"));
+        assert_eq!(
+            shown("rbac.authorization.k8s.io:ClusterRole:system:x").as_deref(),
+            Ok("rbac.authorization.k8s.io|ClusterRole||system:x")
+        );
+        for text in
+            ["", "web", "apps:Deployment", "apps:Deployment:", "apps::web", ":Service:a/b/c", ":Service:a/"]
+        {
+            assert_eq!(shown(text), Err(crate::exit::USAGE), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_sync_did_is_told_object_by_object() {
+        let app = json!({"status": {"operationState": {"syncResult": {"resources": [
+            {"group": "apps", "kind": "Deployment", "namespace": "shop", "name": "web", "status": "Synced", "message": "created"},
+            {"kind": "Namespace", "name": "shop", "status": "SyncFailed", "message": "no\u{1b}"}]}}}});
+        assert_eq!(
+            results(&app, Paint::Plain),
+            "KIND              NAME       RESULT       MESSAGE\n\
+             Deployment.apps   shop/web   Synced       created\n\
+             Namespace         shop       SyncFailed   no\\u{1b}\n"
+        );
+    }
+}

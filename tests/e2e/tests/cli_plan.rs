@@ -1,0 +1,149 @@
+//! What do `tautline plan` and `tautline app drift` say would change, and do they leave everything as it is?
+
+use e2e::{Scene, config_map, is_synced_to};
+use serde_json::json;
+
+const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: key}\nstringData: {token: sesame}\n";
+
+/// A scene with an app that is deployed and from then on synced by hand only.
+fn shop(name: &str) -> (Scene, e2e::Agent, e2e::Repo) {
+    let scene = Scene::new(name);
+    let agent = scene.agent();
+    let files = [("web.yaml", config_map("web", "one")), ("old.yaml", config_map("old", "one"))];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let repo = scene.deployed("shop", &[&files[..], &[("key.yaml", SECRET)]].concat());
+    scene.patch_app("shop", &json!({"spec": {"syncPolicy": {"automated": null}}}));
+    (scene, agent, repo)
+}
+
+fn plan(scene: &Scene, more: &[&str]) -> e2e::Told {
+    scene.tautline(&[&["plan", "shop", "-n", &scene.control], more].concat())
+}
+
+#[test]
+fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
+    let (scene, _agent, repo) = shop("plan-app");
+    let namespace = scene.namespace.as_str();
+    let nothing = plan(&scene, &[]);
+    assert_eq!((nothing.code, nothing.out.as_str(), nothing.err.as_str()), (0, "", "nothing would change\n"));
+
+    let first = repo.head();
+    repo.write("app/web.yaml", &config_map("web", "two")).write("app/new.yaml", &config_map("new", "one"));
+    repo.write("app/key.yaml", &SECRET.replace("sesame", "canary")).remove("app/old.yaml");
+    let second = repo.commit("second");
+    scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == second);
+
+    let planned = plan(&scene, &[]);
+    assert_eq!(planned.code, 1, "{planned:?}");
+    let [key, web, new, old] = ["key", "web", "new", "old"].map(|name| format!("{namespace}/{name}"));
+    let expected: [&[&str]; 5] = [
+        &["ACTION", "KIND", "NAME", "MESSAGE"],
+        &["change", "Secret", &key, "data.token"],
+        &["create", "ConfigMap", &new],
+        &["change", "ConfigMap", &web, "data.key"],
+        &["keep", "ConfigMap", &old, "ignored (requires pruning)"],
+    ];
+    assert_eq!(planned.rows(), expected, "{}", planned.out);
+
+    let pruned = plan(&scene, &["--prune", "--diff"]);
+    assert_eq!(pruned.code, 1, "{pruned:?}");
+    assert_eq!(pruned.rows()[4], ["delete", "ConfigMap", &old], "{}", pruned.out);
+    assert!(pruned.out.contains("-  key: one\n+  key: two\n"), "{}", pruned.out);
+    for secret in ["sesame", "canary", "c2VzYW1l", "Y2FuYXJ5"] {
+        assert!(!pruned.out.contains(secret), "{}", pruned.out);
+    }
+    let json = plan(&scene, &["-o", "json"]).json();
+    assert_eq!((&json[1]["action"], &json[1]["name"]), (&json!("create"), &json!("new")));
+
+    assert_eq!(plan(&scene, &["--revision", &first]).code, 0, "what is deployed would not change");
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+    assert!(
+        scene.config_map("new").is_none() && scene.config_map("old").is_some(),
+        "a plan changed something"
+    );
+}
+
+#[test]
+fn drift_is_a_diff_and_tells_who_did_it() {
+    let (scene, _agent, repo) = shop("plan-drift");
+    let control = scene.control.as_str();
+    let revision = repo.head();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    let none = scene.tautline(&["app", "drift", "shop", "-n", control]);
+    assert_eq!((none.code, none.out.as_str()), (0, ""), "{none:?}");
+
+    let patch = [
+        "-n",
+        &scene.namespace,
+        "patch",
+        "configmap",
+        "web",
+        "--type=merge",
+        "-p",
+        r#"{"data":{"key":"edited"}}"#,
+    ];
+    scene.lab.kubectl(&patch).unwrap();
+    let drift = scene.tautline(&["app", "drift", "shop", "-n", control]);
+    assert_eq!(drift.code, 1, "{drift:?}");
+    assert!(
+        drift.out.contains("#   data.key: \"one\" in Git, \"edited\" live (kubectl-patch, Update, "),
+        "{}",
+        drift.out
+    );
+    assert!(drift.out.contains("-  key: edited\n+  key: one\n"), "{}", drift.out);
+    assert!(!drift.out.contains("old"), "{}", drift.out);
+}
+
+#[test]
+fn a_folder_is_planned_against_the_cluster() {
+    let scene = Scene::new("plan-folder");
+    let namespace = scene.namespace.as_str();
+    let folder = scene.folder().join("deploy");
+    std::fs::create_dir_all(folder.join("below")).unwrap();
+    std::fs::write(folder.join("web.yaml"), config_map("web", "one")).unwrap();
+    std::fs::write(folder.join("below/more.yaml"), config_map("more", "one")).unwrap();
+    let made = scene.tautline(&["plan", "./deploy", "-n", namespace]);
+    assert_eq!(made.code, 1, "{made:?}");
+    assert_eq!(made.rows()[1..], [["create", "ConfigMap", &format!("{namespace}/web")]], "{}", made.out);
+
+    scene.kubectl_apply(&config_map("web", "one"));
+    scene.kubectl_apply(&config_map("more", "two"));
+    assert_eq!(scene.tautline(&["plan", "./deploy", "-n", namespace]).code, 0);
+    let all = scene.tautline(&["plan", "./deploy", "-n", namespace, "--recurse"]);
+    assert_eq!(all.code, 1, "{all:?}");
+    assert_eq!(all.rows()[1][..3], ["change", "ConfigMap", &format!("{namespace}/more")], "{}", all.out);
+
+    std::fs::write(folder.join("bad.yaml"), "kind: ConfigMap\napiVersion: v1\n").unwrap();
+    let bad = scene.tautline(&["plan", "./deploy", "-n", namespace]);
+    assert!(bad.code == 1 && bad.err.contains("bad.yaml:1:1: metadata.name is missing"), "{bad:?}");
+    assert_eq!(scene.tautline(&["plan", "./nowhere", "-n", namespace]).code, 4);
+    let no_app = scene.tautline(&["plan", "deploy", "-n", namespace]);
+    assert_eq!(no_app.code, 4, "{no_app:?}");
+}
+
+#[test]
+fn what_the_api_server_refuses_is_in_the_plan_and_who_may_not_ask_is_told() {
+    let scene = Scene::new("plan-refused");
+    let namespace = scene.namespace.as_str();
+    let folder = scene.folder().join("deploy");
+    std::fs::create_dir(&folder).unwrap();
+    scene.kubectl_apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fixed}\ndata: {key: one}\nimmutable: true\n",
+    );
+    std::fs::write(folder.join("fixed.yaml"), config_map("fixed", "two")).unwrap();
+    std::fs::write(folder.join("odd.yaml"), "apiVersion: example.com/v1\nkind: Odd\nmetadata: {name: odd}\n")
+        .unwrap();
+    let refused = scene.tautline(&["plan", "./deploy", "-n", namespace]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let rows = refused.rows();
+    assert_eq!((rows[1][0], rows[2][0]), ("refused", "refused"), "{}", refused.out);
+    assert!(
+        refused.out.contains("immutable") && refused.out.contains("is its CRD installed?"),
+        "{}",
+        refused.out
+    );
+
+    scene.lab.kubectl(&["-n", &scene.control, "create", "serviceaccount", "nobody"]).unwrap();
+    let forbidden = scene.tautline_as("nobody", &["plan", "./deploy", "-n", namespace]);
+    assert_eq!(forbidden.code, 5, "{forbidden:?}");
+}
