@@ -101,6 +101,7 @@ impl Agent {
         } else {
             let mut state = State::new(crate::status::remembered(&raw), self.may_write);
             state.is_new = raw.pointer("/status/sync/status").is_none();
+            state.was_untold = state.is_new;
             state.remembered = crate::status::remembered_not_yet(&raw);
             let project = self.settings.built_in_project();
             let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);

@@ -38,6 +38,8 @@ pub struct State {
     pub unsupported: Vec<NotYet>,
     /// Whether nothing was ever known of it: it had no status when it was first seen, and nothing was rendered since.
     pub is_new: bool,
+    /// Whether it had no status when it was first seen: no life of the agent has told anything of it.
+    pub was_untold: bool,
     /// What the status says makes the app read-only, as it was last seen.
     pub told: BTreeSet<String>,
     /// What was last known to make the app read-only, by an earlier life or of another spec; it counts until something is
@@ -220,6 +222,7 @@ impl State {
             before: None,
             unsupported: Vec::new(),
             is_new: false,
+            was_untold: false,
             told: BTreeSet::new(),
             remembered: Vec::new(),
             is_terminated: false,

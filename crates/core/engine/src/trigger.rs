@@ -1,10 +1,12 @@
 //! Why does a sync start? Argo CD's auto-sync rules, once per desired state (its automated sync documentation).
 
+use crate::event::Desired;
 use crate::retry::{self, Heals};
 use crate::run::Cause;
 use crate::state::{Attempt, SourceView, State};
 use model::{
-    App, Automated, Comparison, ObjectKey, ObjectOutcome, OperationPhase, Reason, SyncStatus, Timestamp,
+    App, Automated, Comparison, ObjectKey, ObjectOutcome, ObjectStatus, OperationPhase, Reason, SyncStatus,
+    Timestamp,
 };
 use std::collections::BTreeSet;
 
@@ -83,6 +85,9 @@ fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp
     if interrupted {
         return Wish::Sync(Cause::NewDesired);
     }
+    if is_unrecorded(state, desired, comparison) {
+        return Wish::Sync(Cause::NewDesired);
+    }
     let applies = comparison.to_apply().next().is_some();
     let prunes = automated.prune && comparison.to_prune().next().is_some();
     if comparison.sync != SyncStatus::OutOfSync || !(applies || prunes) {
@@ -93,6 +98,23 @@ fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp
         None => Wish::Sync(Cause::NewDesired),
         Some(last) => after_attempt(&state.heals, last, automated, comparison, app, now),
     }
+}
+
+/// Returns whether an earlier life seems to have deployed this to its end and died before it wrote so: all of it is there, and what
+/// the cluster remembers is another attempt of ours, or that the app was never looked at. The sync has nothing to apply then, and
+/// its end is told: history, and what self-heal goes by. Asked before this life has told anything, so that what people
+/// brought about meanwhile is no sync of ours.
+fn is_unrecorded(state: &State, desired: &Desired, comparison: &Comparison) -> bool {
+    let is_unknown = match state.tried() {
+        None => state.was_untold,
+        Some(last) => last.is_old && last.hash.is_some_and(|hash| hash != desired.hash),
+    };
+    let is_there = |object: &ObjectStatus| object.sync == Some(SyncStatus::Synced);
+    is_unknown
+        && state.reported.is_none()
+        && comparison.is_complete
+        && comparison.objects.iter().any(is_there)
+        && comparison.objects.iter().all(|object| is_there(object) || !object.refused.is_empty())
 }
 
 /// Returns what self-heal corrects: what it applies and, as Argo CD does, what it prunes, save what the last attempt had

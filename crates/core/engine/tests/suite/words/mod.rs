@@ -53,6 +53,7 @@ impl Story {
             self.state = State::new(event::remembered(last.trim(), self.now), true);
             self.state.remembered = event::remembered_not_yet(last);
             self.state.is_new = last.trim() == "new";
+            self.state.was_untold = self.state.is_new;
             self.state.told = self.state.remembered.iter().map(|not_yet| not_yet.field.clone()).collect();
             return Vec::new();
         }
