@@ -16,6 +16,37 @@ use crate::server::{self, Gate, Request};
 const UNAUTHORIZED: &[u8] = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n\
 Connection: close\r\nContent-Length: 0\r\n\r\n";
 
+/// What a request to a Git server is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GitStep {
+    /// Which refs are there?
+    Refs,
+    /// What do I not have yet?
+    Pack,
+}
+
+/// What goes wrong with a request to a Git server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GitFault {
+    /// The connection ends without an answer.
+    Drop,
+    /// No answer ever comes.
+    Hold,
+    /// The connection ends in the middle of the answer.
+    Truncate,
+    /// Another status is answered.
+    Refuse(&'static str),
+    /// The repository is said to have no refs.
+    Empty,
+}
+
+/// A fault of a server, and how often it came.
+#[derive(Default)]
+struct Failing {
+    fault: Option<(GitStep, GitFault)>,
+    n_failed: usize,
+}
+
 /// Serves every repository below a folder as `http://ADDRESS/NAME.git`, by the real `git http-backend`.
 pub struct GitServer {
     address: SocketAddr,
@@ -27,6 +58,7 @@ pub struct GitServer {
     n_fetches: Arc<AtomicUsize>,
     /// Where everybody is sent instead of being answered.
     elsewhere: Arc<Mutex<Option<String>>>,
+    failing: Arc<Mutex<Failing>>,
 }
 
 impl GitServer {
@@ -53,6 +85,8 @@ impl GitServer {
         let (n_looks, n_fetches) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let (looks, fetches) = (Arc::clone(&n_looks), Arc::clone(&n_fetches));
         let elsewhere = Arc::<Mutex<Option<String>>>::default();
+        let failing = Arc::<Mutex<Failing>>::default();
+        let fails = Arc::clone(&failing);
         let (door, wanted, heard) = (gate.clone(), Arc::clone(&authorization), Arc::clone(&told));
         let sends_to = Arc::clone(&elsewhere);
         let address = server::serve(tls, move |request| {
@@ -66,9 +100,13 @@ impl GitServer {
                 return Ok(redirect(url, request));
             }
             let is_welcome = wanted.is_none() || wanted.as_ref() == told;
-            if is_welcome { backend(&root, request) } else { Ok(UNAUTHORIZED.into()) }
+            match due(&fails, request) {
+                _ if !is_welcome => Ok(UNAUTHORIZED.into()),
+                Some(fault) => fail(fault, &root, request),
+                None => backend(&root, request),
+            }
         });
-        Self { address, scheme, gate, authorization, told, n_looks, n_fetches, elsewhere }
+        Self { address, scheme, gate, authorization, told, n_looks, n_fetches, elsewhere, failing }
     }
 
     /// Lets nobody in any more but this user with this password.
@@ -109,9 +147,35 @@ impl GitServer {
         format!("{}://{}/{name}.git", self.scheme, self.address)
     }
 
+    /// Has requests of a kind go wrong from now on.
+    pub fn fail(&self, step: GitStep, fault: GitFault) {
+        let failing = Failing { fault: Some((step, fault)), n_failed: 0 };
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failing;
+    }
+
+    /// Ends what [`GitServer::fail`] began; returns how many requests went wrong.
+    pub fn mend(&self) -> usize {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.fault = None;
+        failing.n_failed
+    }
+
+    /// Returns how many requests went wrong so far.
+    pub fn n_failed(&self) -> usize {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).n_failed
+    }
+
     /// Leaves requests without an answer, until they are let go.
     pub fn hold(&self) {
         self.gate.close();
+    }
+
+    /// Waits until so many requests are held.
+    ///
+    /// # Panics
+    /// When they do not come before the harness's deadline.
+    pub fn wait_held(&self, n_requests: usize) {
+        self.gate.wait_for(n_requests);
     }
 
     /// Answers what is held, and what comes.
@@ -131,6 +195,41 @@ fn redirect(url: &str, request: &Request) -> Vec<u8> {
 fn path_of(root: &Path, path: &str) -> String {
     let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     if root.join(name).join("HEAD").exists() { path.to_owned() } else { path.replacen(".git/", "/.git/", 1) }
+}
+
+/// Returns what befalls a request.
+fn due(failing: &Mutex<Failing>, request: &Request) -> Option<GitFault> {
+    let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
+    let step = if request.path.ends_with("/info/refs") { GitStep::Refs } else { step(&request.body) };
+    let (_, fault) = failing.fault.filter(|(of, _)| *of == step)?;
+    failing.n_failed += 1;
+    Some(fault)
+}
+
+/// With version 2 of the protocol refs are asked for where packs are.
+fn step(body: &[u8]) -> GitStep {
+    let is_refs = body.windows(15).any(|window| window == b"command=ls-refs");
+    if is_refs { GitStep::Refs } else { GitStep::Pack }
+}
+
+fn fail(fault: GitFault, root: &Path, request: &Request) -> std::io::Result<Vec<u8>> {
+    match fault {
+        GitFault::Drop => Err(std::io::Error::other("as wanted")),
+        GitFault::Hold => loop {
+            // Until the process of the test ends; whoever asked gives up before.
+            std::thread::park();
+        },
+        GitFault::Truncate => {
+            let mut answer = backend(root, request)?;
+            answer.truncate(answer.len() - answer.len() / 4);
+            Ok(answer)
+        }
+        GitFault::Refuse(status) => Ok(server::with_body(status, "text/plain", b"not now")),
+        GitFault::Empty => {
+            let refs = b"001e# service=git-upload-pack\n00000000";
+            Ok(server::with_body("200 OK", "application/x-git-upload-pack-advertisement", refs))
+        }
+    }
 }
 
 /// Has Git answer.

@@ -65,7 +65,7 @@ pub use agent::{Agent, Settings};
 pub use application::Application;
 pub use canary::Canaries;
 pub use cli::Told;
-pub use git_server::GitServer;
+pub use git_server::{GitFault, GitServer, GitStep};
 pub use held_up::HeldUp;
 pub use http::Answer;
 pub use kube::DEADLINE;

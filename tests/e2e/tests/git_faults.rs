@@ -1,0 +1,118 @@
+//! What if the Git server fails, or lies? What was wanted last is still wanted, nothing is deleted, and afterwards all goes on.
+
+use std::time::{Duration, Instant};
+
+use e2e::{GitFault, GitServer, GitStep, Repo, Scene, condition, config_map, is_synced_to};
+use serde_json::json;
+
+/// Each of these befalls the server of an app of its own.
+const FAULTS: [(&str, GitStep, GitFault); 12] = [
+    ("refs-dropped", GitStep::Refs, GitFault::Drop),
+    ("refs-held", GitStep::Refs, GitFault::Hold),
+    ("refs-401", GitStep::Refs, GitFault::Refuse("401 Unauthorized")),
+    ("refs-404", GitStep::Refs, GitFault::Refuse("404 Not Found")),
+    ("refs-429", GitStep::Refs, GitFault::Refuse("429 Too Many Requests\r\nRetry-After: 86400")),
+    ("refs-500", GitStep::Refs, GitFault::Refuse("500 Internal Server Error")),
+    ("refs-truncated", GitStep::Refs, GitFault::Truncate),
+    ("refs-empty", GitStep::Refs, GitFault::Empty),
+    ("pack-dropped", GitStep::Pack, GitFault::Drop),
+    ("pack-held", GitStep::Pack, GitFault::Hold),
+    ("pack-500", GitStep::Pack, GitFault::Refuse("500 Internal Server Error")),
+    ("pack-truncated", GitStep::Pack, GitFault::Truncate),
+];
+/// What fails is asked for again after waits that grow up to half a minute, and an answer is waited for for as long.
+const LONGEST: Duration = Duration::from_mins(3);
+
+struct Shop<'a> {
+    name: &'static str,
+    server: GitServer,
+    repo: Repo,
+    first: String,
+    scene: &'a Scene,
+}
+
+impl<'a> Shop<'a> {
+    fn new(scene: &'a Scene, name: &'static str) -> Self {
+        let server = GitServer::start(scene.repos());
+        let repo = scene.repo(name);
+        repo.write("web.yaml", &config_map(&format!("{name}-web"), "one"));
+        repo.write("old.yaml", &config_map(&format!("{name}-old"), "one"));
+        let first = repo.commit("first");
+        scene.application(name).set("/spec/source/repoURL", server.url(name)).automated().create();
+        Self { name, server, repo, first, scene }
+    }
+
+    fn wait_synced(&self, revision: &str) {
+        let key = ("argoproj.io/v1alpha1", "Application", self.scene.control.as_str(), self.name);
+        self.scene.wait_object_for(LONGEST, key, |app| {
+            app.is_some_and(|app| is_synced_to(app, revision) && condition(app, "ComparisonError").is_empty())
+        });
+    }
+
+    /// Waits until some requests went wrong: the server cannot be watched.
+    fn wait_failed(&self, n_requests: usize) {
+        let end = Instant::now() + LONGEST;
+        while self.server.n_failed() < n_requests {
+            assert!(Instant::now() < end, "{}: only {} requests", self.name, self.server.n_failed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_fails_or_lies_deletes_nothing_and_delays_only() {
+    let scene = Scene::new("git-faults");
+    let shops: Vec<Shop> = FAULTS.iter().map(|(name, ..)| Shop::new(&scene, name)).collect();
+    let agent = scene.agent_with(&["--poll-interval", "1s"]);
+    for shop in &shops {
+        shop.wait_synced(&shop.first);
+    }
+    for (shop, (_, step, fault)) in shops.iter().zip(FAULTS) {
+        shop.server.fail(step, fault);
+        shop.repo.write("web.yaml", &config_map(&format!("{}-web", shop.name), "two")).remove("old.yaml");
+        shop.repo.commit("second");
+    }
+    for shop in &shops {
+        // One that is held is asked once in a while.
+        let is_held = shop.name.ends_with("held");
+        shop.wait_failed(if is_held { 1 } else { 3 });
+        // What was wanted last still is.
+        let web = format!("{}-web", shop.name);
+        scene.patch("v1", "ConfigMap", &scene.namespace, &web, &json!({"data": {"key": "by hand"}}));
+        scene.wait_config_map(&web, |map| map.is_some_and(|map| map["data"]["key"] == "one"));
+        let app = scene.app(shop.name);
+        assert_eq!(app["status"]["sync"]["revision"], shop.first.as_str(), "{}: {app:#}", shop.name);
+        assert!(scene.config_map(&format!("{}-old", shop.name)).is_some(), "{}: pruned", shop.name);
+    }
+    for shop in &shops {
+        assert!(shop.server.mend() > 0);
+    }
+    for shop in &shops {
+        shop.wait_synced(&shop.repo.head());
+        let web = scene.config_map(&format!("{}-web", shop.name)).unwrap();
+        assert_eq!(web["data"]["key"], "two", "{}", shop.name);
+        assert!(scene.config_map(&format!("{}-old", shop.name)).is_none(), "{}: not pruned", shop.name);
+    }
+    agent.wait_ready();
+}
+
+#[test]
+fn a_branch_that_goes_back_is_followed_once_and_told() {
+    let scene = Scene::new("git-back");
+    let shop = Shop::new(&scene, "shop");
+    let agent = scene.agent_with(&["--poll-interval", "1s"]);
+    shop.wait_synced(&shop.first);
+    shop.repo.write("web.yaml", &config_map("shop-web", "two")).remove("old.yaml");
+    let second = shop.repo.commit("second");
+    shop.wait_synced(&second);
+    assert!(scene.config_map("shop-old").is_none());
+
+    shop.repo.reset(&shop.first);
+    shop.wait_synced(&shop.first);
+    assert_eq!(scene.config_map("shop-web").unwrap()["data"]["key"], "one");
+    assert!(scene.config_map("shop-old").is_some());
+    let app = scene.app("shop");
+    let history = app["status"]["history"].as_array().unwrap();
+    let revisions: Vec<&str> = history.iter().filter_map(|entry| entry["revision"].as_str()).collect();
+    assert_eq!(revisions, [&shop.first, &second, &shop.first], "{}", agent.log_text());
+}
