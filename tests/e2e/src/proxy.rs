@@ -86,6 +86,14 @@ impl Proxy {
         self.journal.disarm()
     }
 
+    /// Has every request answered like this from now on, or passed on again; watches that are open end.
+    pub fn refuse_all(&self, refusal: Option<Refusal>) {
+        self.journal.refuse_all(refusal);
+        if refusal.is_some() {
+            self.journal.cut();
+        }
+    }
+
     /// Returns how often each fault came so far.
     pub fn n_fired(&self) -> Vec<usize> {
         self.journal.n_fired()
@@ -215,9 +223,12 @@ impl<'a> Connection<'a> {
         let head = Head::read(&mut far)?;
         if asked.verb == Verb::Watch && head.status == 200 && head.is_chunked() {
             self.journal.answered(number, head.status);
-            return self.relay(&head, far, asked);
+            return self.relay(&head, far, asked, number);
         }
-        let body = head.body(&mut far)?;
+        let mut body = head.body(&mut far)?;
+        if fault == Some(Fault::Partial) {
+            body = fault::halved(body);
+        }
         self.journal.answered(number, head.status);
         let framed = head.written(&format!("content-length: {}", body.len()));
         let mut answer = [framed.as_bytes(), &body].concat();
@@ -259,14 +270,14 @@ impl<'a> Connection<'a> {
     }
 
     /// Passes on what a watch tells, event by event.
-    fn relay(&mut self, head: &Head, mut far: Far, asked: &Asked) -> Result<Next> {
+    fn relay(&mut self, head: &Head, mut far: Far, asked: &Asked, number: usize) -> Result<Next> {
         self.near.write_all(head.written("transfer-encoding: chunked").as_bytes())?;
         let mut rest = Vec::new();
         while let Some(bytes) = chunk(&mut far)? {
             rest.extend(bytes);
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = rest.drain(..=end).collect();
-                if let Some(next) = self.tell(&line, asked)? {
+                if let Some(next) = self.tell(&line, asked, number)? {
                     return Ok(next);
                 }
             }
@@ -277,8 +288,8 @@ impl<'a> Connection<'a> {
     }
 
     /// Passes one event on; returns what follows where the watch is over.
-    fn tell(&mut self, line: &[u8], asked: &Asked) -> Result<Option<Next>> {
-        match self.journal.befalls_event(asked) {
+    fn tell(&mut self, line: &[u8], asked: &Asked, number: usize) -> Result<Option<Next>> {
+        match self.journal.befalls_event(number, asked) {
             None => self.near.write_all(&chunked(line))?,
             Some(Fault::Duplicate) => self.near.write_all(&chunked(&line.repeat(2)))?,
             Some(Fault::Freeze) => return self.wait_closed().map(Some),

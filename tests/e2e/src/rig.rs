@@ -69,7 +69,9 @@ impl Reference {
     pub fn play_with(&self, case: &Case, quiet: Duration) -> Verdict {
         let begun = Instant::now();
         let (was_reached, violations) = match run::play(self.scenario, Some(case), quiet) {
-            Err(why) => (true, vec![format!("I5: {why}")]),
+            Err(why) => {
+                (true, vec![format!("{}: {why}", if why.starts_with("an agent told") { "I8" } else { "I5" })])
+            }
             Ok(outcome) => {
                 (outcome.n_fired.iter().all(|n| *n > 0), oracle::violations(&outcome, &self.outcome))
             }

@@ -15,7 +15,7 @@ const AT_A_TIME: usize = 6;
 const MISSED: usize = 4;
 
 /// The longest ones first.
-const SAMPLE: [&str; 49] = [
+const SAMPLE: [&str; 52] = [
     "deploy: watch deployments.apps -/* #1: frozen",
     "deploy: apply secrets app/shop-1 #1: 429-for-a-day",
     "deploy: apply services app/shop-0 #1: answer-held",
@@ -25,11 +25,14 @@ const SAMPLE: [&str; 49] = [
     "deploy: apply networkpolicies.networking.k8s.io app/shop-0 #1: 401",
     "deploy: apply deployments.apps app/shop-0 #1: killed-after",
     "deploy: patch applications.argoproj.io control/shop #1: killed-after",
+    "deploy: patch applications.argoproj.io control/shop #1: killed-before",
+    "update: patch applications.argoproj.io control/shop #1: killed-before",
     "deploy: create leases.coordination.k8s.io control/* #1: answer-lost",
     "deploy: create configmaps control/* #1: killed-after",
     "deploy: patch configmaps control/tautline-kinds #2: killed-before",
     "deploy: patch leases.coordination.k8s.io control/tautline #1: dropped",
     "deploy: discover /apis -/* #1: 503",
+    "deploy: discover /apis -/* #1: partial",
     "deploy: get configmaps control/tautline-kinds #1: 500-of-etcd",
     "deploy: get leases.coordination.k8s.io control/tautline #1: dropped",
     "deploy: list applications.argoproj.io control/* #1: truncated",

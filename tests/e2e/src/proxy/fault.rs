@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::asked::Asked;
 
@@ -52,6 +52,8 @@ pub enum Fault {
     Refuse(Refusal),
     /// A read is answered as it was answered the first time.
     Stale,
+    /// Every other item of a list is left out of the answer.
+    Partial,
     /// A watch says nothing any more, and stays open.
     Freeze,
     /// A watch tells everything twice.
@@ -68,7 +70,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, by name.
-    pub const ALL: [(Self, &str); 24] = [
+    pub const ALL: [(Self, &str); 25] = [
         (Self::Drop, "dropped"),
         (Self::Lose, "answer-lost"),
         (Self::KillBefore, "killed-before"),
@@ -87,6 +89,7 @@ impl Fault {
         (Self::Refuse(Refusal::Unavailable), "503"),
         (Self::Refuse(Refusal::Timeout), "504"),
         (Self::Stale, "stale"),
+        (Self::Partial, "partial"),
         (Self::Freeze, "frozen"),
         (Self::Duplicate, "duplicated"),
         (Self::Swallow, "swallowed"),
@@ -174,6 +177,18 @@ fn status(code: u16, reason: &str, message: &str) -> (&'static str, String) {
     ("application/json", status.to_string())
 }
 
+/// Leaves every other item of a list out.
+pub(crate) fn halved(body: Vec<u8>) -> Vec<u8> {
+    let Ok(mut list) = serde_json::from_slice::<Value>(&body) else { return body };
+    let Some(items) = list["items"].as_array_mut() else { return body };
+    let mut is_kept = false;
+    items.retain(|_| {
+        is_kept = !is_kept;
+        is_kept
+    });
+    list.to_string().into_bytes()
+}
+
 /// What a server says that no longer knows what happened since a resourceVersion.
 pub(crate) fn expired() -> (&'static str, String) {
     status(410, "Expired", "too old resource version: 1 (2)")
@@ -202,6 +217,13 @@ mod tests {
             assert_eq!((Fault::named(name), fault.to_string()), (Some(fault), name.to_owned()));
         }
         assert_eq!(Fault::named("nothing"), None);
+    }
+
+    #[test]
+    fn half_of_a_list_is_left() {
+        let text = |body: Vec<u8>| String::from_utf8(body).expect("it is text");
+        assert_eq!(text(halved(br#"{"items":[1,2,3]}"#.into())), r#"{"items":[1,3]}"#);
+        assert_eq!(text(halved(b"no list".into())), "no list");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::asked::Asked;
-use super::fault::{Fault, Rule};
+use super::fault::{Fault, Refusal, Rule};
 use crate::kube::DEADLINE;
 
 /// A request that came by.
@@ -23,6 +23,8 @@ pub struct Entry {
     pub status: Option<u16>,
     /// What befell it.
     pub fault: Option<Fault>,
+    /// When a watch told something last.
+    pub told: Option<Instant>,
     /// What a deletion, or the holder of a lease, was sent with.
     pub body: Vec<u8>,
 }
@@ -38,6 +40,8 @@ pub(crate) struct Journal {
 struct State {
     entries: Vec<Entry>,
     rules: Vec<Armed>,
+    /// What befalls all that no rule is about.
+    refusal: Option<Refusal>,
     sockets: Vec<TcpStream>,
     pid: Option<u32>,
     life: usize,
@@ -60,16 +64,19 @@ impl Journal {
     pub(crate) fn take_in(&self, life: usize, asked: &Asked, body: &[u8]) -> (usize, Option<Fault>) {
         let mut state = self.lock();
         let fault = state.rules.iter_mut().find_map(|armed| armed.request(asked));
+        let fault = fault.or(state.refusal.map(Fault::Refuse));
         let number = state.entries.len();
         let (asked, at) = (asked.clone(), Instant::now());
-        state.entries.push(Entry { life, at, asked, status: None, fault, body: body.to_owned() });
+        state.entries.push(Entry { life, at, asked, status: None, fault, told: None, body: body.to_owned() });
         self.changed.notify_all();
         (number, fault)
     }
 
-    /// Returns what befalls the next event of an open watch.
-    pub(crate) fn befalls_event(&self, asked: &Asked) -> Option<Fault> {
-        self.lock().rules.iter_mut().find_map(|armed| armed.event(asked))
+    /// Notes that a watch tells something, and returns what befalls that.
+    pub(crate) fn befalls_event(&self, number: usize, asked: &Asked) -> Option<Fault> {
+        let mut state = self.lock();
+        state.entries[number].told = Some(Instant::now());
+        state.rules.iter_mut().find_map(|armed| armed.event(asked))
     }
 
     pub(crate) fn answered(&self, number: usize, status: u16) {
@@ -80,6 +87,10 @@ impl Journal {
     pub(crate) fn arm(&self, rules: &[Rule]) {
         let armed = |rule: &Rule| Armed { rule: rule.clone(), n_seen: 0, n_fired: 0 };
         self.lock().rules.extend(rules.iter().map(armed));
+    }
+
+    pub(crate) fn refuse_all(&self, refusal: Option<Refusal>) {
+        self.lock().refusal = refusal;
     }
 
     /// Forgets the faults that are still to come; returns how often each came.

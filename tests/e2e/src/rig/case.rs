@@ -112,6 +112,7 @@ pub(crate) fn enumerate(scenario: Scenario, entries: &[Entry], n_before: usize) 
     let mut counts: BTreeMap<&Asked, usize> = BTreeMap::new();
     let mut cases: Vec<Case> = Vec::new();
     let (mut n_writes, mut n_reads) = (0, 0);
+    let begin = entries.get(n_before).map(|entry| entry.at);
     for (number, entry) in entries.iter().enumerate() {
         let is_open = entry.asked.verb == Verb::Watch;
         if number < n_before && !is_open {
@@ -123,7 +124,11 @@ pub(crate) fn enumerate(scenario: Scenario, entries: &[Entry], n_before: usize) 
         if is_open && *count > 1 {
             continue;
         }
-        for fault in faults(&entry.asked, number < n_before, &mut n_writes, &mut n_reads) {
+        // What is never told anything cannot be told it in a wrong way.
+        let is_told = entry.told.is_some_and(|told| begin.is_none_or(|begin| told >= begin));
+        let is_touched = |fault: &Fault| is_told || !fault.is_of_stream();
+        let faults = faults(&entry.asked, number < n_before, &mut n_writes, &mut n_reads);
+        for fault in faults.into_iter().filter(is_touched) {
             let (asked, nth) = (entry.asked.clone(), *count);
             cases.push(Case { scenario, asked, nth, fault, keeps_cache: cases.len().is_multiple_of(2) });
         }
@@ -147,6 +152,9 @@ fn faults(asked: &Asked, is_open: bool, n_writes: &mut usize, n_reads: &mut usiz
     }
     *n_reads += 1;
     let mut faults = vec![Fault::Hold, OF_READS[(*n_reads - 1) % OF_READS.len()]];
+    if asked.verb == Verb::Discover {
+        faults.push(Fault::Partial);
+    }
     if asked.verb == Verb::List {
         faults.push(Fault::Stale);
     }

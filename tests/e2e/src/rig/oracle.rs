@@ -8,7 +8,7 @@
 //! | I5 | a verdict comes in time, and silence after it |
 //! | I6 | requests are in proportion to the undisturbed run; nothing is listed again and again |
 //! | I7 | when the status says that all is well, it is |
-//! | I8 | values of Secrets are nowhere to be seen, and nothing panics |
+//! | I8 | nothing panics; values of Secrets are nowhere to be seen, which each scene looks for when it ends |
 //!
 //! I4, that only evidence condemns, is part of I1: what the state remembers is compared.
 
@@ -42,7 +42,6 @@ pub(crate) fn violations(outcome: &Outcome, reference: &Outcome) -> Vec<String> 
     wrong.extend(proportion(outcome, reference));
     let claimed = outcome.claimed.objects_unlike(&reference.after).into_iter();
     wrong.extend(claimed.map(|text| format!("I7: told to be well, but {text}")));
-    wrong.extend(outcome.leaks.iter().map(|place| format!("I8: the value of a Secret is in the {place}")));
     if outcome.panicked {
         wrong.push("I8: it panicked".into());
     }
@@ -120,7 +119,7 @@ mod tests {
     fn entry(life: usize, asked: &str, body: &Value) -> Entry {
         let asked = Asked::parse(asked).expect("it is a request");
         let body = body.to_string().into_bytes();
-        Entry { life, at: Instant::now(), asked, status: Some(200), fault: None, body }
+        Entry { life, at: Instant::now(), asked, status: Some(200), fault: None, told: None, body }
     }
 
     fn quiet(entries: Vec<Entry>) -> Outcome {
@@ -138,7 +137,6 @@ mod tests {
             claimed: picture.clone(),
             after: picture,
             is_quiet: true,
-            leaks: Vec::new(),
             panicked: false,
         }
     }
@@ -185,7 +183,6 @@ mod tests {
             (quiet([good(), vec![entry(0, "list configmaps -/*", &which); 4]].concat()), "I6"),
             (quiet([good(), vec![entry(0, "apply configmaps app/shop-0", &which); 100]].concat()), "I6"),
             (changed(|o| o.claimed.objects.clear()), "I7"),
-            (changed(|o| o.leaks.push("log")), "I8"),
             (changed(|o| o.panicked = true), "I8"),
         ] {
             assert_eq!(told(&outcome), [expected]);

@@ -75,7 +75,7 @@ impl Scenario {
             },
             "stringData": {
                 "type": "git", "url": "https://git.example.com/private.git",
-                "username": "ada", "password": objects::CANARY[0],
+                "username": "ada", "password": objects::CANARY,
             },
         });
         scene.create(&secret).expect("a Secret can be created");

@@ -1,0 +1,61 @@
+//! What if the API server refuses everything for a while? Nothing is concluded from it, it is not pressed, and afterwards all goes on.
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
+
+use std::time::Duration;
+
+use e2e::{Proxy, Refusal, Scene, Verb, config_map, is_condemned, is_synced_to};
+use serde_json::json;
+
+/// The wave itself is the one thing that only time makes.
+const LENGTH: Duration = Duration::from_secs(12);
+/// How many requests may be refused meanwhile: about a dozen watches, and what is to be applied.
+const MOST: usize = 150;
+/// After a wave that asked to come again in a day, half a minute is waited for at most; watches have waits of their own.
+const LONGEST: Duration = Duration::from_mins(3);
+
+fn wave(name: &str, refusal: Refusal) {
+    let scene = Scene::new(name);
+    let proxy = Proxy::start(&scene);
+    let mut settings = scene.settings();
+    settings.kubeconfig = proxy.kubeconfig(&scene);
+    let agent = scene.start(settings);
+    let files = [("web.yaml", &*config_map("web", "one")), ("old.yaml", &*config_map("old", "one"))];
+    let repo = scene.deployed("shop", &files);
+
+    // Something is under way when it begins, and something is edited while nobody sees it.
+    let before = proxy.entries().len();
+    let revision = repo.write("app/web.yaml", &config_map("web", "two")).remove("app/old.yaml").commit("two");
+    proxy.refuse_all(Some(refusal));
+    scene.patch("v1", "ConfigMap", &scene.namespace, "web", &json!({"data": {"key": "by hand"}}));
+    std::thread::sleep(LENGTH);
+    let n_refused = proxy.entries().len() - before;
+    proxy.refuse_all(None);
+
+    let key = ("argoproj.io/v1alpha1", "Application", scene.control.as_str(), "shop");
+    let app = scene.wait_object_for(LONGEST, key, |app| app.is_some_and(|app| is_synced_to(app, &revision)));
+    assert!(!is_condemned(&app.unwrap()), "{refusal:?}");
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "two");
+    scene.wait_config_map("old", |old| old.is_none());
+    agent.wait_ready();
+    assert!(n_refused <= MOST, "{refusal:?}: {n_refused} requests in {LENGTH:?}\n{}", agent.log_text());
+    let deleted = proxy.entries().into_iter().filter(|entry| entry.asked.verb == Verb::Delete);
+    let names: Vec<String> = deleted.map(|entry| entry.asked.name).collect();
+    assert!(names.iter().all(|name| name == "old"), "{refusal:?}: {names:?}");
+}
+
+#[test]
+fn whatever_is_refused_for_a_while_is_done_afterwards() {
+    let refusals = [
+        ("wave-401", Refusal::Unauthorized),
+        ("wave-403", Refusal::Forbidden),
+        ("wave-409", Refusal::Conflict),
+        ("wave-429", Refusal::ThrottledForADay),
+        ("wave-etcd", Refusal::Etcd),
+        ("wave-503", Refusal::Unavailable),
+    ];
+    std::thread::scope(|threads| {
+        for (name, refusal) in refusals {
+            threads.spawn(move || wave(name, refusal));
+        }
+    });
+}
