@@ -52,7 +52,7 @@ impl Drop for SshServer {
     }
 }
 
-/// Writes a private key of kind `ed25519`, `ecdsa` or `rsa` to a file, and the public one beside it with `.pub` at the end.
+/// Writes a private key of kind `ed25519`, `ecdsa`, `rsa` or `pkcs1` (RSA as PEM) to a file, and the public one beside it with `.pub` at the end.
 /// Returns the public one, as it stands in a `known_hosts`.
 ///
 /// # Errors

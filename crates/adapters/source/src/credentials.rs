@@ -1,5 +1,6 @@
 //! Who do we say we are, and how is that never printed?
 
+use crate::github::GitHubApp;
 use base64::Engine as _;
 use std::fmt;
 
@@ -20,6 +21,8 @@ pub enum Credentials {
     Bearer(String),
     /// An SSH key without a passphrase, as PEM or in the format of OpenSSH.
     SshKey(String),
+    /// An installation of a GitHub App; the server is told a token that it gets.
+    GitHubApp(GitHubApp),
 }
 
 /// How a repository is reached: what its server is told about us, and whether its host key is looked at.
@@ -54,6 +57,7 @@ impl fmt::Debug for Credentials {
             Self::Basic { .. } => "Basic(***)",
             Self::Bearer(_) => "Bearer(***)",
             Self::SshKey(_) => "SshKey(***)",
+            Self::GitHubApp(_) => "GitHubApp(***)",
         })
     }
 }
@@ -77,6 +81,7 @@ impl Credentials {
             Self::Basic { username, password } => format!("basic\0{username}\0{password}"),
             Self::Bearer(token) => format!("bearer\0{token}"),
             Self::SshKey(key) => format!("ssh\0{key}"),
+            Self::GitHubApp(app) => format!("github\0{}", app.identity()),
         };
         model::digest(text.as_bytes()).short(8)
     }
@@ -85,7 +90,8 @@ impl Credentials {
     fn forms(&self) -> Vec<String> {
         let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let (secret, pair) = match self {
-            Self::None => return Vec::new(),
+            // A server is never told an app's key, and the token is a password.
+            Self::None | Self::GitHubApp(_) => return Vec::new(),
             Self::Basic { username, password } => (password, format!("{username}:{password}")),
             Self::Bearer(token) => (token, token.clone()),
             // Of a key, each line of its body.

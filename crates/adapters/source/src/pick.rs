@@ -28,7 +28,7 @@ pub fn pick(secrets: &[RepositorySecret], url: &RepoUrl, project: &str) -> Resul
         Some(field) => {
             let message = format!("the Secret for repository {url} sets {field}, which is not supported yet");
             Err(SourceError::new(Kind::NotSupported, message)
-                .help("use username and password, bearerToken, or sshPrivateKey"))
+                .help("use username and password, bearerToken, sshPrivateKey or a GitHub App"))
         }
         None => Ok(Access { credentials: chosen.credentials.clone(), checks }),
     }
@@ -132,7 +132,7 @@ mod tests {
             (SecretKind::Repository, "url=https://git.ex/Team/own username=mine password=p project=shop"),
             (SecretKind::Repository, "url=https://git.ex/team/bare"),
             (SecretKind::Repository, "url=https://git.ex/charts type=helm username=helm password=p"),
-            (SecretKind::Repository, "url=https://git.ex/app githubAppID=1 githubAppPrivateKey=canary"),
+            (SecretKind::Repository, "url=https://git.ex/app useAzureWorkloadIdentity=true"),
             (SecretKind::Template, "url=https://git.ex username=host password=p"),
             (SecretKind::Template, "url=https://git.ex/team username=team password=p"),
             (SecretKind::Template, "url=https://tok.ex/ bearerToken=t"),
@@ -170,6 +170,7 @@ mod tests {
             Credentials::None => "none".into(),
             Credentials::Basic { username, .. } => username,
             Credentials::Bearer(token) => format!("bearer {token}"),
+            Credentials::GitHubApp(app) => format!("{app:?}"),
             Credentials::SshKey(key) => key.lines().nth(1).unwrap_or_default().to_owned(),
         };
         match access.checks {
@@ -230,7 +231,7 @@ mod tests {
     fn what_we_do_not_do_yet_is_named() {
         assert_eq!(
             picked("https://git.ex/app", ""),
-            "the Secret for repository https://git.ex/app sets githubAppID, which is not supported yet (use username and password, bearerToken, or sshPrivateKey)"
+            "the Secret for repository https://git.ex/app sets useAzureWorkloadIdentity, which is not supported yet (use username and password, bearerToken, sshPrivateKey or a GitHub App)"
         );
     }
 
@@ -281,7 +282,10 @@ mod tests {
             let url = RepoUrl::parse(url).unwrap();
             let name = match pick(&all, &url, project).unwrap().credentials {
                 Credentials::Basic { username, .. } => username,
-                Credentials::None | Credentials::Bearer(_) | Credentials::SshKey(_) => String::new(),
+                Credentials::None
+                | Credentials::Bearer(_)
+                | Credentials::SshKey(_)
+                | Credentials::GitHubApp(_) => String::new(),
             };
             (consulted(&all, &url, project), name)
         };

@@ -144,7 +144,10 @@ impl Call<'_> {
         callbacks.sideband_progress(|_| self.token.is_wanted());
         let header = match &self.repository.credentials {
             Credentials::Bearer(token) => Some(format!("Authorization: Bearer {token}")),
-            Credentials::None | Credentials::Basic { .. } | Credentials::SshKey(_) => None,
+            Credentials::None
+            | Credentials::Basic { .. }
+            | Credentials::SshKey(_)
+            | Credentials::GitHubApp(_) => None,
         };
         let Err(error) = talk(&mut options(callbacks, header.as_deref())) else { return Ok(()) };
         let distrust = distrust.take();
@@ -169,7 +172,8 @@ impl Call<'_> {
             Credentials::Basic { username, password } => {
                 ssh.is_none().then(|| Cred::userpass_plaintext(username, password))
             }
-            Credentials::Bearer(_) | Credentials::None => None,
+            // An app has logged in before it comes here.
+            Credentials::Bearer(_) | Credentials::GitHubApp(_) | Credentials::None => None,
         }
     }
 

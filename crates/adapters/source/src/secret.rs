@@ -1,6 +1,7 @@
 //! What does a repository Secret say?
 
 use crate::credentials::{Checks, Credentials};
+use crate::github::GitHubApp;
 use crate::pick::chosen;
 use crate::url::RepoUrl;
 use std::collections::BTreeMap;
@@ -46,14 +47,12 @@ impl fmt::Debug for RepositorySecret {
 }
 
 /// Fields that change how Argo CD reaches a repository, and that we do not act on yet.
-const NOT_YET: [&str; 11] = [
+const NOT_YET: [&str; 9] = [
     "azureActiveDirectoryEndpoint",
     "azureServicePrincipalClientID",
     "azureServicePrincipalClientId",
     "enableLfs",
     "gcpServiceAccountKey",
-    "githubAppID",
-    "githubAppPrivateKey",
     "proxy",
     "tlsClientCertData",
     "tlsClientCertKey",
@@ -82,6 +81,7 @@ impl RepositorySecret {
             }
         }
         let key = ssh_key(&text("sshPrivateKey")?)?;
+        let app = github_app(text)?;
         let is_basic = !username.is_empty() || !password.is_empty();
         if is_basic && !bearer.is_empty() {
             return Err("fields bearerToken and username or password exclude each other".into());
@@ -98,7 +98,7 @@ impl RepositorySecret {
             kind,
             url,
             project: text("project")?,
-            credentials: credentials(username, password, bearer, key),
+            credentials: credentials((username, password), bearer, key, app),
             checks: if text("insecure")? == "true" || text("insecureIgnoreHostKey")? == "true" {
                 Checks::None
             } else {
@@ -131,16 +131,33 @@ impl RepositorySecret {
 }
 
 /// Chooses in Argo CD's order where a Secret has more than one of them.
-fn credentials(username: String, password: String, bearer: String, key: String) -> Credentials {
+fn credentials(
+    (username, password): (String, String),
+    bearer: String,
+    key: String,
+    app: Option<GitHubApp>,
+) -> Credentials {
     if !bearer.is_empty() {
         Credentials::Bearer(bearer)
     } else if password.is_empty() && !key.is_empty() {
         Credentials::SshKey(key)
+    } else if let Some(app) = app.filter(|_| password.is_empty()) {
+        Credentials::GitHubApp(app)
     } else if password.is_empty() && username.is_empty() {
         Credentials::None
     } else {
         Credentials::Basic { username, password }
     }
+}
+
+/// Reads a GitHub App, if one is there.
+fn github_app(text: impl Fn(&str) -> Result<String, String>) -> Result<Option<GitHubApp>, String> {
+    let (id, key) = (text("githubAppID")?, text("githubAppPrivateKey")?);
+    if id.is_empty() && key.is_empty() {
+        return Ok(None);
+    }
+    let (installation, api) = (text("githubAppInstallationID")?, text("githubAppEnterpriseBaseUrl")?);
+    GitHubApp::read(&id, &installation, &api, &key).map(Some)
 }
 
 /// Looks at the frame of an SSH key, so that what is no key is told before a server is asked.

@@ -6,6 +6,7 @@ use crate::commit::{self, Commit};
 use crate::confine;
 use crate::credentials::{Access, Checks, Credentials};
 use crate::error::{Fault, Kind, SourceError};
+use crate::github::Tokens;
 use crate::known_hosts::KnownHosts;
 use crate::listing::{self, Folder, Known, Limits, Listing};
 use crate::local::{self, Roots};
@@ -98,6 +99,7 @@ struct Inner {
     known_hosts: Mutex<Arc<KnownHosts>>,
     /// Where libssh2 looks for the kinds of host keys.
     ssh_folder: PathBuf,
+    tokens: Tokens,
 }
 
 /// Threads that only read disks; they never wait for a server.
@@ -124,8 +126,18 @@ impl Sources {
         let network = Pool::start("git", config.threads, config.per_host).context("start threads for Git")?;
         let disk = Pool::start("git-disk", DISK_THREADS, DISK_THREADS).context("start threads for Git")?;
         let (clones, known, known_hosts) = (Clones::new(&cache), Arc::default(), Mutex::default());
-        let sources =
-            Self(Arc::new(Inner { config, roots, network, disk, clones, known, known_hosts, ssh_folder }));
+        let tokens = Tokens::default();
+        let sources = Self(Arc::new(Inner {
+            config,
+            roots,
+            network,
+            disk,
+            clones,
+            known,
+            known_hosts,
+            ssh_folder,
+            tokens,
+        }));
         // What an earlier process knew counts no more.
         drop(sources.set_known_hosts(""));
         Ok(sources)
@@ -378,13 +390,27 @@ impl Sources {
         timeout: Duration,
         work: impl FnOnce(&Call<'_>) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
-        let (owned, max_fetch) = (repository.clone(), self.0.config.max_fetch);
+        let (mut owned, max_fetch) = (repository.clone(), self.0.config.max_fetch);
+        let app = match &repository.credentials {
+            // A token is nothing for SSH, which says so itself.
+            Credentials::GitHubApp(app) if !repository.url.is_ssh() => Some(app),
+            _ => None,
+        };
+        if let Some(app) = app {
+            owned.credentials = self.0.tokens.log_in(app, self.0.config.timeout).await?;
+        }
         let known_hosts = self.0.known_hosts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let run = move |token: &Token| {
             Ok(work(&Call { repository: &owned, token, max_fetch, known_hosts: &known_hosts })?)
         };
         let done = self.0.network.run(repository.url.host(), timeout, run).await;
-        done.map_err(|fault| told(repository, None, fault))
+        let done = done.map_err(|fault| told(repository, None, fault));
+        if let (Some(app), Err(error)) = (app, &done)
+            && error.kind == Kind::Authentication
+        {
+            self.0.tokens.forget(app).await;
+        }
+        done
     }
 
     fn clone_of(&self, url: &RepoUrl) -> Arc<CacheClone> {

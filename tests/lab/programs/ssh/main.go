@@ -1,6 +1,7 @@
 // Which repositories does a Git server on loopback give by SSH, and to whom?
 //
 //	git-ssh keygen ed25519|ecdsa|rsa FILE    writes a private key and FILE.pub
+//	git-ssh keygen pkcs1 FILE                the same as GitHub gives one to an app
 //	git-ssh serve FOLDER FILE.pub KEY...     serves the repositories below a folder to who has the key of FILE.pub
 //
 // It shows the host keys KEY, prints its address, and ends when its standard input does. A path is looked for below the folder.
@@ -14,6 +15,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -52,6 +54,9 @@ func keygen(kind, file string) error {
 	if err != nil {
 		return err
 	}
+	if rsaKey, isRSA := key.(*rsa.PrivateKey); isRSA && kind == "pkcs1" {
+		block = &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey)}
+	}
 	signer, err := ssh.NewSignerFromKey(key)
 	if err != nil {
 		return err
@@ -69,7 +74,7 @@ func generate(kind string) (crypto.Signer, error) {
 		return key, err
 	case "ecdsa":
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "rsa":
+	case "rsa", "pkcs1":
 		return rsa.GenerateKey(rand.Reader, 3072)
 	}
 	return nil, fmt.Errorf("no kind of key: %s", kind)

@@ -4,6 +4,7 @@
 mod cache;
 mod content;
 mod disk;
+mod github;
 mod hostile;
 mod local;
 mod remote;

@@ -33,7 +33,7 @@ struct Request {
 impl Server {
     /// Serves the bare repositories in `root`: below `/open/` to anybody, below `/basic/` to ann with the password
     /// `canary`, below `/bearer/` to the token `canary`. `/hang/` never answers, `/gate/` once it is opened, `/status/N/` answers N,
-    /// `/to/ADDRESS/` and `/basic-to/ADDRESS/` redirect.
+    /// `/to/ADDRESS/` and `/basic-to/ADDRESS/` redirect. `/app/installations/N/` is GitHub's API, whose tokens open `/token/`.
     pub(crate) fn start(root: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -80,6 +80,7 @@ fn converse(
         let (first, rest) = request.path.trim_start_matches('/').split_once('/').unwrap_or(("", ""));
         let authorization = request.headers.get("authorization").map(String::as_str);
         let basic = base64::engine::general_purpose::STANDARD.encode("ann:canary");
+        let by_token = base64::engine::general_purpose::STANDARD.encode("x-access-token:canary");
         let is_ann = authorization == Some(&format!("Basic {basic}"));
         let answer = match first {
             "hostile" if request.method == "GET" => hostile(&rest.replace("/info/refs", ""), root),
@@ -89,6 +90,9 @@ fn converse(
             "basic" | "basic-to" => plain(401, "www-authenticate: Basic realm=\"git canary\"\r\n"),
             "bearer" if authorization == Some("Bearer canary") => backend(root, rest, &request),
             "bearer" => plain(401, "www-authenticate: Bearer\r\n"),
+            "app" => token(rest, authorization.unwrap_or_default()),
+            "token" if authorization == Some(&format!("Basic {by_token}")) => backend(root, rest, &request),
+            "token" => plain(401, "www-authenticate: Basic realm=\"git\"\r\n"),
             "status" => plain(rest.split('/').next().unwrap().parse().unwrap(), ""),
             "to" => redirect(rest, &request),
             "gate" => {
@@ -136,6 +140,26 @@ fn hostile(name: &str, root: &Path) -> Vec<u8> {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: application/x-git-upload-pack-advertisement\r\ncontent-length:";
     [format!("{head} {}\r\n\r\n", body.len()).into_bytes(), body].concat()
+}
+
+/// Gives a token for an hour to installation 7, one for four minutes to 8, one that opens nothing to 9, and none to others.
+fn token(rest: &str, authorization: &str) -> Vec<u8> {
+    let installation = rest.split('/').nth(1).unwrap_or_default();
+    let (text, minutes) = match installation {
+        "7" => ("canary", 60),
+        "8" => ("canary", 4),
+        "9" => ("nothing", 60),
+        _ => {
+            let body = format!("{{\"message\": \"no such app: {authorization}\"}}");
+            return format!("HTTP/1.1 404 X\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes();
+        }
+    };
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(minutes);
+    let body = format!("{{\"token\": \"{text}\", \"expires_at\": \"{until:.0}\"}}");
+    // In chunks, as a server may.
+    let length = body.len();
+    format!("HTTP/1.1 201 X\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n")
+        .into_bytes()
 }
 
 /// `ADDRESS/path` becomes `http://ADDRESS/path`.
