@@ -7,5 +7,5 @@ mod tree;
 
 pub use documents::{console_blocks, named_paths, table_rows};
 pub use markers::{Marked, marked};
-pub use program::{Output, tautline};
+pub use program::{Output, program, tautline};
 pub use tree::{File, files, root};

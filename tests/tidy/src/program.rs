@@ -1,7 +1,7 @@
 //! What does the program say?
 
 use anyhow::{Context, Result, ensure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -19,9 +19,7 @@ pub struct Output {
 /// # Errors
 /// It does not build, or does not start.
 pub fn tautline(arguments: &[&str]) -> Result<Output> {
-    static PROGRAM: OnceLock<Result<PathBuf>> = OnceLock::new();
-    let program = PROGRAM.get_or_init(build).as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-    let output = Command::new(program)
+    let output = Command::new(program()?)
         .args(arguments)
         .current_dir(crate::root())
         .stdin(Stdio::null())
@@ -30,6 +28,16 @@ pub fn tautline(arguments: &[&str]) -> Result<Output> {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(text).context("read what the program printed")?;
     Ok(Output { text, code: output.status.code().unwrap_or(-1) })
+}
+
+/// Returns where the agent's program is, built on first use.
+///
+/// # Errors
+/// It does not build.
+pub fn program() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(build).as_ref();
+    program.map(PathBuf::as_path).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
 fn build() -> Result<PathBuf> {

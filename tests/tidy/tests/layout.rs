@@ -6,6 +6,7 @@ use tidy::{named_paths, root, table_rows};
 const TOP: &[&str] = &[
     "Cargo.lock",
     "Cargo.toml",
+    "Dockerfile",
     "LICENSE",
     "README.md",
     "agent",
