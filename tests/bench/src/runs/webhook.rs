@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// How many pushes.
 const PUSHES: usize = 5;
+/// How far apart: a repository is asked once a second at most because of webhooks.
+const APART: Duration = Duration::from_millis(1_100);
 /// How many apps a push touches.
 const TOUCHED: usize = 3;
 
@@ -20,6 +22,7 @@ impl Bench {
         let before = self.rest().await?;
         let (mut accepted, mut changed) = (Vec::new(), Vec::new());
         for _ in 0..PUSHES {
+            tokio::time::sleep(APART).await;
             let (took, until_changed) = self.push_and_tell(touched).await?;
             accepted.push(took);
             changed.push(until_changed);
