@@ -113,6 +113,8 @@ pub(crate) struct Agent {
     pub idle_kinds: IdleKinds,
     /// Whose status is written when.
     pub turns: crate::writer::Turns,
+    /// What changed lately of Applications, for all who watch them.
+    pub feed: api::Feed,
     /// Who waits for what comes of a revision.
     pub waits: crate::waits::Waits,
 }

@@ -5,6 +5,7 @@ use crate::apps::AppEntry;
 use crate::sources::RepoId;
 use crate::stored::Stored;
 use crate::unread::Unread;
+use api::feed::Kind;
 use cluster::WatchEvent;
 use engine::{Event, State};
 use model::{AppKey, Digest, Object, Problem, Reason};
@@ -19,6 +20,7 @@ impl Agent {
     pub(crate) fn application_event(&mut self, event: WatchEvent) {
         match event {
             WatchEvent::Began => {
+                self.feed.list_begins();
                 self.seen_apps = Some(BTreeSet::new());
                 for entry in self.apps.values_mut() {
                     entry.is_listed_anew = true;
@@ -36,19 +38,20 @@ impl Agent {
                     self.rewrite_status(&key);
                 }
             }
-            WatchEvent::Deleted(key, _) => {
+            WatchEvent::Deleted(key, last) => {
                 let key = AppKey::new(key.namespace, key.name);
                 self.unread.remove(&key);
-                self.forget_app(&key);
+                self.forget_app(&key, last.resource_version().parse().ok());
             }
-            WatchEvent::Listed => {
+            WatchEvent::Listed(version) => {
                 self.has_listed_apps = true;
+                self.feed.listed(version.parse().unwrap_or(0));
                 let seen = self.seen_apps.take().unwrap_or_default();
                 self.unread.retain(|key, _| seen.contains(key));
                 let gone: Vec<AppKey> =
                     self.apps.keys().filter(|key| !seen.contains(*key)).cloned().collect();
                 for key in gone {
-                    self.forget_app(&key);
+                    self.forget_app(&key, None);
                 }
             }
             WatchEvent::Undecodable { namespace, name, sentence, head } => {
@@ -97,7 +100,8 @@ impl Agent {
         }
         let raw = object.into_value();
         if let Some(entry) = self.apps.get_mut(key) {
-            entry.stored = Stored::new(&raw);
+            let before = std::mem::replace(&mut entry.stored, Stored::new(&raw));
+            self.feed.tell(Kind::Modified, &entry.stored.listed, Some(&before.listed), None);
         } else {
             let mut state = State::new(crate::status::remembered(&raw), self.may_write);
             state.is_new = raw.pointer("/status/sync/status").is_none();
@@ -106,6 +110,7 @@ impl Agent {
             let project = self.settings.built_in_project();
             let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);
             self.by_part_of.insert(entry.part_of.clone(), key.clone());
+            self.feed.tell(Kind::Added, &entry.stored.listed, None, None);
             self.apps.insert(key.clone(), Box::new(entry));
         }
         if let Some(entry) = self.apps.get_mut(key) {
@@ -243,8 +248,11 @@ impl Agent {
         self.repos.ask(key, Instant::now());
     }
 
-    fn forget_app(&mut self, key: &AppKey) {
+    /// Forgets an Application that is gone, since a resourceVersion if that is known.
+    fn forget_app(&mut self, key: &AppKey, version: Option<u64>) {
         let Some(entry) = self.apps.remove(key) else { return };
+        let listed = &entry.stored.listed;
+        self.feed.tell(Kind::Deleted, listed, Some(listed), version);
         let revision = entry.state.desired.as_ref().map_or("", |desired| desired.revision.short());
         tracing::info!(app = %key, revision, reason = %Reason::Deleted, "the Application is gone");
         self.by_part_of.remove(&entry.part_of);

@@ -105,7 +105,7 @@ impl ArgoCd {
             }
             WatchEvent::Undecodable { name, .. } => view.put(name, view.controllers.get(name).copied()),
             WatchEvent::Deleted(key, _) => view.put(&key.name, None),
-            WatchEvent::Listed => {
+            WatchEvent::Listed(_) => {
                 if let Some(seen) = view.seen.take() {
                     view.controllers.retain(|name, _| seen.contains(name));
                 }
@@ -200,7 +200,9 @@ mod tests {
     fn it_is_absent_only_where_both_kinds_were_looked_at() {
         let mut it = ArgoCd::default();
         assert_eq!(it.presence(), Presence::NotLookedYet);
-        let empty = || [WatchEvent::Began, told("StatefulSet", "redis", &json!(3)), WatchEvent::Listed];
+        let empty = || {
+            [WatchEvent::Began, told("StatefulSet", "redis", &json!(3)), WatchEvent::Listed(String::new())]
+        };
         let seeing = || [WatchEvent::Seeing];
         after(&mut it, Runner::StatefulSet, empty());
         assert_eq!(after(&mut it, Runner::StatefulSet, seeing()), Presence::NotLookedYet);
@@ -227,7 +229,7 @@ mod tests {
     #[test]
     fn what_may_not_be_seen_may_run() {
         let mut it = ArgoCd::default();
-        let empty = || [WatchEvent::Began, WatchEvent::Listed];
+        let empty = || [WatchEvent::Began, WatchEvent::Listed(String::new())];
         after(&mut it, Runner::StatefulSet, empty());
         after(&mut it, Runner::StatefulSet, [WatchEvent::Seeing]);
         assert_eq!(
@@ -248,12 +250,20 @@ mod tests {
             head: None,
         };
         assert_eq!(
-            after(&mut it, Runner::StatefulSet, [WatchEvent::Began, bad("redis"), WatchEvent::Listed]),
+            after(
+                &mut it,
+                Runner::StatefulSet,
+                [WatchEvent::Began, bad("redis"), WatchEvent::Listed(String::new())]
+            ),
             Presence::Forbidden
         );
         assert_eq!(after(&mut it, Runner::StatefulSet, [WatchEvent::Seeing]), Presence::Absent);
         assert_eq!(
-            after(&mut it, Runner::StatefulSet, [WatchEvent::Began, bad(NAME), WatchEvent::Listed]),
+            after(
+                &mut it,
+                Runner::StatefulSet,
+                [WatchEvent::Began, bad(NAME), WatchEvent::Listed(String::new())]
+            ),
             Presence::Runs
         );
     }

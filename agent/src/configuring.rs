@@ -30,7 +30,7 @@ impl Agent {
                 self.settings.listing_projects.begin();
                 false
             }
-            WatchEvent::Listed => {
+            WatchEvent::Listed(_) => {
                 let changed = self.settings.drop_unlisted_projects();
                 self.settings_listed(|settings| &mut settings.has_projects);
                 changed
@@ -74,7 +74,7 @@ impl Agent {
                 self.settings.listing_secrets.begin();
                 false
             }
-            WatchEvent::Listed => {
+            WatchEvent::Listed(_) => {
                 let changed = self.settings.drop_unlisted_secrets();
                 self.settings_listed(|settings| &mut settings.has_secrets);
                 changed
@@ -108,7 +108,7 @@ impl Agent {
             }
             WatchEvent::Deleted(..) => self.config_changed(None),
             WatchEvent::Began => self.settings.listing_config.begin(),
-            WatchEvent::Listed => {
+            WatchEvent::Listed(_) => {
                 if self.settings.is_config_unlisted() {
                     self.config_changed(None);
                 }

@@ -24,7 +24,7 @@ impl Agent {
             WatchEvent::Deleted(..) => self.discover(),
             WatchEvent::Object(_, Origin::Modified | Origin::Added | Origin::Listed)
             | WatchEvent::Began
-            | WatchEvent::Listed
+            | WatchEvent::Listed(_)
             | WatchEvent::Undecodable { .. }
             | WatchEvent::Blind { .. }
             | WatchEvent::Seeing => {}

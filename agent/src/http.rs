@@ -3,6 +3,7 @@
 mod drift;
 mod get;
 mod list;
+mod stream;
 mod sync;
 mod terminate;
 mod wait;
@@ -23,6 +24,7 @@ impl Agent {
             Request::List { query, reply } => self.list(query, reply),
             Request::Get { app, refresh, reply } => self.get_app(&app, refresh.as_deref(), reply),
             Request::Sync { app, body, reply } => self.sync_app(&app, &body, reply),
+            Request::Stream { query, since, reply } => self.stream(query, since, reply),
             Request::Terminate { app, reply } => self.terminate(&app, reply),
             Request::Wait { app, revision, timeout, reply } => self.wait(&app, revision, timeout, reply),
             Request::Drift { app, format, reply } => self.drift(&app, format, reply),

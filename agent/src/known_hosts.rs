@@ -21,7 +21,7 @@ impl Agent {
             }
             WatchEvent::Deleted(..) => self.known_hosts_changed(None),
             WatchEvent::Began => self.settings.listing_known_hosts.begin(),
-            WatchEvent::Listed => {
+            WatchEvent::Listed(_) => {
                 if !self.settings.listing_known_hosts.end(std::iter::once(MAP)).is_empty() {
                     self.known_hosts_changed(None);
                 }

@@ -82,6 +82,7 @@ pub(crate) async fn run(
         webhooks: Arc::clone(&webhooks),
     });
     agent.watcher = hints.0;
+    tokio::spawn(agent.feed.pump());
     agent.webhooks = webhooks;
     agent.open_own_watches();
     let recorded: Vec<_> = agent.kinds.known().cloned().collect();
@@ -274,6 +275,7 @@ pub(crate) fn assemble(
         swept: None,
         idle_kinds: crate::idle_kinds::IdleKinds::default(),
         turns: crate::writer::Turns::default(),
+        feed: api::Feed::default(),
         waits: crate::waits::Waits::default(),
     }
 }

@@ -103,7 +103,7 @@ mod tests {
         agent.watches.insert(WatchId(1), Watched::Kind(kind.clone()));
         let why = CallError::new(ErrorClass::Forbidden, "cannot watch");
         let blind = WatchEvent::Blind { since: Timestamp::from_millis(0), why };
-        for event in [blind, WatchEvent::Began, WatchEvent::Listed] {
+        for event in [blind, WatchEvent::Began, WatchEvent::Listed(String::new())] {
             agent.take_in(Input::Watch(WatchId(1), event));
         }
         assert!(!agent.live.sees(&kind));

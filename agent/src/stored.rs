@@ -3,6 +3,7 @@
 //! A tree of JSON takes about ten times the length of its text, and there is one per Application: the tree is made where
 //! something is read or written, which is seldom, and dropped.
 
+use api::Listed;
 use model::AppKey;
 use serde_json::Value;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use std::sync::Arc;
 /// An Application as last read or written, without managed fields.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
-    text: Arc<str>,
+    /// What lists and streams show.
+    pub listed: Arc<Listed>,
     /// `metadata.resourceVersion`.
     pub resource_version: Box<str>,
     /// `metadata.uid`.
@@ -41,7 +43,7 @@ impl Stored {
         let conditions = raw.pointer("/status/conditions").and_then(Value::as_array);
         let kind = |condition: &Value| condition["type"].as_str().unwrap_or_default().into();
         Self {
-            text: raw.to_string().into(),
+            listed: Arc::new(Listed::new(raw)),
             resource_version: word("/metadata/resourceVersion").into(),
             uid: word("/metadata/uid").into(),
             project: if project.is_empty() { "default" } else { project }.into(),
@@ -57,7 +59,7 @@ impl Stored {
 
     /// Returns the Application as JSON.
     pub(crate) fn value(&self) -> Value {
-        serde_json::from_str(&self.text).expect("the text was written from JSON")
+        self.listed.value()
     }
 
     /// Returns whether another version of the Application is newer.

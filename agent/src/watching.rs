@@ -216,7 +216,7 @@ impl Agent {
                 self.live_object(object);
             }
             WatchEvent::Deleted(key, _) => self.confirm(key, Duration::ZERO),
-            WatchEvent::Listed => self.kind_listed(kind),
+            WatchEvent::Listed(_) => self.kind_listed(kind),
             WatchEvent::Undecodable { namespace, name, sentence, .. } => {
                 tracing::warn!(%kind, namespace, name, sentence, "object cannot be read; what is known of it stays");
                 if let Some(seen) = self.live.kinds.get_mut(kind).and_then(|watch| watch.seen.as_mut()) {

@@ -194,7 +194,7 @@ impl Agent {
                 secrets.put(name, Some(&object));
             }
             WatchEvent::Deleted(..) => secrets.put(name, None),
-            WatchEvent::Listed if secrets.unlisted.remove(name) => secrets.put(name, None),
+            WatchEvent::Listed(_) if secrets.unlisted.remove(name) => secrets.put(name, None),
             WatchEvent::Undecodable { sentence, .. } => {
                 secrets.unlisted.remove(name);
                 tracing::warn!(
@@ -208,7 +208,7 @@ impl Agent {
                 tracing::warn!(secret = name, error = %why, "the Secret is not seen, which webhooks are checked by");
                 return;
             }
-            WatchEvent::Listed | WatchEvent::Seeing => return,
+            WatchEvent::Listed(_) | WatchEvent::Seeing => return,
         }
         self.watch_references();
         self.check_webhooks();
@@ -341,20 +341,20 @@ mod tests {
         let told = |harness: &mut Harness, event| harness.agent.webhook_secret_event(SECRET, event);
         told(&mut harness, WatchEvent::Began);
         assert_eq!(github(&harness), "not yet");
-        told(&mut harness, WatchEvent::Listed);
+        told(&mut harness, WatchEvent::Listed(String::new()));
         assert_eq!(github(&harness), "open");
         see(&mut harness, SECRET, &[("webhook.github.secret", "one")]);
         told(&mut harness, WatchEvent::Began);
         see(&mut harness, SECRET, &[("webhook.github.secret", "one")]);
-        told(&mut harness, WatchEvent::Listed);
+        told(&mut harness, WatchEvent::Listed(String::new()));
         assert_eq!(github(&harness), "one");
         let (name, namespace, head) = (SECRET.to_owned(), "argocd".to_owned(), None);
         told(&mut harness, WatchEvent::Began);
         told(&mut harness, WatchEvent::Undecodable { name, namespace, sentence: "it is odd", head });
-        told(&mut harness, WatchEvent::Listed);
+        told(&mut harness, WatchEvent::Listed(String::new()));
         assert_eq!(github(&harness), "one", "what it said before stays");
         told(&mut harness, WatchEvent::Began);
-        told(&mut harness, WatchEvent::Listed);
+        told(&mut harness, WatchEvent::Listed(String::new()));
         assert_eq!(github(&harness), "open");
     }
 

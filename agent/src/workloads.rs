@@ -102,7 +102,7 @@ impl Workloads {
                 }
                 Vec::new()
             }
-            WatchEvent::Listed => {
+            WatchEvent::Listed(_) => {
                 let shown = self.shown(watched);
                 for namespace in &shown {
                     self.known(namespace).end(member);
@@ -323,14 +323,14 @@ mod tests {
         workloads.watches.insert("ns-0".into(), Vec::new());
         let see = |workloads: &mut Workloads, event| workloads.see(Member::Pod, "ns-0", &event);
         let listed = |name: &str| WatchEvent::Object(pod("ns-0", name), cluster::Origin::Listed);
-        for event in [WatchEvent::Began, listed("a"), listed("b"), WatchEvent::Listed] {
+        for event in [WatchEvent::Began, listed("a"), listed("b"), WatchEvent::Listed(String::new())] {
             see(&mut workloads, event);
         }
         assert_eq!(told(&mut workloads), ["waiting: pod a: Pending: waiting for a node"]);
         assert!(told(&mut workloads).is_empty(), "nothing changed since");
         see(&mut workloads, WatchEvent::Began);
         see(&mut workloads, listed("b"));
-        see(&mut workloads, WatchEvent::Listed);
+        see(&mut workloads, WatchEvent::Listed(String::new()));
         assert_eq!(told(&mut workloads), ["waiting: pod b: Pending: waiting for a node"]);
         see(&mut workloads, WatchEvent::Deleted(pod("ns-0", "b").key(), pod("ns-0", "b")));
         assert_eq!(told(&mut workloads), ["waiting"]);

@@ -102,6 +102,12 @@ impl Agent {
         http::post_with(self.api, path, headers, body)
     }
 
+    /// Reads a path of the API whose answer goes on; `headers` are lines such as `Accept: text/event-stream`.
+    pub fn open(&self, path: &str, headers: &[&str]) -> http::Lines {
+        let headers: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
+        http::Lines::open(self.api, path, &headers)
+    }
+
     /// Sends a `DELETE` to the API.
     pub fn delete(&self, path: &str) -> Answer {
         http::send(self.api, "DELETE", path, "")

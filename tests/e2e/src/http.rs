@@ -1,6 +1,6 @@
 //! What do the agent's listeners answer?
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,52 @@ impl Answer {
 /// When nobody answers.
 pub(crate) fn send(to: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
     ask(to, method, path, body).unwrap_or_else(|error| panic!("{method} http://{to}{path}: {error}"))
+}
+
+/// An answer that goes on, line by line.
+#[derive(Debug)]
+pub struct Lines {
+    /// Head of the answer: the status line and the headers, as sent.
+    pub head: String,
+    reader: BufReader<TcpStream>,
+}
+
+impl Lines {
+    /// Asks for a path whose answer goes on; `headers` end with line breaks.
+    ///
+    /// # Panics
+    /// When nobody answers.
+    pub(crate) fn open(to: SocketAddr, path: &str, headers: &str) -> Self {
+        let mut stream = TcpStream::connect_timeout(&to, PATIENCE).expect("the agent listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a patience that is not zero");
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {to}\r\n{headers}\r\n").expect("the agent reads");
+        let mut lines = Self { head: String::new(), reader: BufReader::new(stream) };
+        while let Some(line) = lines.read().filter(|line| line != "\r\n") {
+            lines.head.push_str(&line);
+        }
+        lines
+    }
+
+    /// Returns the next line that says something; `None` when the answer has ended.
+    ///
+    /// # Panics
+    /// When nothing comes for a long time.
+    pub fn next_line(&mut self) -> Option<String> {
+        loop {
+            let line = self.read()?;
+            let text = line.trim_end();
+            if !text.is_empty() {
+                return Some(text.to_owned());
+            }
+        }
+    }
+
+    fn read(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let n_read =
+            self.reader.read_line(&mut line).unwrap_or_else(|error| panic!("{error} after {:?}", self.head));
+        (n_read > 0).then_some(line)
+    }
 }
 
 /// Speaks HTTP/1.0, in which an answer ends with its connection: nothing to count or to join.

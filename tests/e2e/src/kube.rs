@@ -151,7 +151,7 @@ impl Kube {
                     WatchEvent::Deleted(key, _) => {
                         objects.remove(&key.name);
                     }
-                    WatchEvent::Listed => is_listed = true,
+                    WatchEvent::Listed(_) => is_listed = true,
                     WatchEvent::Undecodable { .. } | WatchEvent::Blind { .. } | WatchEvent::Seeing => {}
                 }
                 if is_listed && is_done(&objects) {

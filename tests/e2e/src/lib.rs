@@ -67,7 +67,7 @@ pub use canary::Canaries;
 pub use cli::Told;
 pub use git_server::{GitFault, GitServer, GitStep};
 pub use held_up::HeldUp;
-pub use http::Answer;
+pub use http::{Answer, Lines};
 pub use kube::DEADLINE;
 pub use program::program;
 pub use proxy::{Asked, Entry, Fault, Proxy, Refusal, Rule, Verb};

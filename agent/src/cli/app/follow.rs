@@ -76,7 +76,7 @@ fn taken(app: &AppKey, event: WatchEvent) -> Result<ControlFlow<Value>, Failure>
             Ok(ControlFlow::Continue(()))
         }
         WatchEvent::Blind { why, .. } => blind(&why).map(ControlFlow::Continue),
-        WatchEvent::Began | WatchEvent::Listed | WatchEvent::Seeing => Ok(ControlFlow::Continue(())),
+        WatchEvent::Began | WatchEvent::Listed(_) | WatchEvent::Seeing => Ok(ControlFlow::Continue(())),
     }
 }
 

@@ -79,7 +79,7 @@ impl Seen {
                     None => return Ok(self.changed(key, &app)),
                 }
             }
-            WatchEvent::Listed => return Ok(self.listed()),
+            WatchEvent::Listed(_) => return Ok(self.listed()),
             WatchEvent::Deleted(key, _) => {
                 self.rows.remove(&key);
                 talk(&format!("Application {}/{} was deleted", key.namespace, printable(&key.name)));
@@ -149,7 +149,7 @@ mod tests {
         let events = [
             WatchEvent::Began,
             app("shop", "OutOfSync"),
-            WatchEvent::Listed,
+            WatchEvent::Listed(String::new()),
             WatchEvent::Seeing,
             app("shop", "OutOfSync"),
             app("shop", "Synced"),
@@ -157,7 +157,7 @@ mod tests {
             WatchEvent::Began,
             app("shop", "Synced"),
             app("till", "Synced"),
-            WatchEvent::Listed,
+            WatchEvent::Listed(String::new()),
         ];
         for event in events {
             told.push_str(&seen.take(event).unwrap());
@@ -174,7 +174,12 @@ mod tests {
     #[test]
     fn names_are_told_once_and_a_lack_of_rights_ends_it() {
         let mut seen = seen(Output::Name);
-        let events = [WatchEvent::Began, app("shop", "Synced"), WatchEvent::Listed, app("shop", "Unknown")];
+        let events = [
+            WatchEvent::Began,
+            app("shop", "Synced"),
+            WatchEvent::Listed(String::new()),
+            app("shop", "Unknown"),
+        ];
         let told: String = events.into_iter().map(|event| seen.take(event).unwrap()).collect();
         assert_eq!(told, "application.argoproj.io/shop\n");
         let why = CallError::new(ErrorClass::Forbidden, "cannot watch");

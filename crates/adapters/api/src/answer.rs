@@ -1,20 +1,25 @@
 //! What does an answer look like on the wire, and what does a refusal say?
 
+use crate::Subscription;
+use crate::lines::Lines;
 use serde_json::{Value, json};
 use std::fmt;
+use tokio::sync::OwnedSemaphorePermit;
+use warp::Reply as _;
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reject::{Reject, Rejection};
 use warp::reply::Response;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// What the agent answers to a [`Request`](crate::Request).
 pub type Reply = Result<Body, ApiError>;
 
 /// What a successful answer holds. Secret values are masked already.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Body {
     /// JSON, as programs read it.
     Json(Value),
@@ -22,6 +27,8 @@ pub enum Body {
     Text(String),
     /// How a wait ended, with the HTTP status that says so to those who look at nothing else.
     Verdict(u16, Value),
+    /// What changes, as it happens.
+    Stream(Box<Subscription>),
 }
 
 /// A refusal, with the sentence that the caller reads.
@@ -91,6 +98,11 @@ impl ApiError {
         Self::new(13, 500, message)
     }
 
+    /// What was asked for is known no more: `OutOfRange`, 410.
+    pub fn gone(message: impl Into<String>) -> Self {
+        Self::new(11, 410, message)
+    }
+
     /// The caller, and others with it, want more at once than is given: `ResourceExhausted`, 429.
     pub fn exhausted(message: impl Into<String>) -> Self {
         Self::new(8, 429, message)
@@ -143,6 +155,7 @@ pub(crate) fn body(body: Body) -> Response {
         Body::Json(value) => response(200, JSON, value.to_string()),
         Body::Text(text) => response(200, TEXT, text),
         Body::Verdict(status, value) => response(status, JSON, value.to_string()),
+        Body::Stream(subscription) => lines(*subscription, Lines::Json, None),
     }
 }
 
@@ -162,8 +175,25 @@ pub(crate) fn write_rejection(rejection: &Rejection) -> Response {
     error(&rejection.find::<ApiError>().cloned().unwrap_or_else(unreadable))
 }
 
+/// Writes a stream, line by line as it comes. `place` is given back when the last of it was sent, or nobody reads any more.
+pub(crate) fn lines(
+    subscription: Subscription,
+    lines: Lines,
+    place: Option<OwnedSemaphorePermit>,
+) -> Response {
+    let body = crate::lines::write(subscription, lines, place);
+    let content_type = match lines {
+        Lines::Json => JSON,
+        Lines::Events => EVENTS,
+    };
+    typed(warp::reply::stream(body).into_response(), 200, content_type)
+}
+
 fn response(status: u16, content_type: HeaderValue, text: String) -> Response {
-    let mut response = Response::new(text.into());
+    typed(Response::new(text.into()), status, content_type)
+}
+
+fn typed(mut response: Response, status: u16, content_type: HeaderValue) -> Response {
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);

@@ -1,8 +1,7 @@
 //! What does the API return of an Application?
 
-use crate::ListQuery;
 use model::names;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Returns an Application as callers see it: the object as stored, without `managedFields`, without links that are not
 /// http or https (interfaces would run `javascript:` ones), and without passwords in repository URLs, in kubectl's copy of
@@ -21,21 +20,6 @@ pub fn application(raw: &Value) -> Value {
     app
 }
 
-/// Returns Argo CD's `ApplicationList` of what a query asks for, sorted by name and namespace. `resource_version` is that
-/// of the newest view of all Applications. The query's `fields` are applied later, by the route.
-pub fn list(
-    applications: impl IntoIterator<Item = Value>,
-    query: &ListQuery,
-    resource_version: &str,
-) -> Value {
-    let chosen = applications.into_iter().filter(|app| is_asked_for(app, query));
-    let mut items: Vec<Value> = chosen.map(|app| application(&app)).collect();
-    let order =
-        |app: &Value| ["/metadata/name", "/metadata/namespace"].map(|field| text(app, field).to_owned());
-    items.sort_by_cached_key(order);
-    json!({ "metadata": { "resourceVersion": resource_version }, "items": items })
-}
-
 /// Returns a repository URL without its password and its query, which may be a token, for answers, metric labels and logs.
 /// `git@host:path` has none.
 pub fn without_password(url: &str) -> String {
@@ -51,28 +35,6 @@ pub fn without_password(url: &str) -> String {
         Some(format!("{scheme}://{user}:***@{host}{path}"))
     };
     hidden().unwrap_or_else(|| url.to_owned())
-}
-
-fn is_asked_for(app: &Value, query: &ListQuery) -> bool {
-    let project = Some(text(app, "/spec/project")).filter(|project| !project.is_empty()).unwrap_or("default");
-    let is = |wanted: &Option<String>, pointer| {
-        wanted.as_deref().is_none_or(|wanted| wanted == text(app, pointer))
-    };
-    (query.projects.is_empty() || query.projects.iter().any(|wanted| wanted == project))
-        && is(&query.name, "/metadata/name")
-        && is(&query.app_namespace, "/metadata/namespace")
-        && query.repo.as_deref().is_none_or(|repo| has_repo(app, repo))
-        && query.selector.matches(app.pointer("/metadata/labels").unwrap_or(&Value::Null))
-}
-
-fn has_repo(app: &Value, repo: &str) -> bool {
-    let several = app.pointer("/spec/sources").and_then(Value::as_array);
-    let sources = several.into_iter().flatten().chain(app.pointer("/spec/source"));
-    sources.into_iter().any(|source| text(source, "/repoURL") == repo)
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Copies a value without `managedFields`, which are a large part of an Application and of no use to callers, and without
@@ -110,49 +72,7 @@ fn is_web_link(link: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Selector;
-
-    fn app(name: &str, namespace: &str, project: &str, repo: &str) -> Value {
-        json!({
-            "metadata": { "name": name, "namespace": namespace, "labels": { "team": name } },
-            "spec": { "project": project, "source": { "repoURL": repo } },
-        })
-    }
-
-    fn names(query: &ListQuery) -> String {
-        let apps = [
-            app("web", "argocd", "shop", "https://git/a"),
-            app("api", "tenant", "shop", "https://git/b"),
-            app("api", "argocd", "", "https://git/a"),
-        ];
-        let list = list(apps, query, "12");
-        assert_eq!(list["metadata"], json!({ "resourceVersion": "12" }));
-        let names = list["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|app| format!("{}/{}", text(app, "/metadata/namespace"), text(app, "/metadata/name")));
-        names.collect::<Vec<_>>().join(" ")
-    }
-
-    #[test]
-    fn lists_are_narrowed_and_sorted() {
-        let all = ListQuery::default();
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(names(&all), "argocd/api tenant/api argocd/web");
-        assert_eq!(
-            names(&ListQuery { projects: vec!["shop".into()], ..all.clone() }),
-            "tenant/api argocd/web"
-        );
-        assert_eq!(names(&ListQuery { projects: vec!["default".into()], ..all.clone() }), "argocd/api");
-        assert_eq!(names(&ListQuery { name: some("web"), ..all.clone() }), "argocd/web");
-        assert_eq!(names(&ListQuery { app_namespace: some("tenant"), ..all.clone() }), "tenant/api");
-        assert_eq!(names(&ListQuery { repo: some("https://git/b"), ..all.clone() }), "tenant/api");
-        let selector = Selector::parse("team!=api").unwrap();
-        assert_eq!(names(&ListQuery { selector, ..all }), "argocd/web");
-    }
-
-    // N19, N55: links and passwords in answers
+    use serde_json::json;
     #[test]
     fn answers_hold_no_managed_fields_passwords_or_script_links() {
         let raw = json!({

@@ -21,7 +21,10 @@
 mod answer;
 mod body;
 pub mod dto;
+pub mod feed;
 mod guard;
+mod lines;
+mod listed;
 pub mod metrics;
 mod probes;
 mod projection;
@@ -36,6 +39,8 @@ mod tests;
 mod webhook;
 
 pub use answer::{ApiError, Body, Reply};
+pub use feed::{Feed, Subscription};
+pub use listed::{Head, Listed, list};
 pub use probes::{MetricsText, Readiness, serve_probes};
 pub use projection::Projection;
 pub use request::{AppRef, DriftFormat, ListQuery, Request, SyncBody};

@@ -57,7 +57,7 @@ impl Projection {
     pub(crate) fn narrow(&self, body: Body) -> Body {
         match body {
             Body::Json(value) => Body::Json(self.apply(value)),
-            whole @ (Body::Text(_) | Body::Verdict(..)) => whole,
+            whole @ (Body::Text(_) | Body::Verdict(..) | Body::Stream(_)) => whole,
         }
     }
 }

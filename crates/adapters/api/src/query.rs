@@ -1,6 +1,6 @@
 //! What do a request's path and query parameters say?
 
-use crate::{ApiError, AppRef, ListQuery, Projection, Selector};
+use crate::{ApiError, AppRef, ListQuery, Projection, Selector, listed};
 use std::time::Duration;
 
 /// Parameters of Argo CD's `ApplicationQuery`. `resourceVersion` has no effect: answers are always the newest we know.
@@ -15,6 +15,8 @@ const READ: &[&str] = &[
     "refresh",
     "resourceVersion",
 ];
+/// Parameters of a list beside these, as Kubernetes has them.
+const PAGE: &[&str] = &["limit", "continue"];
 /// Parameters that say which app is meant.
 const WHICH: &[&str] = &["appNamespace", "project"];
 
@@ -31,7 +33,17 @@ pub(crate) type Pairs = Vec<(String, String)>;
 
 /// Reads what to list. `refresh` has no effect here, as in Argo CD.
 pub(crate) fn list(pairs: &Pairs) -> Result<ListQuery, ApiError> {
-    check_names(pairs, READ)?;
+    check_names(pairs, &[READ, PAGE].concat())?;
+    let after = one(pairs, "continue")?.map(|text| {
+        let odd = || {
+            ApiError::invalid("`continue` is what the last page's `metadata.continue` said, and nothing else")
+        };
+        listed::read_continue(&text).ok_or_else(odd)
+    });
+    let limit = one(pairs, "limit")?.map(|text| {
+        let odd = |_| ApiError::invalid(format!("`limit` is a number, not `{text}`"));
+        text.parse::<usize>().map_err(odd)
+    });
     let projects = pairs
         .iter()
         .filter(|(name, value)| matches!(name.as_str(), "projects" | "project") && !value.is_empty());
@@ -42,8 +54,17 @@ pub(crate) fn list(pairs: &Pairs) -> Result<ListQuery, ApiError> {
             .map_or_else(|| Ok(Selector::default()), |text| Selector::parse(&text))?,
         repo: one(pairs, "repo")?,
         app_namespace: one(pairs, "appNamespace")?,
+        // As in Kubernetes, 0 is no limit.
+        limit: limit.transpose()?.filter(|limit| *limit > 0),
+        after: after.transpose()?,
         fields: fields(pairs)?,
     })
+}
+
+/// Reads whose changes are to be told, and since when.
+pub(crate) fn stream(pairs: &Pairs) -> Result<(ListQuery, Option<String>), ApiError> {
+    check_names(pairs, READ)?;
+    Ok((list(pairs)?, one(pairs, "resourceVersion")?))
 }
 
 /// Reads which app is to be read, how fresh, and which of its fields.

@@ -10,10 +10,19 @@ use tokio::sync::oneshot;
 /// [`Limits::request_timeout`](crate::Limits), after which sending it fails.
 #[derive(Debug)]
 pub enum Request {
-    /// Which Applications are there? Answered with [`dto::list`](crate::dto::list).
+    /// Which Applications are there? Answered with [`list`](crate::list).
     List {
         /// Which of them.
         query: ListQuery,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// What changes of Applications, as it happens? Answered with [`Body::Stream`](crate::Body::Stream).
+    Stream {
+        /// Of which of them.
+        query: ListQuery,
+        /// Only what is newer than this resourceVersion; `None` to begin with all of them.
+        since: Option<u64>,
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
@@ -78,6 +87,10 @@ pub struct ListQuery {
     pub repo: Option<String>,
     /// Only apps in this namespace.
     pub app_namespace: Option<String>,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// Only apps after the one of this name and namespace.
+    pub after: Option<(String, String)>,
     /// Which fields the caller wants; applied by this crate to the answer.
     pub fields: Projection,
 }

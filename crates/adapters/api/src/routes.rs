@@ -11,6 +11,7 @@ mod call;
 mod drift;
 mod get;
 mod list;
+mod stream;
 mod sync;
 mod terminate;
 mod version;
@@ -114,6 +115,14 @@ pub const ROUTES: &[Route] = &[
         lasts: Lasts::Shortly,
         about: "Applications, by name",
         handler: list::answer,
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/stream/applications",
+        access: Access::List,
+        lasts: Lasts::Long,
+        about: "what changes of Applications, as it happens",
+        handler: stream::answer,
     },
     Route {
         method: "GET",

@@ -35,7 +35,7 @@ impl Watcher {
                 }
             };
             if metadata.r#continue.is_empty() {
-                self.tell(WatchEvent::Listed).await?;
+                self.tell(WatchEvent::Listed(metadata.resource_version.clone())).await?;
                 self.saw();
                 return Ok(Some(metadata.resource_version));
             }

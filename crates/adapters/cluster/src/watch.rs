@@ -85,8 +85,8 @@ pub enum WatchEvent {
     Object(Object, Origin),
     /// An object is gone, or no longer fits the selectors; with its last state, of which only the name is sure.
     Deleted(ObjectKey, Object),
-    /// The list is complete: everything not told since `Began` is gone.
-    Listed,
+    /// The list is complete, as of this resourceVersion: everything not told since `Began` is gone.
+    Listed(String),
     /// An object that we cannot read exists, or changed. It counts as told.
     Undecodable {
         /// Its name; empty where not even that can be read.

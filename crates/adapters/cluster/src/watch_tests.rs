@@ -61,7 +61,7 @@ fn text(event: WatchEvent) -> String {
             format!("{origin:?} {} {}", object.key(), object.resource_version())
         }
         WatchEvent::Deleted(key, object) => format!("deleted {key} {}", object.resource_version()),
-        WatchEvent::Listed => "listed".into(),
+        WatchEvent::Listed(_) => "listed".into(),
         WatchEvent::Undecodable { name, namespace, sentence, .. } => {
             format!("bad {namespace}/{name}: {sentence}")
         }

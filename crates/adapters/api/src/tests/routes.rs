@@ -16,6 +16,14 @@ pub(super) fn echo() -> BoxedFilter<(Response,)> {
         while let Some(request) = asked.recv().await {
             let (text, reply) = match request {
                 Request::List { query, reply } => (format!("List {query:?}"), reply),
+                // It tells one thing, and ends.
+                Request::Stream { query, since, reply } => {
+                    let feed = crate::Feed::default();
+                    feed.listed(1);
+                    let _sent =
+                        reply.send(feed.subscribe(query, since, Vec::new).map(|s| Body::Stream(Box::new(s))));
+                    continue;
+                }
                 Request::Get { app, refresh, reply } if app.name == "gone" => {
                     let _sent = reply.send(Err(ApiError::not_found(format!("no app `gone` {refresh:?}"))));
                     continue;
