@@ -10,6 +10,7 @@ mod output;
 mod paint;
 mod person;
 mod plan;
+mod serving;
 mod table;
 mod why;
 
@@ -87,12 +88,6 @@ fn run_command() -> Command {
                 .value_name("NS")
                 .default_value("argocd")
                 .help("Where Applications, AppProjects and settings live"),
-            Arg::new("listen")
-                .long("listen")
-                .value_name("ADDR")
-                .default_value("127.0.0.1:8080")
-                .value_parser(value_parser!(SocketAddr))
-                .help("Where the HTTP API listens; loopback only, for it asks nobody who they are"),
             Arg::new("probes")
                 .long("probes")
                 .value_name("ADDR")
@@ -130,6 +125,7 @@ fn run_command() -> Command {
                 .default_value("text")
                 .help("How log lines are written to stderr; RUST_LOG chooses which"),
         ])
+        .args(serving::arguments())
 }
 
 fn crd_command() -> Command {
@@ -203,7 +199,13 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn run_agent(arguments: &ArgMatches) -> ExitCode {
     crate::logs::start(arguments.get_one::<String>("log-format").is_some_and(|format| format == "json"));
-    let config = config(arguments);
+    let config = match config(arguments) {
+        Ok(config) => config,
+        Err(sentence) => {
+            tracing::error!("cannot run: {sentence}");
+            return ExitCode::from(USAGE);
+        }
+    };
     // Threads cost memory: what blocks is rendering and the cache's files, and neither is quicker for having more.
     let mut threads = tokio::runtime::Builder::new_multi_thread();
     let runtime = match threads.worker_threads(2).max_blocking_threads(4).enable_all().build() {
@@ -225,20 +227,20 @@ fn run_agent(arguments: &ArgMatches) -> ExitCode {
     }
 }
 
-fn config(arguments: &ArgMatches) -> Config {
+fn config(arguments: &ArgMatches) -> Result<Config, String> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned().unwrap_or_default();
     let path = |name: &str| arguments.get_one::<PathBuf>(name).cloned();
     let address = |name: &str| arguments.get_one::<SocketAddr>(name).copied().expect("it has a default");
-    Config {
+    Ok(Config {
         kubeconfig: path("kubeconfig"),
         namespace: text("namespace"),
-        listen: address("listen"),
+        api: serving::read(arguments)?,
         probes: address("probes"),
         cache_dir: path("cache-dir").unwrap_or_default(),
         poll_interval: arguments.get_one::<Duration>("poll-interval").copied().expect("it has a default"),
         local_repos: arguments.get_many::<PathBuf>("local-repos").into_iter().flatten().cloned().collect(),
         all_events: text("events") == "all",
-    }
+    })
 }
 
 /// Ends on SIGTERM or Ctrl-C; clones end together.

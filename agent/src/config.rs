@@ -1,5 +1,6 @@
 //! What does an operator set?
 
+use api::Transport;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,8 +12,8 @@ pub(crate) struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// Namespace of Applications and settings.
     pub namespace: String,
-    /// Where the API listens; loopback only.
-    pub listen: SocketAddr,
+    /// Where the API listens, and for whom.
+    pub api: Serving,
     /// Where probes and metrics are served.
     pub probes: SocketAddr,
     /// What may be lost: clones, rendered manifests.
@@ -23,4 +24,17 @@ pub(crate) struct Config {
     pub local_repos: Vec<PathBuf>,
     /// Whether plain successes become events, too.
     pub all_events: bool,
+}
+
+/// Where the HTTP API listens, and whom it answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Serving {
+    /// The address.
+    pub listen: SocketAddr,
+    /// Whether callers must show a token.
+    pub authenticate: bool,
+    /// Whom tokens must be made for, one of them; empty for the API server.
+    pub audiences: Vec<String>,
+    /// By TLS or not.
+    pub transport: Transport,
 }

@@ -3,7 +3,7 @@
 use crate::agent::Agent;
 use crate::apps::AppEntry;
 use crate::cache::Cache;
-use crate::config::Config;
+use crate::config::{Config, Serving};
 use crate::desired::DesiredSet;
 use crate::input::Input;
 use crate::live::{KindWatch, Sight};
@@ -73,7 +73,12 @@ impl Harness {
         let config = Config {
             kubeconfig: Some(kubeconfig),
             namespace: "argocd".into(),
-            listen: ([127, 0, 0, 1], 0).into(),
+            api: Serving {
+                listen: ([127, 0, 0, 1], 0).into(),
+                authenticate: false,
+                audiences: Vec::new(),
+                transport: api::Transport::Plain,
+            },
             probes: ([127, 0, 0, 1], 0).into(),
             cache_dir: folder.path().into(),
             poll_interval: Duration::from_secs(30),

@@ -23,7 +23,7 @@ impl Agent {
         match request {
             Request::List { query, reply } => self.list(query, reply),
             Request::Get { app, refresh, reply } => self.get_app(&app, refresh.as_deref(), reply),
-            Request::Sync { app, body, reply } => self.sync_app(&app, &body, reply),
+            Request::Sync { app, body, username, reply } => self.sync_app(&app, &body, &username, reply),
             Request::Stream { query, since, reply } => self.stream(query, since, reply),
             Request::Terminate { app, reply } => self.terminate(&app, reply),
             Request::Wait { app, revision, timeout, reply } => self.wait(&app, revision, timeout, reply),

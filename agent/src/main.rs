@@ -46,6 +46,7 @@ mod refreshing;
 mod refusal;
 mod rendering;
 mod repo;
+mod reviews;
 mod run;
 mod settings;
 mod sight;

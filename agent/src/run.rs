@@ -39,11 +39,6 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let (pulse, readiness, shared) = Pulse::new();
     let probes = serve_probes(&config, readiness, Arc::clone(&shared), shutdown.clone()).await?;
-    let (requests, calls) = mpsc::channel(64);
-    let webhooks = Arc::<api::Webhooks>::default();
-    let serving = api::serve(config.listen, requests, Arc::clone(&webhooks), shutdown.clone())
-        .await
-        .with_context(|| format!("listen on {} (--listen)", config.listen))?;
     let cluster = Cluster::connect(Access {
         kubeconfig: config.kubeconfig.clone(),
         user_agent: concat!("tautline/", env!("CARGO_PKG_VERSION")).into(),
@@ -51,6 +46,9 @@ pub(crate) async fn run(
         call_timeout: Duration::from_secs(30),
     })
     .await?;
+    let (requests, calls) = mpsc::channel(64);
+    let webhooks = Arc::<api::Webhooks>::default();
+    let serving = serve_api(&config, &cluster, (requests, Arc::clone(&webhooks)), shutdown.clone()).await?;
     tracing::info!(
         cluster = cluster.url(),
         namespace = config.namespace,
@@ -99,6 +97,22 @@ pub(crate) async fn run(
         }
     }
     Ok(())
+}
+
+async fn serve_api(
+    config: &Config,
+    cluster: &Cluster,
+    (requests, webhooks): (mpsc::Sender<api::Request>, Arc<api::Webhooks>),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<api::Serving> {
+    let listener = api::Listener {
+        addr: config.api.listen,
+        limits: api::Limits::default(),
+        reviews: crate::reviews::of(config, cluster),
+        transport: config.api.transport.clone(),
+    };
+    let serving = api::serve(listener, requests, webhooks, shutdown).await;
+    serving.with_context(|| format!("listen on {} (--listen)", config.api.listen))
 }
 
 async fn serve_probes(

@@ -10,8 +10,15 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 impl Agent {
-    /// Writes an `operation` into the Application, and answers with what it looks like then.
-    pub(super) fn sync_app(&mut self, app: &AppRef, body: &SyncBody, reply: oneshot::Sender<Reply>) {
+    /// Writes an `operation` into the Application, and answers with what it looks like then. `username` is who asks, empty
+    /// where unknown.
+    pub(super) fn sync_app(
+        &mut self,
+        app: &AppRef,
+        body: &SyncBody,
+        username: &str,
+        reply: oneshot::Sender<Reply>,
+    ) {
         let (key, entry) = match self.find(app) {
             Ok(found) => found,
             Err(error) => return send(reply, Err(error)),
@@ -19,7 +26,7 @@ impl Agent {
         if let Some(why) = rules_out_syncs(&entry.stored.value()) {
             return send(reply, Err(ApiError::ruled_out(why)));
         }
-        let operation = body.operation("");
+        let operation = body.operation(username);
         if entry.stored.has_operation {
             let raw = entry.stored.value();
             let same = asks_for_the_same(&raw["operation"], &operation);

@@ -113,6 +113,11 @@ impl Agent {
         http::send(self.api, "DELETE", path, "")
     }
 
+    /// Calls the API by method and path with more headers; the body is an empty object.
+    pub fn call(&self, (method, path): (&str, &str), headers: &[(&str, &str)]) -> Answer {
+        self.keep(method, path, http::call(self.api, (method, path), headers))
+    }
+
     /// Reads a path of the listener of probes and metrics.
     pub fn probe(&self, path: &str) -> Answer {
         http::send(self.probes, "GET", path, "")

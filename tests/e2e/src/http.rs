@@ -107,6 +107,15 @@ pub(crate) fn post_with(to: SocketAddr, path: &str, headers: &[(&str, &str)], bo
     answer.unwrap_or_else(|error| panic!("POST http://{to}{path}: {error}"))
 }
 
+/// Sends any request, with an empty JSON object as its body.
+///
+/// # Panics
+/// When nobody answers.
+pub(crate) fn call(to: SocketAddr, (method, path): (&str, &str), headers: &[(&str, &str)]) -> Answer {
+    let answer = exchange(to, method, path, headers, "{}");
+    answer.unwrap_or_else(|error| panic!("{method} http://{to}{path}: {error}"))
+}
+
 fn exchange(
     to: SocketAddr,
     method: &str,

@@ -33,6 +33,8 @@ const RESOURCES: &[(&str, &str, &str)] = &[
     ("ServiceAccount", "", "serviceaccounts"),
     ("Deployment.apps", "apps", "deployments"),
     ("Namespace", "", "namespaces"),
+    ("TokenReview.authentication.k8s.io", "authentication.k8s.io", "tokenreviews"),
+    ("SubjectAccessReview.authorization.k8s.io", "authorization.k8s.io", "subjectaccessreviews"),
 ];
 
 /// A right: group, resource, verb.
@@ -171,9 +173,15 @@ fn the_role_holds_what_is_used_and_what_is_used_is_in_the_role() {
     let repo = scene.repo("shop");
     let mut settings = scene.settings();
     settings.kubeconfig = scene.lab.kubeconfig_for(&scene.control, install::NAME).unwrap();
-    settings.options = vec!["--events".into(), "all".into()];
+    settings.options = vec!["--events".into(), "all".into(), "--authenticate".into()];
     let mut agent = scene.start(settings);
-    let used = everything(&scene, &repo, &mut agent);
+    let mut used = everything(&scene, &repo, &mut agent);
+    // Of a caller it is asked who that is, and what they may.
+    let token = scene.lab.kubectl(&["-n", &scene.control, "create", "token", install::NAME]).unwrap();
+    let bearer = format!("Bearer {}", token.trim());
+    let answer = agent.call(("GET", "/api/v1/applications"), &[("Authorization", &bearer)]);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    used.extend(self::used(&agent));
     let refused: Vec<String> = agent
         .log_text()
         .lines()

@@ -55,6 +55,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("kube", "cluster"),
     ("k8s-openapi", "cluster"),
     ("warp", "api"),
+    ("tokio-rustls", "api"),
     ("granit-parser", "manifest"),
     ("serde-saphyr", "manifest"),
     ("serde_yaml", "application"),

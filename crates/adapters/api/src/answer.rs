@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fmt;
 use tokio::sync::OwnedSemaphorePermit;
 use warp::Reply as _;
-use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reject::{Reject, Rejection};
 use warp::reply::Response;
@@ -76,6 +76,21 @@ impl ApiError {
     /// Nobody knows who the caller is: `Unauthenticated`, 401.
     pub fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(16, 401, message)
+    }
+
+    /// The same of whoever shows no good token. One sentence for all, so that it tells nothing of why.
+    pub(crate) fn stranger() -> Self {
+        let sentence = "a bearer token that the cluster accepts is needed: `Authorization: Bearer TOKEN`, with one of `kubectl \
+                        create token SERVICEACCOUNT`";
+        Self::unauthenticated(sentence)
+    }
+
+    /// The cluster does not let the caller do this: `PermissionDenied`, 403. One sentence for all, so that it tells nothing
+    /// of what there is.
+    pub(crate) fn forbidden() -> Self {
+        let sentence = "permission denied: you lack the right on applications.argoproj.io in the cluster that this request \
+                        needs (`get`, `list`, `create`, `update` or `delete`)";
+        Self::permission_denied(sentence)
     }
 
     /// The caller may not: `PermissionDenied`, 403.
@@ -161,7 +176,11 @@ pub(crate) fn body(body: Body) -> Response {
 
 /// Writes a refusal.
 pub(crate) fn error(error: &ApiError) -> Response {
-    response(error.status, JSON, error.to_json().to_string())
+    let mut response = response(error.status, JSON, error.to_json().to_string());
+    if error.status == 401 {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 /// Writes text of a given type.

@@ -1,7 +1,7 @@
 //! Is the agent alive, ready, and how is it doing? Served apart from the API, to anybody.
 
 use crate::answer;
-use crate::serve::{Limits, Serving, bind};
+use crate::serve::{Limits, Service, Serving, bind};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -39,7 +39,8 @@ pub async fn serve_probes(
     metrics: MetricsText,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<Serving> {
-    bind(listen, Limits::default(), filter(readiness, metrics), shutdown).await
+    let service = Service { limits: Limits::default(), filter: filter(readiness, metrics), tls: None };
+    bind(listen, service, shutdown).await
 }
 
 pub(crate) fn filter(

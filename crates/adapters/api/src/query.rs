@@ -118,7 +118,8 @@ pub(crate) fn which(name: String, pairs: &Pairs) -> Result<AppRef, ApiError> {
     app_ref(name, pairs)
 }
 
-fn app_ref(name: String, pairs: &Pairs) -> Result<AppRef, ApiError> {
+/// Reads which app is meant, whatever else is asked.
+pub(crate) fn app_ref(name: String, pairs: &Pairs) -> Result<AppRef, ApiError> {
     let app = AppRef { name, namespace: one(pairs, "appNamespace")?, project: one(pairs, "project")? };
     check_app(&app)?;
     Ok(app)
@@ -147,7 +148,7 @@ fn fields(pairs: &Pairs) -> Result<Projection, ApiError> {
 }
 
 /// Returns a parameter that may stand once; an empty one counts as absent.
-fn one(pairs: &Pairs, name: &str) -> Result<Option<String>, ApiError> {
+pub(crate) fn one(pairs: &Pairs, name: &str) -> Result<Option<String>, ApiError> {
     let mut values =
         pairs.iter().filter(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value);
     let first = values.next().cloned();

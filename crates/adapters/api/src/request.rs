@@ -41,6 +41,8 @@ pub enum Request {
         app: AppRef,
         /// How.
         body: SyncBody,
+        /// Who asks, as the cluster calls them; empty where nobody was asked.
+        username: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },

@@ -1,7 +1,7 @@
 //! Which paths does the API answer, who may call them, and what answers?
 //!
 //! ```text
-//! warp ─▶ guard ─▶ row of ROUTES, by path and method ─▶ handler of the row (Call ─▶ Response)
+//! warp ─▶ guard ─▶ row of ROUTES, by path and method ─▶ access ─▶ handler of the row (Call ─▶ Response)
 //! ```
 //!
 //! To add a route: one row in [`ROUTES`] and one file below `routes/` with its handler. There is no other way in, so no
@@ -18,13 +18,14 @@ mod version;
 mod wait;
 mod webhook;
 
+use crate::access::Admission;
 use crate::{ApiError, Limits, Request, Webhooks, answer, guard};
 use call::{Agent, BodyStream};
 pub(crate) use call::{Answering, Call};
 use futures::StreamExt as _;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use warp::filters::BoxedFilter;
 use warp::http::header::{ALLOW, HeaderMap};
 use warp::http::{HeaderValue, Method};
@@ -179,8 +180,11 @@ pub(crate) fn filter(
     requests: mpsc::Sender<Request>,
     webhooks: Arc<Webhooks>,
     limits: Limits,
+    admission: Admission,
 ) -> BoxedFilter<(Response,)> {
-    let agent = Agent::new(requests, webhooks, limits);
+    let guard = guard::filter(&admission);
+    let agent =
+        Agent { requests, webhooks, limits, admission, places: Arc::new(Semaphore::new(limits.max_long)) };
     let head = warp::method().and(warp::path::full()).and(warp::query()).and(warp::header::headers_cloned());
     let known = head.and(warp::body::stream()).then(
         move |method: Method, path: FullPath, pairs, headers: HeaderMap, body| {
@@ -194,7 +198,7 @@ pub(crate) fn filter(
             }
         },
     );
-    guard::filter()
+    guard
         .and(known)
         .recover(
             |rejection: Rejection| async move { Ok::<_, Infallible>(answer::write_rejection(&rejection)) },
@@ -206,7 +210,7 @@ pub(crate) fn filter(
 /// Answers one request as the row of its route says. Every route passes here.
 async fn answer(route: &'static Route, call: Call) -> Response {
     let limit = call.limits().request_timeout;
-    let work = (route.handler)(call);
+    let work = admitted(route, call);
     let answered = match route.lasts {
         Lasts::Shortly => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
             Err(ApiError::late(format!(
@@ -216,6 +220,24 @@ async fn answer(route: &'static Route, call: Call) -> Response {
         Lasts::Long => work.await,
     };
     answered.unwrap_or_else(|error| answer::error(&error))
+}
+
+/// Answers who may do what the route is for, for as long as they may.
+async fn admitted(route: &'static Route, mut call: Call) -> Result<Response, ApiError> {
+    let session = call.admit(route.access).await?;
+    let work = (route.handler)(call);
+    let answered = match route.lasts {
+        Lasts::Shortly => work.await,
+        Lasts::Long => tokio::select! {
+            answered = work => answered.map(|response| session.bind(response)),
+            revoked = session.revoked() => Err(revoked),
+        },
+    };
+    match answered {
+        // Who may not read an Application does not learn that there is none.
+        Err(error) if error.status == 404 && !session.may_know().await => Err(ApiError::forbidden()),
+        answered => answered,
+    }
 }
 
 fn boxed<B: Buf + Send + 'static>(

@@ -1,6 +1,8 @@
 //! How are connections taken, bounded, and ended?
 
-use crate::{Request, Webhooks, routes};
+use crate::access::Admission;
+use crate::tls::{Tls, TlsFiles};
+use crate::{Request, Reviews, Webhooks, routes};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -11,6 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
@@ -61,61 +64,93 @@ pub struct Serving {
     pub task: JoinHandle<()>,
 }
 
-/// Serves the API with the default [`Limits`] until `shutdown` completes. Each request is sent to `requests`,
-/// and each webhook to `webhooks`.
-///
-/// # Errors
-/// `InvalidInput` for an address that is not loopback: there is no authentication yet. Else what binding said.
-pub async fn serve(
-    listen: SocketAddr,
-    requests: mpsc::Sender<Request>,
-    webhooks: Arc<Webhooks>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<Serving> {
-    serve_with(listen, Limits::default(), requests, webhooks, shutdown).await
+/// Where and for whom the API is served.
+pub struct Listener {
+    /// The address; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// What one caller may take.
+    pub limits: Limits,
+    /// Who knows callers and their rights; `None` lets everybody in who can reach the address, which must be loopback then.
+    pub reviews: Option<Reviews>,
+    /// Whether others on the way can read what is said, tokens among it.
+    pub transport: Transport,
 }
 
-/// Serves the API with limits of your own.
+/// How bytes travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// As they are, and on loopback only.
+    Plain,
+    /// As they are, on any address: something in front of it speaks TLS.
+    InsecurePlain,
+    /// By TLS, with a certificate that is read anew when its files change.
+    Tls(TlsFiles),
+}
+
+/// Says why an address may not be listened on, if so: one that others can reach needs authentication and TLS.
 ///
 /// # Errors
-/// As [`serve`].
-pub async fn serve_with(
-    listen: SocketAddr,
-    limits: Limits,
-    requests: mpsc::Sender<Request>,
-    webhooks: Arc<Webhooks>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<Serving> {
-    if !listen.ip().is_loopback() {
-        let sentence = format!(
-            "the API has no authentication yet and listens on loopback only, not on {listen}; use 127.0.0.1:{} and, from \
-             elsewhere, `kubectl port-forward`",
-            listen.port()
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
+/// A sentence for the operator.
+pub fn check_exposure(addr: SocketAddr, authenticates: bool, transport: &Transport) -> Result<(), String> {
+    if addr.ip().is_loopback() {
+        return Ok(());
     }
-    bind(listen, limits, routes::filter(requests, webhooks, limits), shutdown).await
+    if !authenticates {
+        return Err(format!("others can reach {addr}, and the API would not ask them who they are"));
+    }
+    match transport {
+        Transport::Tls(_) | Transport::InsecurePlain => Ok(()),
+        Transport::Plain => Err(format!(
+            "others can reach {addr}, and could read the tokens of its callers: give --tls-cert and --tls-key, or \
+             --insecure-http where something in front of it speaks TLS"
+        )),
+    }
 }
 
-/// Listens and answers by a filter that never rejects.
+/// Serves the API until `shutdown` completes. Each request is sent to `requests`, and each webhook to `webhooks`.
+///
+/// # Errors
+/// `InvalidInput` for what [`check_exposure`] refuses, or a certificate that cannot be used. Else what the files or binding
+/// said.
+pub async fn serve(
+    listener: Listener,
+    requests: mpsc::Sender<Request>,
+    webhooks: Arc<Webhooks>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<Serving> {
+    let Listener { addr, limits, reviews, transport } = listener;
+    check_exposure(addr, reviews.is_some(), &transport)
+        .map_err(|sentence| io::Error::new(io::ErrorKind::InvalidInput, sentence))?;
+    let tls = match transport {
+        Transport::Tls(files) => Some(Arc::new(Tls::open(files)?)),
+        Transport::Plain | Transport::InsecurePlain => None,
+    };
+    let filter = routes::filter(requests, webhooks, limits, Admission::new(reviews));
+    bind(addr, Service { limits, filter, tls }, shutdown).await
+}
+
+/// What every connection is served with.
+#[derive(Clone)]
+pub(crate) struct Service {
+    pub(crate) limits: Limits,
+    /// Never rejects.
+    pub(crate) filter: BoxedFilter<(Response,)>,
+    pub(crate) tls: Option<Arc<Tls>>,
+}
+
+/// Listens and answers.
 pub(crate) async fn bind(
     listen: SocketAddr,
-    limits: Limits,
-    filter: BoxedFilter<(Response,)>,
+    service: Service,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<Serving> {
     let listener = TcpListener::bind(listen).await?;
     let addr = listener.local_addr()?;
-    let task = tokio::spawn(accept(listener, limits, filter, shutdown));
+    let task = tokio::spawn(accept(listener, service, shutdown));
     Ok(Serving { addr, task })
 }
 
-async fn accept(
-    listener: TcpListener,
-    limits: Limits,
-    filter: BoxedFilter<(Response,)>,
-    shutdown: impl Future<Output = ()>,
-) {
+async fn accept(listener: TcpListener, service: Service, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let (stop, stopping) = watch::channel(());
     let mut connections = Connections::default();
@@ -124,9 +159,9 @@ async fn accept(
             () = &mut shutdown => break,
             Some(ended) = connections.tasks.join_next_with_id() => connections.forget(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.make_room(limits.max_connections) => {
+                Ok((stream, _)) if connections.make_room(service.limits.max_connections) => {
                     let in_flight = Arc::new(AtomicUsize::new(0));
-                    let work = connection(stream, limits, filter.clone(), in_flight.clone(), stopping.clone());
+                    let work = connection(stream, service.clone(), in_flight.clone(), stopping.clone());
                     connections.add(work, in_flight);
                 }
                 Ok((_, peer)) => tracing::warn!(%peer, "connection refused: all others have requests under way"),
@@ -141,20 +176,35 @@ async fn accept(
     drop(listener);
     drop(stop);
     let all_ended = async { while connections.tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.shutdown_deadline, all_ended).await.is_err() {
+    if tokio::time::timeout(service.limits.shutdown_deadline, all_ended).await.is_err() {
         connections.tasks.shutdown().await;
     }
 }
 
-/// Serves one connection until its end, or until `stopping` says to finish the request under way and close.
+/// Serves one connection, by TLS or plain, until its end, or until `stopping` says to finish the request under way and close.
 async fn connection(
     stream: TcpStream,
-    limits: Limits,
-    filter: BoxedFilter<(Response,)>,
+    service: Service,
+    in_flight: Arc<AtomicUsize>,
+    stopping: watch::Receiver<()>,
+) {
+    let Some(tls) = &service.tls else { return exchange(stream, service, in_flight, stopping).await };
+    let handshake = tls.acceptor().accept(stream);
+    match tokio::time::timeout(service.limits.header_timeout, handshake).await {
+        Ok(Ok(stream)) => exchange(stream, service, in_flight, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "connection ended in its TLS handshake"),
+        Err(_) => tracing::debug!("connection ended: its TLS handshake took too long"),
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    service: Service,
     in_flight: Arc<AtomicUsize>,
     mut stopping: watch::Receiver<()>,
 ) {
-    let routes = TowerToHyperService::new(warp::service(filter));
+    let limits = service.limits;
+    let routes = TowerToHyperService::new(warp::service(service.filter));
     let service = service_fn(move |request| {
         let under_way = UnderWay::new(&in_flight);
         let answer = routes.call(request);

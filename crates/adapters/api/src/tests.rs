@@ -1,7 +1,11 @@
 //! Does the whole edge answer as documented?
 
+mod access;
+mod cluster;
 mod probes;
 mod routes;
+mod sessions;
 mod sockets;
 mod sync;
+mod tls;
 mod webhook;

@@ -70,7 +70,8 @@ pub(crate) struct Call {
     pub(crate) body: Vec<u8>,
     /// `None` passes the gate: watches, which last, and leases, which cannot wait.
     pub(crate) priority: Option<Priority>,
-    /// Whether it is sent only while writes are permitted: all that changes something, but for what decides about that.
+    /// Whether it is sent only while writes are permitted: all that changes something, but for what decides about that, and
+    /// for questions that are asked by `create`.
     pub(crate) needs_permit: bool,
     /// Longest time from sending to the end of the answer; `None` for the configured one.
     pub(crate) timeout: Option<Duration>,
@@ -108,7 +109,8 @@ impl Call {
     }
 
     fn content(&self) -> Content {
-        if self.kind.is("", "Secret") { Content::Secret } else { Content::Plain }
+        let is_secret = self.kind.is("", "Secret") || self.kind.is("authentication.k8s.io", "TokenReview");
+        if is_secret { Content::Secret } else { Content::Plain }
     }
 
     fn into_request(self) -> Result<Request<Body>, CallError> {

@@ -6,7 +6,8 @@
 //!           ├─ list ─▶ Overview                            (overview)
 //!           ├─ watch ─▶ (WatchId, WatchEvent) …            (watch, list, stream, pieces, decode)
 //!           ├─ hold_lease ─▶ Holding …                     (lease)
-//!           └─ event                                       (event)
+//!           ├─ event                                       (event)
+//!           └─ review_token, review_access                 (review)
 //!                 │
 //!  all of them ─▶ call ─▶ gate, permit, deadline, kube::Client::send ─▶ classify ─▶ CallError
 //! ```
@@ -31,6 +32,7 @@ mod overview;
 mod pause;
 mod permit;
 mod pieces;
+mod review;
 mod share;
 mod stream;
 mod watch;
@@ -49,4 +51,5 @@ pub use gate::Priority;
 pub use lease::{Holding, LeaseHandle, LeaseSpec};
 pub use objects::{Applied, ApplyOptions, DeleteOptions, Deleted, Propagation};
 pub use overview::Overview;
+pub use review::Wish;
 pub use watch::{Origin, WatchEvent, WatchHandle, WatchId, WatchSpec};

@@ -27,6 +27,7 @@ mod revision;
 mod sync;
 mod timestamp;
 pub mod tracking;
+mod user;
 
 pub use app::{
     AddedFields, App, AppKey, Automated, Backoff, Cascade, Deletion, Destination, Directory, HISTORY,
@@ -47,3 +48,4 @@ pub use reason::Reason;
 pub use revision::{DesiredHash, Revision};
 pub use sync::{ObjectOutcome, ObjectResult, OperationPhase, SyncId};
 pub use timestamp::{Seconds, Timestamp};
+pub use user::User;

@@ -1,7 +1,8 @@
 //! What does the handler of a route get, and how does it ask the agent?
 
+use crate::access::{Admission, Session};
 use crate::query::{self, Pairs};
-use crate::{ApiError, AppRef, Limits, Reply, Request, Webhooks, body};
+use crate::{Access, ApiError, AppRef, Limits, Reply, Request, Webhooks, body};
 use futures::future::BoxFuture;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,17 +21,12 @@ pub(super) type BodyStream =
 /// The agent, as a request sees it.
 #[derive(Clone)]
 pub(super) struct Agent {
-    requests: mpsc::Sender<Request>,
-    webhooks: Arc<Webhooks>,
-    limits: Limits,
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) webhooks: Arc<Webhooks>,
+    pub(super) limits: Limits,
+    pub(super) admission: Admission,
     /// Places for requests that last.
-    places: Arc<Semaphore>,
-}
-
-impl Agent {
-    pub(super) fn new(requests: mpsc::Sender<Request>, webhooks: Arc<Webhooks>, limits: Limits) -> Self {
-        Self { requests, webhooks, limits, places: Arc::new(Semaphore::new(limits.max_long)) }
-    }
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// A request that was let in.
@@ -43,6 +39,7 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     body: Option<BodyStream>,
     agent: Agent,
+    session: Session,
 }
 
 impl Call {
@@ -53,7 +50,19 @@ impl Call {
         headers: HeaderMap,
         body: BodyStream,
     ) -> Self {
-        Self { name, pairs, headers, body: Some(body), agent }
+        Self { name, pairs, headers, body: Some(body), agent, session: Session::of_everyone() }
+    }
+
+    /// Finds out who asks, and whether they may.
+    pub(super) async fn admit(&mut self, access: Access) -> Result<Session, ApiError> {
+        let admitted = self.agent.admission.admit(access, &self.headers, (&self.name, &self.pairs));
+        self.session = admitted.await?;
+        Ok(self.session.clone())
+    }
+
+    /// Returns who asks, as the cluster calls them; empty where nobody was asked.
+    pub(crate) fn username(&self) -> String {
+        self.session.username().to_owned()
     }
 
     /// Returns which Application the path and the query name, where the query may say nothing else.
@@ -75,14 +84,16 @@ impl Call {
         }
     }
 
-    /// Sends a request to the agent and waits for its answer.
+    /// Sends a request to the agent and waits for its answer; only what the caller may ask for is sent.
     ///
     /// # Errors
-    /// What the agent refused, or that it is stopping.
+    /// 403, what the agent refused, or that it is stopping.
     pub(crate) async fn ask(&self, make: impl FnOnce(oneshot::Sender<Reply>) -> Request) -> Reply {
         let stopping = || ApiError::unavailable("the agent is stopping; try again in a moment");
         let (reply, answer) = oneshot::channel();
-        self.agent.requests.send(make(reply)).await.map_err(|_| stopping())?;
+        let mut request = make(reply);
+        self.session.confine(&mut request).await?;
+        self.agent.requests.send(request).await.map_err(|_| stopping())?;
         answer.await.unwrap_or_else(|_| Err(stopping()))
     }
 

@@ -8,7 +8,8 @@ pub(super) fn answer(mut call: Call) -> Answering {
     async move {
         let app = call.app()?;
         let (app, body) = sync_body::read(app, &call.json_body().await?)?;
-        call.ask(|reply| Request::Sync { app, body, reply }).await.map(answer::body)
+        let username = call.username();
+        call.ask(|reply| Request::Sync { app, body, username, reply }).await.map(answer::body)
     }
     .boxed()
 }

@@ -1,5 +1,6 @@
 //! Does every documented path answer, does no other exist, and who is let in?
 
+use crate::access::Admission;
 use crate::routes::{ROUTES, filter};
 use crate::{Access, ApiError, Body, Limits, Request, Verb, Webhooks};
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ pub(super) fn echo() -> BoxedFilter<(Response,)> {
                     continue;
                 }
                 Request::Get { app, refresh, reply } => (format!("Get {app:?} {refresh:?}"), reply),
-                Request::Sync { app, body, reply } => (format!("Sync {app:?} {body:?}"), reply),
+                Request::Sync { app, body, reply, .. } => (format!("Sync {app:?} {body:?}"), reply),
                 Request::Terminate { app, reply } => (format!("Terminate {app:?}"), reply),
                 Request::Wait { app, revision, timeout, reply } => {
                     (format!("Wait {app:?} {revision:?} {timeout:?}"), reply)
@@ -41,7 +42,7 @@ pub(super) fn echo() -> BoxedFilter<(Response,)> {
     });
     let webhooks = Webhooks::default();
     webhooks.check_by(BTreeMap::new());
-    filter(requests, Arc::new(webhooks), Limits::default())
+    filter(requests, Arc::new(webhooks), Limits::default(), Admission::Everyone)
 }
 
 /// Sends `METHOD path` with header lines (`name: value`) and returns status and what was answered.
@@ -302,14 +303,14 @@ async fn refusals_have_the_shape_of_argo_cd() {
 async fn an_agent_that_stops_is_unavailable() {
     let (requests, asked) = mpsc::channel(1);
     drop(asked);
-    let api = filter(requests, Arc::default(), Limits::default());
+    let api = filter(requests, Arc::default(), Limits::default(), Admission::Everyone);
     let response =
         warp::test::request().path("/api/v1/applications").header("host", "localhost").reply(&api).await;
     assert_eq!(response.status(), 503);
 
     let (requests, mut asked) = mpsc::channel::<Request>(1);
     tokio::spawn(async move { drop(asked.recv().await) });
-    let api = filter(requests, Arc::default(), Limits::default());
+    let api = filter(requests, Arc::default(), Limits::default(), Admission::Everyone);
     let response =
         warp::test::request().path("/api/v1/applications").header("host", "localhost").reply(&api).await;
     assert_eq!(response.status(), 503);
@@ -326,7 +327,7 @@ async fn text_is_answered_as_text() {
         .path("/api/v1/applications/web/drift")
         .header("host", "localhost")
         .header("accept", "text/plain")
-        .reply(&filter(requests, Arc::default(), Limits::default()))
+        .reply(&filter(requests, Arc::default(), Limits::default(), Admission::Everyone))
         .await;
     assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");

@@ -1,6 +1,6 @@
 //! What can a hostile or slow caller do to the others, and how does a shutdown end? On real sockets, with short limits.
 
-use crate::{ApiError, Body, Limits, Readiness, Request, Serving, serve, serve_probes, serve_with};
+use crate::{ApiError, Body, Limits, Listener, Readiness, Request, Serving, Transport, serve, serve_probes};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,9 +29,10 @@ async fn api(limits: Limits) -> Api {
     let (requests, mut asked) = mpsc::channel(8);
     let (keep, held) = mpsc::channel(8);
     let (stop, stopped) = oneshot::channel();
-    let listen = "127.0.0.1:0".parse().unwrap();
+    let listener =
+        Listener { addr: "127.0.0.1:0".parse().unwrap(), limits, reviews: None, transport: Transport::Plain };
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let serving = serve_with(listen, limits, requests, Arc::default(), shutdown).await.unwrap();
+    let serving = serve(listener, requests, Arc::default(), shutdown).await.unwrap();
     tokio::spawn(async move {
         while let Some(request) = asked.recv().await {
             match request {
@@ -85,9 +86,12 @@ fn post(headers: &str, body: &str) -> String {
 async fn only_loopback_is_listened_on() {
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
         let (requests, _asked) = mpsc::channel(1);
-        let error = serve(listen.parse().unwrap(), requests, Arc::default(), async {}).await.unwrap_err();
+        let addr = listen.parse().unwrap();
+        let listener =
+            Listener { addr, limits: Limits::default(), reviews: None, transport: Transport::InsecurePlain };
+        let error = serve(listener, requests, Arc::default(), async {}).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-        assert!(error.to_string().contains("no authentication yet"), "{error}");
+        assert!(error.to_string().contains("would not ask them who they are"), "{error}");
     }
 }
 

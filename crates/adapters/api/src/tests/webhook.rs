@@ -321,7 +321,12 @@ async fn post(lines: &[(&str, &str)], body: &[u8]) -> (u16, Value) {
     let webhooks = Webhooks::default();
     webhooks.check_by(BTreeMap::from([(Provider::GitHub, Check::Secret(SECRET.into()))]));
     let (requests, _asked) = tokio::sync::mpsc::channel(1);
-    let api = crate::routes::filter(requests, Arc::new(webhooks), Limits::default());
+    let api = crate::routes::filter(
+        requests,
+        Arc::new(webhooks),
+        Limits::default(),
+        crate::access::Admission::Everyone,
+    );
     let mut request = warp::test::request().method("POST").path("/api/webhook").header("host", "localhost");
     for (name, value) in lines {
         request = request.header(*name, *value);

@@ -1,0 +1,142 @@
+//! How long does what was permitted stay so, and what do floods of tokens cost?
+
+use super::cluster::{FakeCluster, Mood};
+use crate::Access;
+use crate::access::{Admission, Session};
+use futures::StreamExt as _;
+use futures::future::join_all;
+use std::time::Duration;
+use tokio::time::Instant;
+use warp::Reply as _;
+use warp::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+const RIGHT: &str = "ada may list argocd/";
+
+async fn show(admission: &Admission, token: &str) -> Result<Session, u16> {
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+    admission.admit(Access::List, &headers, ("", &Vec::new())).await.map_err(|error| error.status)
+}
+
+/// Begins a session, lets some time pass, changes the cluster, and returns how the session ends and how long after.
+async fn ends(after: Duration, change: impl FnOnce(&FakeCluster)) -> (u16, Duration) {
+    let cluster = FakeCluster::with(&[RIGHT]);
+    let admission = Admission::new(Some(cluster.reviews()));
+    let session = show(&admission, "ada").await.unwrap();
+    let mut revoked = std::pin::pin!(session.revoked());
+    assert!(tokio::time::timeout(after, &mut revoked).await.is_err(), "nothing was taken away");
+    change(&cluster);
+    let changed = Instant::now();
+    let error = tokio::time::timeout(Duration::from_mins(5), revoked).await.expect("it ends");
+    (error.status, changed.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_taken_away_ends_what_lasts_within_half_a_minute() {
+    for after in [0, 1, 7, 9, 11, 19, 601].map(Duration::from_secs) {
+        let right = |cluster: &FakeCluster| cluster.edit(|state| state.rights.clear());
+        let token = |cluster: &FakeCluster| cluster.edit(|state| state.tokens.clear());
+        let badly = |cluster: &FakeCluster| {
+            cluster.edit(|state| (state.on_tokens, state.on_rights) = (Mood::Badly, Mood::Badly));
+        };
+        let silent = |cluster: &FakeCluster| cluster.edit(|state| state.on_rights = Mood::NotAtAll);
+        for (expected, (status, took)) in [
+            (403, ends(after, right).await),
+            (401, ends(after, token).await),
+            (403, ends(after, badly).await),
+        ] {
+            assert_eq!(status, expected);
+            assert!(took <= Duration::from_secs(30), "{took:?}");
+        }
+        let (status, took) = ends(after, silent).await;
+        assert_eq!(status, 403);
+        assert!(took <= Duration::from_secs(40), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lasts_outlives_a_cluster_that_is_away_for_a_moment() {
+    let cluster = FakeCluster::with(&[RIGHT]);
+    let admission = Admission::new(Some(cluster.reviews()));
+    let session = show(&admission, "ada").await.unwrap();
+    let mut revoked = std::pin::pin!(session.revoked());
+    for mood in [Mood::Badly, Mood::Well].repeat(20) {
+        cluster.edit(|state| (state.on_tokens, state.on_rights) = (mood, mood));
+        let pause = if mood == Mood::Well { 25 } else { 7 };
+        assert!(tokio::time::timeout(Duration::from_secs(pause), &mut revoked).await.is_err(), "it goes on");
+    }
+    // And costs two questions in ten seconds, whoever shares it.
+    cluster.edit(|state| (state.reviewed.clear(), state.asked.clear()));
+    let many = join_all((0..200).map(|_| async {
+        let session = show(&admission, "ada").await.unwrap();
+        tokio::time::timeout(Duration::from_secs(100), async move { session.revoked().await }).await.is_err()
+    }));
+    assert!(many.await.iter().all(|goes_on| *goes_on));
+    let cost = cluster.edit(|state| (state.reviewed.len(), state.asked.len()));
+    assert!(cost.0 <= 11 && cost.1 <= 11, "{cost:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_with_the_right_to_it() {
+    let cluster = FakeCluster::with(&[RIGHT]);
+    let admission = Admission::new(Some(cluster.reviews()));
+    let session = show(&admission, "ada").await.unwrap();
+    let endless = || {
+        let ticks = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, std::io::Error>("tick\n"), ()))
+        });
+        warp::reply::stream(ticks.map(|tick| tick)).into_response()
+    };
+    let text = |response: warp::reply::Response| async {
+        let body = http_body_util::BodyExt::into_data_stream(response.into_body());
+        tokio::time::timeout(Duration::from_mins(2), body.collect::<Vec<_>>()).await.map(|parts| parts.len())
+    };
+    let mut reading = std::pin::pin!(text(session.bind(endless())));
+    assert!(tokio::time::timeout(Duration::from_mins(1), &mut reading).await.is_err(), "it goes on");
+    cluster.edit(|state| state.rights.clear());
+    let n_ticks = reading.await.expect("it ends");
+    assert!((60..=91).contains(&n_ticks), "{n_ticks}");
+    // Without authentication nothing is taken away; and what is whole already is left as it is.
+    assert!(text(Session::of_everyone().bind(endless())).await.is_err());
+    assert_eq!(text(session.bind("all".into_response())).await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_bad_tokens_cost_few_reviews_and_hold_no_good_one_up() {
+    let cluster = FakeCluster::with(&[RIGHT]);
+    let admission = Admission::new(Some(cluster.reviews()));
+    show(&admission, "ada").await.unwrap();
+    // What was said of her token does not count any more by then.
+    tokio::time::advance(Duration::from_mins(1)).await;
+    cluster.edit(|state| state.reviewed.clear());
+    let flood = join_all((0..10_000).map(|n| {
+        let admission = admission.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(n)).await;
+            show(&admission, &format!("bad-{n}")).await.err()
+        }
+    }));
+    let start = Instant::now();
+    let good = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        show(&admission, "ada").await.unwrap();
+        start.elapsed()
+    };
+    let (bad, good) = tokio::join!(flood, good);
+    assert!(bad.iter().all(|status| *status == Some(401)));
+    assert!(good < Duration::from_millis(5_100), "{good:?}");
+    let reviews = cluster.edit(|state| state.reviewed.len());
+    // 40 a second, while they come and while those in the queue have their turn.
+    assert!((400..=700).contains(&reviews), "{reviews} reviews in {:?}", start.elapsed());
+    assert!(admission.n_remembered() <= 1_024);
+}
+
+#[tokio::test]
+async fn callers_with_one_token_cost_one_review() {
+    let cluster = FakeCluster::with(&[RIGHT]);
+    let admission = Admission::new(Some(cluster.reviews()));
+    let all = join_all((0..100).map(|_| show(&admission, "ada"))).await;
+    assert!(all.iter().all(Result::is_ok));
+    cluster.edit(|state| assert_eq!((state.reviewed.len(), state.asked.len()), (1, 1)));
+}
