@@ -3,6 +3,7 @@
 mod access;
 mod cluster;
 mod probes;
+mod readme;
 mod routes;
 mod sessions;
 mod sockets;

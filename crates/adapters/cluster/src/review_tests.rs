@@ -48,6 +48,7 @@ async fn a_token_is_somebodys() {
     assert_eq!(user.unwrap(), Some(User { name: "ada".into(), ..User::default() }));
 }
 
+// N25: a token that was made for somebody else
 #[tokio::test]
 async fn a_token_counts_for_the_audiences_that_were_asked_for() {
     for (granted, is_accepted) in [
@@ -65,6 +66,7 @@ async fn a_token_counts_for_the_audiences_that_were_asked_for() {
     }
 }
 
+// N27: no name, an error, words instead of a yes
 #[tokio::test]
 async fn a_token_that_is_not_plainly_accepted_is_nobodys() {
     for status in [
@@ -145,6 +147,7 @@ async fn a_right_that_is_not_plainly_granted_is_none() {
     }
 }
 
+// N27: 500, silence, pages of others
 #[tokio::test(start_paused = true)]
 async fn trouble_and_nonsense_are_errors() {
     let replies: [fn() -> Reply; 8] = [

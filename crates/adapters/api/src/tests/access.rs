@@ -114,6 +114,7 @@ fn forbidden() -> (u16, Value) {
     (403, error.to_json())
 }
 
+// N25: no token, half a token, another scheme, two, a name in a header; on every route
 #[tokio::test]
 async fn who_shows_no_good_token_gets_one_answer_from_every_route_and_does_nothing() {
     let cluster = rich();
@@ -150,6 +151,7 @@ async fn who_shows_no_good_token_gets_one_answer_from_every_route_and_does_nothi
     assert_eq!(status, 401);
 }
 
+// N27: the review fails or never ends
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_does_not_tell_who_asks_lets_nobody_in() {
     for mood in [Mood::Badly, Mood::NotAtAll] {
@@ -176,6 +178,7 @@ async fn a_cluster_that_does_not_tell_what_a_caller_may_permits_nothing() {
     }
 }
 
+// N26: each row of the table, with its right and with all others
 #[tokio::test]
 async fn every_route_needs_its_own_right_and_no_other() {
     for route in closed() {
@@ -196,6 +199,7 @@ async fn every_route_needs_its_own_right_and_no_other() {
     }
 }
 
+// N29: on every route that names an Application
 #[tokio::test]
 async fn who_may_not_read_an_application_does_not_learn_whether_it_exists() {
     for route in closed().filter(|route| matches!(route.access, Access::App(_))) {

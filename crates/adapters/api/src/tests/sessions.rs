@@ -31,6 +31,7 @@ async fn ends(after: Duration, change: impl FnOnce(&FakeCluster)) -> (u16, Durat
     (error.status, changed.elapsed())
 }
 
+// N28: the right, the token, or the cluster's answers
 #[tokio::test(start_paused = true)]
 async fn a_right_that_is_taken_away_ends_what_lasts_within_half_a_minute() {
     for after in [0, 1, 7, 9, 11, 19, 601].map(Duration::from_secs) {
@@ -76,6 +77,7 @@ async fn what_lasts_outlives_a_cluster_that_is_away_for_a_moment() {
     assert!(cost.0 <= 11 && cost.1 <= 11, "{cost:?}");
 }
 
+// N28: a body that is written bit by bit
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_with_the_right_to_it() {
     let cluster = FakeCluster::with(&[RIGHT]);
@@ -102,6 +104,7 @@ async fn a_stream_ends_with_the_right_to_it() {
     assert_eq!(text(session.bind("all".into_response())).await, Ok(1));
 }
 
+// N30: ten thousand in ten seconds
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_bad_tokens_cost_few_reviews_and_hold_no_good_one_up() {
     let cluster = FakeCluster::with(&[RIGHT]);
