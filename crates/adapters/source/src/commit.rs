@@ -1,7 +1,8 @@
 //! What is said about a commit?
 
 use crate::error::{Fault, Kind, SourceError, printable};
-use git2::{ErrorCode, Oid};
+use crate::size;
+use git2::{ErrorCode, ObjectType, Oid};
 use model::{Revision, Timestamp};
 use std::path::Path;
 
@@ -21,6 +22,11 @@ pub struct Commit {
     pub parents: Vec<Revision>,
 }
 
+/// The longest commit or tag, in bytes: they are read as a whole.
+const MAX_COMMIT: usize = 10_000_000;
+/// How many annotated tags may stand before a commit.
+const MAX_TAGS: usize = 10;
+
 /// Finds a commit; the id of an annotated tag gives the commit behind it.
 pub(crate) fn commit_of<'r>(
     repository: &'r git2::Repository,
@@ -30,15 +36,15 @@ pub(crate) fn commit_of<'r>(
         let message = format!("{} is not a commit", revision.short());
         Fault::Source(SourceError::new(Kind::RevisionNotFound, message))
     };
-    let oid = Oid::from_str(revision.as_str()).map_err(|_| not_a_commit())?;
-    let object = match repository.find_object(oid, None) {
-        Err(error) if error.code() == ErrorCode::NotFound => return Err(Fault::Missing),
-        other => other?,
-    };
-    match object.kind() {
-        Some(git2::ObjectType::Commit | git2::ObjectType::Tag) => Ok(object.peel_to_commit()?),
-        Some(_) | None => Err(not_a_commit()),
+    let mut oid = Oid::from_str(revision.as_str()).map_err(|_| not_a_commit())?;
+    for _ in 0..MAX_TAGS {
+        match size::check(repository, oid, MAX_COMMIT)? {
+            ObjectType::Commit => return Ok(repository.find_commit(oid)?),
+            ObjectType::Tag => oid = repository.find_tag(oid)?.target_id(),
+            ObjectType::Any | ObjectType::Tree | ObjectType::Blob => return Err(not_a_commit()),
+        }
     }
+    Err(not_a_commit())
 }
 
 pub(crate) fn describe(repository: &git2::Repository, revision: &Revision) -> Result<Commit, Fault> {

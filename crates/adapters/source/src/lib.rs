@@ -37,6 +37,7 @@ mod pool;
 mod refs;
 mod remote;
 mod secret;
+mod size;
 mod sources;
 mod tree;
 mod trees;

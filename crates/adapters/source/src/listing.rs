@@ -3,6 +3,7 @@
 use crate::commit::commit_of;
 use crate::error::{Fault, Kind, SourceError};
 use crate::pool::Token;
+use crate::size;
 use crate::tree::{self, Dir, EntryKind, Found};
 use crate::trees::Trees;
 use git2::{Oid, Repository};
@@ -173,7 +174,7 @@ fn locate(
         return error(Kind::Invalid, format!("path {path:?} is not a path inside the repository"));
     }
     let commit = commit_of(repository, revision)?;
-    match tree::follow(repository, &known.trees, tree::root(&commit.tree()?), path)? {
+    match tree::follow(repository, &known.trees, tree::root(commit.tree_id()), path)? {
         Found::Folder(dirs) => Ok(dirs),
         Found::File(..) => error(Kind::PathNotFound, format!("path {path:?} is a file, not a folder")),
         Found::Submodule => {
@@ -263,7 +264,7 @@ impl<'a> Walk<'a> {
     fn enter(&mut self, here: Here) -> Result<Vec<Below>, Fault> {
         self.token.check()?;
         let Some(dir) = here.dirs.last() else { return Ok(Vec::new()) };
-        let tree = self.repository.find_tree(dir.tree)?;
+        let tree = size::find_tree(self.repository, dir.tree)?;
         self.n_entries += tree.len();
         if self.n_entries > MAX_ENTRIES || here.dirs.len() > MAX_DEPTH {
             return Err(SourceError::new(Kind::TooLarge, "the folder holds too many files or folders").into());

@@ -2,7 +2,7 @@
 
 use crate::error::{Fault, Kind, SourceError};
 use crate::trees::Trees;
-use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
+use git2::{ObjectType, Oid, Repository, TreeEntry};
 use std::collections::VecDeque;
 
 /// Mode of an entry that is a symbolic link.
@@ -100,8 +100,8 @@ pub(crate) fn follow(
 }
 
 /// Returns the way to the root of a commit.
-pub(crate) fn root(tree: &Tree<'_>) -> Vec<Dir> {
-    vec![Dir { name: String::new(), tree: tree.id() }]
+pub(crate) fn root(tree: Oid) -> Vec<Dir> {
+    vec![Dir { name: String::new(), tree }]
 }
 
 /// Returns the path of a folder from the root; empty for the root.

@@ -3,6 +3,8 @@
 //! libgit2 keeps no tree of more than 4 KiB (`git_cache__max_object_size`), so that the folder that holds a thousand apps
 //! would be unpacked and read anew for each of them. Trees never change, so what was read once is right for ever.
 
+use crate::error::Fault;
+use crate::size;
 use crate::tree::{EntryKind, kind_of};
 use git2::{Oid, Repository};
 use std::collections::BTreeMap;
@@ -32,11 +34,11 @@ impl Trees {
         repository: &Repository,
         tree: Oid,
         name: &[u8],
-    ) -> Result<Option<(Oid, EntryKind)>, git2::Error> {
+    ) -> Result<Option<(Oid, EntryKind)>, Fault> {
         if let Some(names) = self.get(tree) {
             return Ok(names.get(name).copied());
         }
-        let found = repository.find_tree(tree)?;
+        let found = size::find_tree(repository, tree)?;
         if found.len() > LARGE && found.len() <= MOST {
             let names =
                 found.iter().map(|entry| (Box::from(entry.name_bytes()), (entry.id(), kind_of(&entry))));

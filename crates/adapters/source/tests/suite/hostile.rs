@@ -293,9 +293,9 @@ async fn alone_with_a_pack_that_unfolds() {
     assert!(peak() < 200, "{} MB", peak());
 }
 
-// N51: a file that is small in its pack
+// N51: a file, a folder and a commit that are small in their pack
 #[test]
-fn a_file_that_is_small_only_in_its_pack_is_refused_by_its_size() {
+fn what_is_small_only_in_its_pack_is_refused_by_its_size() {
     passes_alone("alone_with_a_file_that_is_small_only_in_its_pack", |_| {});
 }
 
@@ -305,29 +305,41 @@ async fn alone_with_a_file_that_is_small_only_in_its_pack() {
         return;
     }
     let it = Served::new();
-    let file = it.place.path("zeros");
-    std::fs::File::create(&file).unwrap().set_len(300_000_000).unwrap();
-    // Whoever is asked for it streams it.
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .args(["-c", "safe.directory=*", "-c", "core.bigFileThreshold=1m", "-C"])
-            .arg(&it.repo.path)
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    let blob = git2::Oid::from_str(&git(&["hash-object", "-w", file.to_str().unwrap()])).unwrap();
-    git(&["config", "core.bigFileThreshold", "1m"]);
+    let blob = zeros(&it, "blob");
     let tree = it.repo.raw_tree(&[("100644", b"zeros.yaml", blob)]);
     it.repo.commit_tree("main", tree);
     let told = it.read("").await;
     assert!(
-        told.starts_with("TooLarge: file \"zeros.yaml\" has 300000000 bytes; the limit is 10000000 bytes"),
+        told.starts_with("TooLarge: file \"zeros.yaml\" has 70000000 bytes; the limit is 10000000 bytes"),
         "{told}"
     );
-    assert!(peak() < 200, "{} MB", peak());
+    // What says that it is a folder, or a commit, is read as a whole as well.
+    let tree = it.repo.raw_tree(&[("40000", b"deep", zeros(&it, "tree"))]);
+    it.repo.commit_tree("main", tree);
+    // Git's own server would not give that away; others would.
+    let told = read(&it.place.sources, &it.repo.at(), "main", "deep").await;
+    assert!(told.starts_with("TooLarge: tree ") && told.contains(" has 70000000 bytes"), "{told}");
+    let commit = zeros(&it, "commit");
+    let told =
+        it.place.sources.commit(&it.repo.at(), &model::Revision::new(commit.to_string())).await.unwrap_err();
+    assert!(told.message.starts_with("commit ") && told.message.contains(" has 70000000 bytes"), "{told}");
+    assert!(peak() < 100, "{} MB", peak());
+}
+
+/// Puts 70 MB of zeros into the repository as an object of some kind, which Git streams.
+fn zeros(it: &Served, kind: &str) -> git2::Oid {
+    let file = it.place.path("zeros");
+    std::fs::File::create(&file).unwrap().set_len(70_000_000).unwrap();
+    it.repo.git.config().unwrap().set_str("core.bigFileThreshold", "1m").unwrap();
+    let output = Command::new("git")
+        .args(["-c", "safe.directory=*", "-C"])
+        .arg(&it.repo.path)
+        .args(["hash-object", "-w", "--literally", "-t", kind])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    git2::Oid::from_str(String::from_utf8(output.stdout).unwrap().trim()).unwrap()
 }
 
 // N6: a hundred thousand refs
