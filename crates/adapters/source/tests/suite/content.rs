@@ -97,7 +97,7 @@ async fn paths_that_are_no_folders_are_told_apart() {
 
 async fn raw(build: impl FnOnce(&Repo, Oid) -> Oid, path: &str) -> String {
     // Some of them are large, and the machine has other things to do.
-    let place = Place::with(|config| config.timeout = std::time::Duration::from_secs(60));
+    let place = Place::with(|config| config.timeout = std::time::Duration::from_mins(1));
     let repo = place.repo("app.git");
     let blob = repo.git.blob(b"x").unwrap();
     let tree = build(&repo, blob);
