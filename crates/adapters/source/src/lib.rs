@@ -21,6 +21,7 @@
 mod clone;
 mod clones;
 mod commit;
+mod config;
 mod confine;
 mod constraint;
 mod credentials;
@@ -45,6 +46,7 @@ mod url;
 mod watch;
 
 pub use commit::Commit;
+pub use config::{Config, Repository};
 pub use credentials::{Access, Checks, Credentials};
 pub use disk::read_folder;
 pub use error::{Kind, SourceError};
@@ -53,6 +55,6 @@ pub use listing::{File, Folder, Listing};
 pub use pick::{consulted, pick, rivals};
 pub use refs::{RefTarget, Refs, Resolution};
 pub use secret::{RepositorySecret, SecretKind};
-pub use sources::{Config, Repository, Sources};
+pub use sources::Sources;
 pub use url::{RepoUrl, normalise};
 pub use watch::{Hints, Watch};

@@ -2,13 +2,13 @@
 
 use crate::clone::{CacheClone, cannot_write};
 use crate::commit::commit_of;
+use crate::config::Repository;
 use crate::confine::MAX_UNFOLDED;
 use crate::credentials::{Checks, Credentials};
 use crate::error::{Fault, Kind, SourceError, printable};
 use crate::known_hosts::KnownHosts;
 use crate::pool::Token;
 use crate::refs::Refs;
-use crate::sources::Repository;
 use crate::url::RepoUrl;
 use git2::cert::CertHostkey;
 use git2::{
