@@ -39,6 +39,7 @@ mod sync_body;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod under_way;
 mod webhook;
 
 pub use access::{Allows, Identify, Question, Reviews, Token};

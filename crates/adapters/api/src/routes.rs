@@ -186,15 +186,15 @@ pub(crate) fn filter(
     let agent =
         Agent { requests, webhooks, limits, admission, places: Arc::new(Semaphore::new(limits.max_long)) };
     let head = warp::method().and(warp::path::full()).and(warp::query()).and(warp::header::headers_cloned());
-    let known = head.and(warp::body::stream()).then(
-        move |method: Method, path: FullPath, pairs, headers: HeaderMap, body| {
+    let known = head.and(warp::body::stream()).and(warp::ext::optional()).then(
+        move |method: Method, path: FullPath, pairs, headers: HeaderMap, body, under_way| {
             let agent = agent.clone();
             async move {
                 let (route, name) = match find(&method, path.as_str()) {
                     Ok(found) => found,
                     Err(nothing_here) => return nothing_here,
                 };
-                answer(route, Call::new(agent, name, pairs, headers, boxed(body))).await
+                answer(route, Call::new(agent, name, pairs, headers, (boxed(body), under_way))).await
             }
         },
     );

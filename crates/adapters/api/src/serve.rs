@@ -2,7 +2,8 @@
 
 use crate::access::Admission;
 use crate::tls::{Tls, TlsFiles};
-use crate::{Request, Reviews, Webhooks, routes};
+use crate::under_way::UnderWay;
+use crate::{Reviews, Webhooks, routes};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -18,8 +19,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
 use warp::filters::BoxedFilter;
+use warp::http::Request;
+use warp::hyper::body::Incoming;
 use warp::hyper::service::{Service as _, service_fn};
 use warp::reply::Response;
+
+/// Longest head of a request, in bytes, roughly: it is seen when it is read.
+const LONGEST_HEAD: usize = 64 * 1024;
+/// Headers of a request at most.
+const MOST_HEADERS: usize = 100;
 
 /// What one caller may take from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +122,7 @@ pub fn check_exposure(addr: SocketAddr, authenticates: bool, transport: &Transpo
 /// said.
 pub async fn serve(
     listener: Listener,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<crate::Request>,
     webhooks: Arc<Webhooks>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<Serving> {
@@ -205,20 +213,19 @@ async fn exchange(
 ) {
     let limits = service.limits;
     let routes = TowerToHyperService::new(warp::service(service.filter));
-    let service = service_fn(move |request| {
-        let under_way = UnderWay::new(&in_flight);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let under_way = UnderWay::begin(&in_flight);
+        request.extensions_mut().insert(Arc::clone(&under_way));
         let answer = routes.call(request);
-        async move {
-            let _under_way = under_way;
-            answer.await as Result<Response, Infallible>
-        }
+        async move { answer.await.map(|response| under_way.until_written(response)) as Result<_, Infallible> }
     });
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_buf_size(64 * 1024);
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(LONGEST_HEAD);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
@@ -230,22 +237,6 @@ async fn exchange(
     };
     if let Err(error) = ended {
         tracing::debug!(error, "connection ended early");
-    }
-}
-
-/// Counts a request as under way while it exists.
-struct UnderWay(Arc<AtomicUsize>);
-
-impl UnderWay {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod cluster;
+mod floods;
 mod probes;
 mod readme;
 mod routes;

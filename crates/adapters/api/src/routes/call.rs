@@ -2,6 +2,7 @@
 
 use crate::access::{Admission, Session};
 use crate::query::{self, Pairs};
+use crate::under_way::UnderWay;
 use crate::{Access, ApiError, AppRef, Limits, Reply, Request, Webhooks, body};
 use futures::future::BoxFuture;
 use std::pin::Pin;
@@ -38,6 +39,8 @@ pub(crate) struct Call {
     /// The headers.
     pub(crate) headers: HeaderMap,
     body: Option<BodyStream>,
+    /// `None` where no connection brought it.
+    under_way: Option<Arc<UnderWay>>,
     agent: Agent,
     session: Session,
 }
@@ -48,9 +51,9 @@ impl Call {
         name: String,
         pairs: Pairs,
         headers: HeaderMap,
-        body: BodyStream,
+        (body, under_way): (BodyStream, Option<Arc<UnderWay>>),
     ) -> Self {
-        Self { name, pairs, headers, body: Some(body), agent, session: Session::of_everyone() }
+        Self { name, pairs, headers, body: Some(body), under_way, agent, session: Session::of_everyone() }
     }
 
     /// Finds out who asks, and whether they may.
@@ -73,15 +76,25 @@ impl Call {
         query::which(self.name.clone(), &self.pairs)
     }
 
+    /// Says that the caller is waited for: until its body is read, its connection may be ended to make room for another.
+    pub(crate) fn wait_for_caller(&self) {
+        if let Some(under_way) = &self.under_way {
+            under_way.pause();
+        }
+    }
+
     /// Reads the body, which must be JSON, within the limits.
     ///
     /// # Errors
     /// 408, 413 or 415.
     pub(crate) async fn json_body(&mut self) -> Result<Vec<u8>, ApiError> {
-        match self.body.take() {
-            Some(stream) => body::read(&self.headers, stream, self.agent.limits).await,
-            None => Ok(Vec::new()),
+        let Some(stream) = self.body.take() else { return Ok(Vec::new()) };
+        self.wait_for_caller();
+        let body = body::read(&self.headers, stream, self.agent.limits).await;
+        if let Some(under_way) = &self.under_way {
+            under_way.go_on();
         }
+        body
     }
 
     /// Sends a request to the agent and waits for its answer; only what the caller may ask for is sent.

@@ -19,6 +19,7 @@ pub(super) fn answer(mut call: Call) -> Answering {
 async fn receive(call: &mut Call) -> Reply {
     let webhooks = call.webhooks();
     // Anybody may send one, so few bodies are in memory at a time; the others wait in their sockets.
+    call.wait_for_caller();
     let _turn = webhooks.turn().await;
     let body = call.json_body().await.map_err(|error| match error.status {
         415 => ApiError::unsupported_type(

@@ -12,12 +12,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Longer than any limit that a test sets, shorter than the defaults: what waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_millis(200);
-const LIST: &str = "GET /api/v1/applications HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub(super) const LIST: &str = "GET /api/v1/applications HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const WAIT: &str = "GET /api/v1/applications/web/wait HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const HOLD: &str = "GET /api/v1/applications/hold HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-struct Api {
-    addr: SocketAddr,
+pub(super) struct Api {
+    pub(super) addr: SocketAddr,
     serving: Serving,
     stop: oneshot::Sender<()>,
     /// Requests for the app `hold`, which nobody answers until the test does.
@@ -25,7 +25,7 @@ struct Api {
 }
 
 /// Serves an agent that lists nothing and answers nothing about the app `hold`.
-async fn api(limits: Limits) -> Api {
+pub(super) async fn api(limits: Limits) -> Api {
     let (requests, mut asked) = mpsc::channel(8);
     let (keep, held) = mpsc::channel(8);
     let (stop, stopped) = oneshot::channel();
@@ -45,21 +45,21 @@ async fn api(limits: Limits) -> Api {
     Api { addr: serving.addr, serving, stop, held }
 }
 
-async fn connect(addr: SocketAddr, text: &str) -> TcpStream {
+pub(super) async fn connect(addr: SocketAddr, text: &str) -> TcpStream {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     stream
 }
 
 /// Reads until the server closes; a reset counts as closed.
-async fn read_to_end(stream: &mut TcpStream) -> String {
+pub(super) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let _ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("server closes");
     String::from_utf8(bytes).unwrap()
 }
 
 /// Reads one answer up to the end of its JSON.
-async fn read_answer(stream: &mut TcpStream) -> String {
+pub(super) async fn read_answer(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     let mut part = [0; 4096];
     while !text.ends_with('}') {
@@ -71,11 +71,11 @@ async fn read_answer(stream: &mut TcpStream) -> String {
     text
 }
 
-fn status(answer: &str) -> &str {
+pub(super) fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or("closed")
 }
 
-fn post(headers: &str, body: &str) -> String {
+pub(super) fn post(headers: &str, body: &str) -> String {
     format!(
         "POST /api/v1/applications/web/sync HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}\r\n\
          \r\n{body}"
