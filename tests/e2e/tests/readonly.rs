@@ -227,7 +227,7 @@ fn nothing_of_an_app_with_an_unsupported_field_is_changed() {
     let scene = Scene::new("readonly");
     let _agent = scene.agent();
     let cases = cases();
-    assert!(cases.len() > 60, "only {} cases", cases.len());
+    assert!(cases.len() > 50, "only {} cases", cases.len());
     let repos: Vec<Repo> = cases.iter().map(|case| deploy(&scene, &case.name)).collect();
     for (case, repo) in cases.iter().zip(&repos) {
         scene.wait_app(&case.name, |app| is_synced_to(app, &repo.head()));
