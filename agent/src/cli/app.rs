@@ -7,6 +7,7 @@ mod follow;
 mod get;
 mod history;
 mod list;
+mod remote;
 mod store;
 mod sync;
 mod verdict;
@@ -173,6 +174,7 @@ fn reading(name: &'static str, about: &'static str) -> Command {
         .after_help(CODES)
         .arg(person::control_namespace())
         .args(person::arguments())
+        .args(remote::arguments())
 }
 
 fn name_argument() -> Arg {

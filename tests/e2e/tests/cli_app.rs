@@ -245,3 +245,40 @@ fn a_wait_ends_with_one_word_or_with_its_time() {
     let unknown = scene.tautline(&["app", "wait", "shop", "-n", control, "--revision", "nothing"]);
     assert_eq!(unknown.code, 4, "{unknown:?}");
 }
+
+#[test]
+fn the_same_is_asked_of_an_agent() {
+    let (scene, agent, repo, first) = shop("cli-server");
+    let server = format!("http://{}", agent.api());
+    let ask = |arguments: &[&str]| scene.tautline(&[arguments, &["--server", &server]].concat());
+    let listed = ask(&["app", "list"]);
+    assert_eq!(listed.code, 0, "{listed:?}");
+    assert_eq!(listed.rows()[1], ["shop", "Synced", "Healthy", &first[..7], "Succeeded"]);
+    assert!(ask(&["app", "get", "shop"]).out.contains("Health:      Healthy\n"));
+    assert_eq!(ask(&["app", "get", "nothing"]).code, 4);
+    assert_eq!(ask(&["app", "drift", "shop"]).code, 0);
+
+    let second = repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
+    let waited = ask(&["app", "wait", "shop", "--revision", &second]);
+    assert_eq!(waited.code, 0, "{waited:?}");
+    assert!(waited.out.starts_with(&format!("Deployed {}: ", &second[..7])), "{}", waited.out);
+    let synced = ask(&["app", "sync", "shop", "--wait"]);
+    assert_eq!(synced.code, 0, "{synced:?}");
+
+    for needs_the_cluster in [
+        &["app", "list", "-w"][..],
+        &["app", "create", "a", "--repo", "https://git.example.com/b", "--path", "c"],
+    ] {
+        let told = ask(needs_the_cluster);
+        assert!(told.code == 2 && told.err.contains("needs the cluster"), "{told:?}");
+    }
+    let nobody = scene.tautline(&["app", "list", "--server", "http://127.0.0.1:1"]);
+    assert!(nobody.code == 6 && nobody.err.contains("cannot reach 127.0.0.1:1"), "{nobody:?}");
+    let clear = scene
+        .tautline_command(&["app", "list", "--server", "http://example.com"])
+        .env("TAUTLINE_TOKEN", "sesame")
+        .output()
+        .expect("the program starts");
+    assert_eq!(clear.status.code(), Some(2));
+    assert!(!String::from_utf8_lossy(&clear.stderr).contains("sesame"));
+}

@@ -56,6 +56,8 @@ const OWNERS: &[(&str, &str)] = &[
     ("k8s-openapi", "cluster"),
     ("warp", "api"),
     ("tokio-rustls", "api"),
+    ("hyper", "api"),
+    ("rustls-native-certs", "api"),
     ("granit-parser", "manifest"),
     ("serde-saphyr", "manifest"),
     ("serde_yaml", "application"),

@@ -24,7 +24,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
         return Ok(print(&printed(&app, output), ExitCode::SUCCESS));
     }
     let key = application::app_key(&app);
-    let Store::Cluster(cluster) = Store::open(arguments).await?;
+    let cluster = Store::open(arguments).await?.into_cluster("app create")?;
     let object = Object::from_value(app).map_err(|why| Failure::new(OTHER, why.to_string()))?;
     let endpoint = crate::watching::applications();
     let created = cluster.create_at(Priority::User, &endpoint, &object, MANAGER).await;

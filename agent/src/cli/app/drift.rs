@@ -1,11 +1,12 @@
 //! How does live differ from Git? As `kubectl diff`: a diff, and the exit code 1 where there is one.
 
+use crate::cli::app::store::Store;
 use crate::cli::app_side::AppSide;
 use crate::cli::changes::{self, Action};
 use crate::cli::checkout::Checkout;
 use crate::cli::failure::Failure;
 use crate::cli::paint::Paint;
-use crate::cli::person::{self, text};
+use crate::cli::person::text;
 use crate::cli::plan::changes_at;
 use crate::exit::{DIFFERENCE, FORBIDDEN};
 use crate::tools::{print, talk};
@@ -16,7 +17,10 @@ use std::process::ExitCode;
 /// Prints how an Application differs from the commit that it was compared with last.
 pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     let key = AppKey::new(text(arguments, "namespace"), text(arguments, "name"));
-    let (cluster, _) = person::connect(arguments).await?;
+    let cluster = match Store::open(arguments).await? {
+        Store::Cluster(cluster) => cluster,
+        Store::Remote(remote) => return remote.drift(&key.name).await,
+    };
     let side = AppSide::read(&cluster, &key).await?;
     let checkout = Checkout::of_app(&cluster, &key.namespace, &side.app).await?;
     let revision = match super::facts::Facts(&side.raw).revision() {

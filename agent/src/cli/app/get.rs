@@ -25,7 +25,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     if arguments.get_flag("watch") {
         let which = watch::Which { namespace: Some(&namespace), selector: "", name: &name };
         let columns = Columns { with_namespace: false, is_wide: output == Output::Wide };
-        return watch::run(&store, which, (columns, output)).await;
+        return watch::run(store, which, (columns, output)).await;
     }
     Ok(print(&written(app, output, Paint::of_stdout()), ExitCode::SUCCESS))
 }

@@ -24,7 +24,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     let store = Store::open(arguments).await?;
     if arguments.get_flag("watch") {
         return watch::run(
-            &store,
+            store,
             watch::Which { namespace, selector: &selector, name: "" },
             (columns, output),
         )

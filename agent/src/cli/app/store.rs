@@ -1,5 +1,6 @@
-//! Where are Applications read and written?
+//! Where are Applications read and written: in the cluster, by the person's own rights, or by the API of an agent?
 
+use crate::cli::app::remote::Remote;
 use crate::cli::failure::Failure;
 use crate::cli::person;
 use clap::ArgMatches;
@@ -9,15 +10,30 @@ use serde_json::Value;
 
 /// Where Applications are.
 pub(crate) enum Store {
-    /// In the cluster, by the person's own rights.
+    /// In the cluster.
     Cluster(Cluster),
+    /// At an agent.
+    Remote(Remote),
 }
 
 impl Store {
     /// Finds out which one is meant; sends nothing yet.
     pub(crate) async fn open(arguments: &ArgMatches) -> Result<Self, Failure> {
+        if let Some(remote) = Remote::of(arguments)? {
+            return Ok(Self::Remote(remote));
+        }
         let (cluster, _) = person::connect(arguments).await?;
         Ok(Self::Cluster(cluster))
+    }
+
+    /// Returns the cluster, for what an agent's API does not offer.
+    pub(crate) fn into_cluster(self, what: &str) -> Result<Cluster, Failure> {
+        match self {
+            Self::Cluster(cluster) => Ok(cluster),
+            Self::Remote(_) => Err(Failure::usage(format!(
+                "{what} needs the cluster: leave --server and TAUTLINE_SERVER out, and name a kubeconfig"
+            ))),
+        }
     }
 
     /// Lists Applications of a namespace or of all, and says of what cannot be read.
@@ -26,7 +42,10 @@ impl Store {
         namespace: Option<&str>,
         selector: &str,
     ) -> Result<(Vec<Value>, Vec<String>), Failure> {
-        let Self::Cluster(cluster) = self;
+        let cluster = match self {
+            Self::Cluster(cluster) => cluster,
+            Self::Remote(remote) => return Ok((remote.list(selector).await?, Vec::new())),
+        };
         let what = namespace.map_or_else(
             || "list the Applications of all namespaces".to_owned(),
             |namespace| format!("list the Applications of namespace {namespace}"),
@@ -38,7 +57,10 @@ impl Store {
 
     /// Reads an Application.
     pub(crate) async fn get(&self, namespace: &str, name: &str) -> Result<Value, Failure> {
-        let Self::Cluster(cluster) = self;
+        let cluster = match self {
+            Self::Cluster(cluster) => cluster,
+            Self::Remote(remote) => return remote.get(name).await,
+        };
         let endpoint = crate::watching::applications();
         let found = cluster.get_at(Priority::User, &endpoint, namespace, name).await;
         let found = found

@@ -25,13 +25,20 @@ pub(crate) const MANAGER: &str = "tautline-cli";
 pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     let key = AppKey::new(text(arguments, "namespace"), text(arguments, "name"));
     let body = body(arguments)?;
-    let Store::Cluster(cluster) = Store::open(arguments).await?;
-    ask(&cluster, &key, &body).await?;
+    let store = Store::open(arguments).await?;
+    match &store {
+        Store::Cluster(cluster) => ask(cluster, &key, &body).await?,
+        Store::Remote(remote) => remote.sync(&key.name, &body).await?,
+    }
     if !arguments.get_flag("wait") {
         let how = if body.dry_run { "dry run asked for" } else { "sync asked for" };
         return Ok(print(&format!("application.argoproj.io/{} {how}\n", key.name), ExitCode::SUCCESS));
     }
     let timeout = arguments.get_one::<Duration>("timeout").copied().expect("it has a default");
+    let cluster = match store {
+        Store::Cluster(cluster) => cluster,
+        Store::Remote(remote) => return remote.wait(&key, "", timeout).await,
+    };
     let judge = async |app: &Value| Ok(verdict::of_sync(app));
     let (ended, app) = follow::until(&cluster, &key, timeout, judge).await?;
     print(&results(&app, Paint::of_stdout()), ExitCode::SUCCESS);

@@ -19,8 +19,11 @@ use std::time::Duration;
 pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     let key = AppKey::new(text(arguments, "namespace"), text(arguments, "name"));
     let timeout = arguments.get_one::<Duration>("timeout").copied().expect("it has a default");
-    let Store::Cluster(cluster) = Store::open(arguments).await?;
-    verdict(&cluster, &key, &text(arguments, "revision"), timeout).await
+    let revision = text(arguments, "revision");
+    match Store::open(arguments).await? {
+        Store::Cluster(cluster) => verdict(&cluster, &key, &revision, timeout).await,
+        Store::Remote(remote) => remote.wait(&key, &revision, timeout).await,
+    }
 }
 
 /// Waits for the verdict, and prints it.

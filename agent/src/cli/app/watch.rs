@@ -27,11 +27,11 @@ pub(crate) struct Which<'a> {
 
 /// Prints until nobody reads any more, or the cluster cannot be seen for a reason that does not pass.
 pub(crate) async fn run(
-    store: &Store,
+    store: Store,
     which: Which<'_>,
     (columns, output): (Columns, Output),
 ) -> Result<ExitCode, Failure> {
-    let Store::Cluster(cluster) = store;
+    let cluster = store.into_cluster("--watch")?;
     let mut spec = WatchSpec::all(crate::watching::applications());
     spec.namespace = which.namespace.map(str::to_owned);
     which.selector.clone_into(&mut spec.label_selector);

@@ -1,6 +1,7 @@
 //! Does the whole edge answer as documented?
 
 mod access;
+mod client;
 mod cluster;
 mod floods;
 mod probes;

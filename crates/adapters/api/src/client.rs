@@ -1,0 +1,252 @@
+//! How does a program ask an agent? One request over a connection of its own: a command line asks for little.
+//!
+//! ```text
+//! Client ── connect ─▶ TCP, TLS where the URL says https ─ HTTP/1.1 ─▶ Answer, bounded, in time
+//! ```
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, Uri};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+/// Longest answer, in bytes.
+const LONGEST: usize = 256 << 20;
+
+/// Longest time to open a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why an agent could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The URL, the token or the authority cannot be used.
+    Unusable,
+    /// Nobody answers there, or not what an agent answers.
+    Unreachable,
+    /// No answer in time.
+    TimedOut,
+}
+
+/// Why there is no answer: a sentence without the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientError {
+    /// What kind of failure.
+    pub kind: Unanswered,
+    /// The sentence.
+    pub message: String,
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// What an agent answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Returns the body as JSON; null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Returns the sentence of an error, or the status where there is none.
+    pub fn message(&self) -> String {
+        let said = self.json()["message"].as_str().map(str::to_owned);
+        said.unwrap_or_else(|| format!("the answer has status {}", self.status))
+    }
+}
+
+/// An agent's API.
+#[derive(Clone)]
+pub struct Client {
+    url: Uri,
+    host: String,
+    port: u16,
+    tls: Option<TlsConnector>,
+    token: Option<HeaderValue>,
+}
+
+impl Client {
+    /// Prepares to ask the agent at `http://host:port` or `https://host:port`, with a bearer token, and with an authority's
+    /// certificates in a file (PEM) instead of the machine's.
+    ///
+    /// # Errors
+    /// What cannot be used. A token goes to another machine by TLS only.
+    pub fn new(server: &str, token: Option<&str>, authority: Option<&Path>) -> Result<Self, ClientError> {
+        let unusable = |why: &str| failed(Unanswered::Unusable, format!("{server:?} is no server: {why}"));
+        let url: Uri = server.parse().map_err(|_| unusable("it is no URL"))?;
+        let host = url.host().ok_or_else(|| unusable("write http://HOST:PORT or https://HOST:PORT"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let is_tls = match url.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) | None => return Err(unusable("write http://HOST:PORT or https://HOST:PORT")),
+        };
+        if !url.path().trim_end_matches('/').is_empty() || url.query().is_some() {
+            return Err(unusable("it goes on after the port"));
+        }
+        if token.is_some() && !is_tls && !is_loopback(&host) {
+            return Err(unusable("a token goes to another machine by https only"));
+        }
+        let port = url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let tls = if is_tls { Some(connector(authority)?) } else { None };
+        Ok(Self { host, port, tls, token: token.map(bearer).transpose()?, url })
+    }
+
+    /// Asks for a path with its query, as a media type.
+    ///
+    /// # Errors
+    /// When there is no answer; an answer that says no is one.
+    pub async fn get(&self, path: &str, accept: &str, timeout: Duration) -> Result<Answer, ClientError> {
+        self.send(Method::GET, path, accept, None, timeout).await
+    }
+
+    /// Posts JSON to a path.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn post(&self, path: &str, body: &Value, timeout: Duration) -> Result<Answer, ClientError> {
+        self.send(Method::POST, path, "application/json", Some(body), timeout).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<&Value>,
+        timeout: Duration,
+    ) -> Result<Answer, ClientError> {
+        let mut request =
+            Request::builder().method(method).uri(path).header(ACCEPT, accept).header(HOST, self.authority());
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.clone());
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = request.body(Full::new(Bytes::from(body)));
+        let request = request.map_err(|error| failed(Unanswered::Unusable, format!("{path}: {error}")))?;
+        let late = |_| {
+            let message = format!("no answer from {} within {} s", self.authority(), timeout.as_secs());
+            Err(failed(Unanswered::TimedOut, message))
+        };
+        tokio::time::timeout(timeout, self.exchange(request)).await.unwrap_or_else(late)
+    }
+
+    fn authority(&self) -> String {
+        self.url.authority().map_or_else(String::new, |authority| {
+            // Whoever writes a password into the URL does not see it sent.
+            authority.as_str().rsplit('@').next().unwrap_or_default().to_owned()
+        })
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
+        let address = (self.host.as_str(), self.port);
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+        let stream = connected
+            .map_err(|_| self.unreachable("no connection in time"))?
+            .map_err(|error| self.unreachable(&error.to_string()))?;
+        let Some(tls) = &self.tls else { return self.over(stream, request).await };
+        let name =
+            ServerName::try_from(self.host.clone()).map_err(|error| self.unreachable(&error.to_string()))?;
+        let stream = tls.connect(name, stream).await.map_err(|error| self.unreachable(&error.to_string()))?;
+        self.over(stream, request).await
+    }
+
+    async fn over(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, ClientError> {
+        let broken = |error: hyper::Error| self.unreachable(&error.to_string());
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // It ends with the answer; what breaks it is told by the answer.
+        let connection = tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        connection.abort();
+        let body = body.map_err(|error| self.unreachable(&error.to_string()))?;
+        Ok(Answer { status, body: body.to_bytes().to_vec() })
+    }
+
+    fn unreachable(&self, why: &str) -> ClientError {
+        failed(Unanswered::Unreachable, format!("cannot reach {}: {why}", self.authority()))
+    }
+}
+
+fn failed(kind: Unanswered, message: String) -> ClientError {
+    ClientError { kind, message }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+        .map_err(|_| failed(Unanswered::Unusable, "the token holds what no header may hold".into()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn connector(authority: Option<&Path>) -> Result<TlsConnector, ClientError> {
+    let mut roots = RootCertStore::empty();
+    match authority {
+        Some(file) => {
+            let unusable = |why: String| {
+                failed(
+                    Unanswered::Unusable,
+                    format!("certificates of {} cannot be used: {why}", file.display()),
+                )
+            };
+            let certificates =
+                CertificateDer::pem_file_iter(file).map_err(|error| unusable(error.to_string()))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+                roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(unusable("there are none".into()));
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Escapes a text for one segment of a path, or for a value of a query (RFC 3986).
+pub fn escape(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
