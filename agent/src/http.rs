@@ -3,6 +3,7 @@
 mod drift;
 mod get;
 mod list;
+mod managed;
 mod stream;
 mod sync;
 mod terminate;
@@ -25,6 +26,7 @@ impl Agent {
             Request::Get { app, refresh, reply } => self.get_app(&app, refresh.as_deref(), reply),
             Request::Sync { app, body, username, reply } => self.sync_app(&app, &body, &username, reply),
             Request::Stream { query, since, reply } => self.stream(query, since, reply),
+            Request::Managed { app, filter, reply } => self.managed(&app, &filter, reply),
             Request::Terminate { app, reply } => self.terminate(&app, reply),
             Request::Wait { app, revision, timeout, reply } => self.wait(&app, revision, timeout, reply),
             Request::Drift { app, format, reply } => self.drift(&app, format, reply),

@@ -121,7 +121,7 @@ pub(super) struct Lookup {
     pub(super) key: ObjectKey,
     pub(super) is_out_of_sync: bool,
     pub(super) desired: Option<Object>,
-    gvk: Option<model::GroupVersionKind>,
+    pub(super) gvk: Option<model::GroupVersionKind>,
     pub(super) rules: Rules,
 }
 

@@ -1,6 +1,6 @@
 //! What do a request's path and query parameters say?
 
-use crate::{ApiError, AppRef, ListQuery, Projection, Selector, listed};
+use crate::{ApiError, AppRef, ListQuery, ObjectFilter, Projection, Selector, listed};
 use std::time::Duration;
 
 /// Parameters of Argo CD's `ApplicationQuery`. `resourceVersion` has no effect: answers are always the newest we know.
@@ -20,6 +20,8 @@ const PAGE: &[&str] = &["limit", "continue"];
 /// Parameters that say which app is meant.
 const WHICH: &[&str] = &["appNamespace", "project"];
 
+/// Parameters that say which of an app's objects are meant.
+const OBJECTS: &[&str] = &["group", "version", "kind", "namespace", "name"];
 /// Parameters of a wait.
 const WAIT: &[&str] = &["revision", "timeout", "appNamespace", "project"];
 
@@ -59,6 +61,19 @@ pub(crate) fn list(pairs: &Pairs) -> Result<ListQuery, ApiError> {
         after: after.transpose()?,
         fields: fields(pairs)?,
     })
+}
+
+/// Reads which objects of an app are asked for.
+pub(crate) fn objects(name: String, pairs: &Pairs) -> Result<(AppRef, ObjectFilter), ApiError> {
+    check_names(pairs, &[WHICH, OBJECTS].concat())?;
+    let filter = ObjectFilter {
+        group: one(pairs, "group")?,
+        version: one(pairs, "version")?,
+        kind: one(pairs, "kind")?,
+        namespace: one(pairs, "namespace")?,
+        name: one(pairs, "name")?,
+    };
+    Ok((app_ref(name, pairs)?, filter))
 }
 
 /// Reads whose changes are to be told, and since when.

@@ -65,6 +65,15 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
+    /// What are its objects in Git and in the cluster? Answered with Argo CD's `ResourceDiff`s, masked.
+    Managed {
+        /// Of which Application.
+        app: AppRef,
+        /// Which objects.
+        filter: ObjectFilter,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
     /// How does live differ from desired? Answered masked.
     Drift {
         /// Of which Application.
@@ -174,6 +183,21 @@ fn resource(selector: &ResourceSelector) -> Value {
         value["namespace"] = json!(selector.namespace);
     }
     value
+}
+
+/// Which objects of an Application; what is `None` does not narrow it (Argo CD `ResourcesQuery`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectFilter {
+    /// API group; empty for the core group.
+    pub group: Option<String>,
+    /// API version.
+    pub version: Option<String>,
+    /// Kind.
+    pub kind: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: Option<String>,
 }
 
 /// For whom a drift report is written.

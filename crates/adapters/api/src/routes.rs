@@ -11,6 +11,7 @@ mod call;
 mod drift;
 mod get;
 mod list;
+mod managed;
 mod stream;
 mod sync;
 mod terminate;
@@ -156,6 +157,14 @@ pub const ROUTES: &[Route] = &[
         lasts: Lasts::Long,
         about: "wait for what comes of a revision",
         handler: wait::answer,
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/applications/{name}/managed-resources",
+        access: Access::App(Verb::Get),
+        lasts: Lasts::Shortly,
+        about: "its objects in Git and in the cluster",
+        handler: managed::answer,
     },
     Route {
         method: "GET",

@@ -32,6 +32,23 @@ pub fn mask_together(objects: &mut [&mut Object], annotations: &[&str]) {
     }
     for object in objects.iter_mut() {
         mask_metadata(object, annotations, &secrets, &mut masks);
+        mask_items(object, annotations);
+    }
+}
+
+/// Masks the Secrets in a list: items of a `SecretList` need not say what they are.
+fn mask_items(list: &mut Object, annotations: &[&str]) {
+    let is_of_secrets = list.gvk().group_kind().is("", "SecretList");
+    let Some(Value::Array(items)) = list.fields_mut().get_mut("items") else { return };
+    for item in items {
+        if let (true, Value::Object(fields)) = (is_of_secrets, &mut *item) {
+            fields.insert("apiVersion".into(), "v1".into());
+            fields.insert("kind".into(), "Secret".into());
+        }
+        if let Ok(mut object) = Object::from_value(item.clone()) {
+            mask_together(&mut [&mut object], annotations);
+            *item = object.into_value();
+        }
     }
 }
 

@@ -299,14 +299,19 @@ pub fn unified(desired: Option<&Object>, live: Option<&Object>) -> String {
     text::diff(&before, &after, ("live", "desired"))
 }
 
-fn printed(object: &Object, mut subject: Value) -> String {
+fn printed(object: &Object, subject: Value) -> String {
+    text::print(&identified(object, subject))
+}
+
+/// Gives what is compared of an object its name back.
+pub(crate) fn identified(object: &Object, mut subject: Value) -> Value {
     subject["apiVersion"] = object.api_version().into();
     subject["kind"] = object.kind().into();
     subject["metadata"]["name"] = object.name().into();
     if !object.namespace().is_empty() {
         subject["metadata"]["namespace"] = object.namespace().into();
     }
-    text::print(&subject)
+    subject
 }
 
 #[cfg(test)]

@@ -84,6 +84,7 @@ impl Session {
             | Request::Sync { app, .. }
             | Request::Terminate { app, .. }
             | Request::Wait { app, .. }
+            | Request::Managed { app, .. }
             | Request::Drift { app, .. } => app,
         };
         let namespace = app.namespace.as_deref().unwrap_or(&admitted.authority.reviews.namespace);

@@ -39,6 +39,7 @@ fn api(cluster: &FakeCluster) -> Api {
             | crate::Request::Stream { reply, .. }
             | crate::Request::Get { reply, .. }
             | crate::Request::Sync { reply, .. }
+            | crate::Request::Managed { reply, .. }
             | crate::Request::Terminate { reply, .. }
             | crate::Request::Wait { reply, .. }
             | crate::Request::Drift { reply, .. }) = request;

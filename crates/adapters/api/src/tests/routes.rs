@@ -31,6 +31,7 @@ pub(super) fn echo() -> BoxedFilter<(Response,)> {
                 }
                 Request::Get { app, refresh, reply } => (format!("Get {app:?} {refresh:?}"), reply),
                 Request::Sync { app, body, reply, .. } => (format!("Sync {app:?} {body:?}"), reply),
+                Request::Managed { app, filter, reply } => (format!("Managed {app:?} {filter:?}"), reply),
                 Request::Terminate { app, reply } => (format!("Terminate {app:?}"), reply),
                 Request::Wait { app, revision, timeout, reply } => {
                     (format!("Wait {app:?} {revision:?} {timeout:?}"), reply)
