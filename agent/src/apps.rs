@@ -111,6 +111,8 @@ pub(crate) struct Writer {
     pub sent_version: Box<str>,
     /// How much of a report the API server stores.
     pub fit: Fit,
+    /// Whether this process has put a report side by side with the status.
+    pub has_compared: bool,
 }
 
 impl AppEntry {

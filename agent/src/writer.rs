@@ -126,8 +126,12 @@ impl Agent {
             live.chain(entry.created.iter().map(|(key, uid)| (key, uid.as_str()))).collect()
         });
         let told = (&*report, entry.writer.fit.detail_of(&report));
-        let patch = status::patch(&raw, app, told, (&own, live), namespace, now());
-        patch.map(|patch| (report, patch))
+        let is_first = !std::mem::replace(&mut entry.writer.has_compared, true);
+        let patch = status::patch(&raw, app, told, (&own, live), namespace, now())?;
+        // A commit that changed nothing for an app is not told, nor is it by the next start: in a repository of many
+        // apps most statuses name an older one.
+        let is_told = is_first && application::status::moves_the_revision_alone(&patch);
+        (!is_told).then_some((report, patch))
     }
 
     fn send_status(&mut self, key: &AppKey, report: Box<Report>, patch: Value) {

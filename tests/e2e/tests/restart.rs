@@ -155,10 +155,34 @@ fn a_restart_with_the_cache_writes_and_renders_nothing() {
     assert_eq!(resting.agent.metric("tautline_applies_total"), 1, "only the marker moved");
     assert_eq!(resting.versions(), before, "{}", resting.agent.log_text());
     let requests = resting.agent.requests();
-    for (request, most) in [("list ConfigMap", 2), ("list Application.argoproj.io", 1)] {
+    // Managed ones, the settings, and the host keys of Git servers.
+    for (request, most) in [("list ConfigMap", 3), ("list Application.argoproj.io", 1)] {
         let n = requests.get(request).copied().unwrap_or_default();
         assert!(n <= most, "{n} of {request}: {requests:?}");
     }
+}
+
+#[test]
+fn a_commit_for_one_app_costs_the_others_nothing_by_the_next_start_either() {
+    let mut resting = Resting::new("moved");
+    let write = |resting: &Resting, n: usize| {
+        resting.repo.write(&format!("shop-{n}/web.yaml"), &config_map(&format!("web-{n}"), "two"));
+        resting.repo.commit(&format!("shop-{n}"))
+    };
+    let seen = write(&resting, 0);
+    resting.scene.wait_app("shop-0", |app| is_synced_to(app, &seen));
+    let before = resting.versions();
+    assert_eq!(resting.agent.terminate().code(), Some(0));
+    let unseen = write(&resting, 1);
+    resting.agent.restart();
+    resting.scene.wait_app("shop-1", |app| is_synced_to(app, &unseen));
+    resting.mark("1");
+    let mut after = resting.versions();
+    for name in ["shop-1", "web-1"] {
+        assert_ne!(after.get(name), before.get(name), "{name}");
+        after.insert(name.into(), before[name].clone());
+    }
+    assert_eq!(after, before, "{}", resting.agent.log_text());
 }
 
 #[test]

@@ -147,7 +147,7 @@ async fn dropping_the_handle_ends_the_watch() {
     let spec = WatchSpec::all(Endpoint::new("v1", "ConfigMap", "configmaps", true));
     let handle = cluster.watch(spec, sender, WatchId(0));
     assert_eq!(receiver.recv().await, Some((WatchId(0), WatchEvent::Began)));
-    assert_eq!(receiver.recv().await, Some((WatchId(0), WatchEvent::Listed(String::new()))));
+    assert_eq!(receiver.recv().await, Some((WatchId(0), WatchEvent::Listed("10".into()))));
     assert_eq!(receiver.recv().await, Some((WatchId(0), WatchEvent::Seeing)));
     drop(handle);
     assert_eq!(receiver.recv().await, None);

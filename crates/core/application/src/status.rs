@@ -95,6 +95,16 @@ pub fn patch(raw: &Value, draft: &Draft, control_namespace: &str, now: Timestamp
     Some(patch)
 }
 
+/// Returns whether all that a [`patch`] tells is another revision (and when the app was last looked at).
+pub fn moves_the_revision_alone(patch: &Value) -> bool {
+    let names = |value: &Value| value.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>());
+    let is_status = patch.get("operation").is_none() && patch.pointer("/metadata/annotations").is_none();
+    let fields = names(&patch["status"]).unwrap_or_default();
+    is_status
+        && fields.iter().all(|field| field == "sync" || field == "reconciledAt")
+        && names(&patch["status"]["sync"]).is_some_and(|fields| fields == ["revision"])
+}
+
 /// Conditions of one type that a status holds where nothing else fits.
 const MOST_OF_A_TYPE: usize = 20;
 

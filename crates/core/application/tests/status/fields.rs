@@ -1,10 +1,10 @@
 //! What does each field say, and what is left alone?
 
-use crate::{SHA, after, at, draft, object, operation, plain, ui, write};
+use crate::{SHA, after, at, draft, merge, object, operation, plain, ui, write};
 use application::condition::{Condition, ConditionKind};
 use application::state::State;
-use application::status::{Draft, patch};
-use model::{Health, HealthStatus, ObjectKey, ObjectStatus, SyncStatus};
+use application::status::{Draft, SyncPart, moves_the_revision_alone, patch};
+use model::{Health, HealthStatus, ObjectKey, ObjectStatus, Revision, SyncStatus};
 use serde_json::{Value, json};
 
 #[test]
@@ -284,4 +284,29 @@ fn nulls_in_a_spec_do_not_make_it_differ_for_ever() {
     raw["spec"]["source"]["helm"] = json!({"valuesObject": {"a": null, "b": [null, {"c": null}]}});
     let stored = after(&raw, &draft());
     assert_eq!(write(&stored, &draft()), None);
+}
+
+#[test]
+fn a_revision_that_changed_nothing_is_told_from_what_a_reader_acts_on() {
+    let raw = after(&plain(), &draft());
+    let newer = || {
+        let sync = SyncPart { status: SyncStatus::Synced, revision: Some(Revision::new("b".repeat(40))) };
+        Draft { sync: Some(sync), reconciled_at: at("20"), ..draft() }
+    };
+    let alone = |draft: &Draft| moves_the_revision_alone(&write(&raw, draft).unwrap());
+    assert!(alone(&newer()));
+    assert!(!alone(&Draft { health: Health::new(HealthStatus::Degraded, ""), ..newer() }));
+    assert!(!alone(&Draft { operation: Some(operation()), ..newer() }));
+    let mut differs = newer();
+    differs.sync.as_mut().unwrap().status = SyncStatus::OutOfSync;
+    assert!(!alone(&differs));
+    let asked = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
+    let mut refreshed = raw.clone();
+    merge(&mut refreshed, &asked);
+    let cleared = write(&refreshed, &Draft { clear_refresh: true, ..newer() }).unwrap();
+    assert!(!moves_the_revision_alone(&cleared), "whoever asked waits for the answer: {cleared}");
+    let mut requested = raw.clone();
+    merge(&mut requested, &json!({"operation": {"sync": {}}}));
+    let cleared = write(&requested, &Draft { clear_operation: true, ..newer() }).unwrap();
+    assert!(!moves_the_revision_alone(&cleared), "{cleared}");
 }
