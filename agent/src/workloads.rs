@@ -158,10 +158,15 @@ pub(crate) struct Assessment {
     pub evidence: Evidence,
 }
 
-fn has_pods(key: &ObjectKey) -> bool {
-    match key.group.as_str() {
-        "apps" => matches!(key.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet"),
-        "batch" => key.kind == "Job",
+/// Returns whether a workload has pods, or waits for some. One that is to have none, and is told to have none, does not.
+fn has_pods(workload: &Object) -> bool {
+    let ObjectKey { group, kind, .. } = workload.key();
+    let replicas = |of: &str| workload.get(of)?.get("replicas")?.as_i64();
+    match (group.as_str(), kind.as_str()) {
+        ("apps", "Deployment" | "StatefulSet" | "ReplicaSet") => {
+            replicas("spec") != Some(0) || replicas("status").is_some_and(|replicas| replicas > 0)
+        }
+        ("apps", "DaemonSet") | ("batch", "Job") => true,
         _ => false,
     }
 }
@@ -173,7 +178,7 @@ impl Agent {
             return Assessment { health: None, evidence: Evidence::None };
         };
         let key = object.key();
-        let needs_cause = has_pods(&key)
+        let needs_cause = has_pods(object)
             && matches!(health.status, HealthStatus::Progressing | HealthStatus::Degraded)
             && !object.is_deleting();
         if needs_cause {
@@ -296,6 +301,23 @@ mod tests {
         let message =
             |assessment: Assessment| assessment.health.map(|health| health.message).unwrap_or_default();
         workloads.explain_stirred().into_iter().map(|(_, assessment)| message(assessment)).collect()
+    }
+
+    #[test]
+    fn nobody_looks_for_pods_where_none_are_to_be() {
+        let has_pods = |kind: &str, spec: serde_json::Value, status: serde_json::Value| {
+            has_pods(&object(json!({"apiVersion": "apps/v1", "kind": kind,
+                "metadata": {"name": "a", "namespace": "ns"}, "spec": spec, "status": status})))
+        };
+        assert!(!has_pods("Deployment", json!({"replicas": 0}), json!({})));
+        assert!(
+            has_pods("Deployment", json!({"replicas": 0}), json!({"replicas": 1})),
+            "they are on their way out"
+        );
+        assert!(has_pods("Deployment", json!({}), json!({})), "one is the default");
+        assert!(has_pods("StatefulSet", json!({"replicas": 2}), json!({"replicas": 0})));
+        assert!(has_pods("DaemonSet", json!({}), json!({})));
+        assert!(!has_pods("ControllerRevision", json!({}), json!({})));
     }
 
     #[test]
