@@ -58,7 +58,7 @@ fn a_wrong_repository_branch_or_path_is_told_and_the_last_good_state_stays() {
         ("repoURL", elsewhere.as_str(), "there is no Git repository at "),
         ("repoURL", "/etc", "is not in a folder that --local-repos names"),
         ("repoURL", "ext::sh -c id", "spec.source.repoURL: is not a URL"),
-        ("repoURL", "ssh://git@example.com/shop", "SSH"),
+        ("repoURL", "ssh://-oProxyCommand=id/shop", "has a host that looks like an option"),
     ] {
         let before = scene.app("shop")["spec"]["source"][field].clone();
         scene.patch_app("shop", &json!({"spec": {"source": {field: value}}}));

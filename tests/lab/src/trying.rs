@@ -64,7 +64,9 @@ pub(crate) fn run(stop: &Receiver<()>) -> Result<()> {
     if !first_sync(&lab, &mut agent, stop)? {
         return agent.end();
     }
-    println!("{}", what_to_try(&lab, &programs, &repository, api, probes, begin.elapsed()));
+    let own = program.parent().context("find the program's folder")?;
+    let path = format!("{}:{}", programs.display(), own.display());
+    println!("{}", what_to_try(&lab, &path, &repository, api, probes, begin.elapsed()));
     agent.wait(stop)?;
     agent.end()?;
     drop(lab);
@@ -255,7 +257,7 @@ impl Drop for Agent {
 
 fn what_to_try(
     lab: &Lab,
-    programs: &Path,
+    path: &str,
     repository: &Path,
     api: SocketAddr,
     probes: SocketAddr,
@@ -267,16 +269,19 @@ Ready after {took:.1} s: Application shop is Synced and Healthy.
 The agent's log goes on below; Ctrl-C ends everything and leaves nothing.
 
 In another terminal:
-  export KUBECONFIG={kubeconfig} PATH={programs}:$PATH
+  export KUBECONFIG={kubeconfig} PATH={path}:$PATH
   cd {repository}
 
 Look:
   kubectl get applications -A
   kubectl describe application shop -n {NAMESPACE}
   kubectl get all -n shop
+  tautline app get shop
+  tautline why deploy/web -n shop
 
-Commit a change; it is applied at once:
+Commit a change; it is applied at once, and whoever waits for it hears what came of it:
   sed -i 's/replicas: 2/replicas: 3/' shop/web.yaml && git commit -am 'a third one'
+  curl -s --fail-with-body \"http://{api}/api/v1/applications/shop/wait?revision=$(git rev-parse HEAD)\"
   kubectl get application shop -n {NAMESPACE}
 
 Change the cluster by hand; it is undone:
@@ -287,6 +292,7 @@ See what differs and who did it, with self-heal switched off:
   kubectl -n {NAMESPACE} patch application shop --type merge -p '{{\"spec\":{{\"syncPolicy\":{{\"automated\":{{\"selfHeal\":false}}}}}}}}'
   kubectl -n shop patch configmap greeting --type merge -p '{{\"data\":{{\"text\":\"good night\"}}}}'
   curl -s -H 'Accept: text/plain' http://{api}/api/v1/applications/shop/drift
+  tautline why configmap/greeting -n shop
   curl -s -X POST -H 'Content-Type: application/json' -d '{{}}' http://{api}/api/v1/applications/shop/sync
 
 Break it, and read what the status says (an image's tag chooses what its pods do; see `cargo run -p lab -- help`):
@@ -299,7 +305,6 @@ Metrics and probes:
 ",
         took = took.as_secs_f32(),
         kubeconfig = lab.kubeconfig().display(),
-        programs = programs.display(),
         repository = repository.display(),
     )
 }

@@ -92,7 +92,8 @@ impl Drop for Try {
 
 /// Does what a printed `curl` line does; curl need not be installed where the tests run.
 fn curl(command: &str) -> String {
-    let address = command.split_whitespace().find_map(|word| word.strip_prefix("http://")).unwrap();
+    let mut words = command.split_whitespace().map(|word| word.trim_matches('"'));
+    let address = words.find_map(|word| word.strip_prefix("http://")).unwrap();
     let (host, path) = address.split_once('/').unwrap();
     let method = if command.contains("-X POST") { "POST" } else { "GET" };
     let headers: Vec<&str> = command.split('\'').filter(|quoted| quoted.contains(": ")).collect();
@@ -116,7 +117,12 @@ fn every_printed_line_does_what_the_text_says() {
     let mut trial = Try::start();
     let mut done = Vec::new();
     for command in &trial.commands {
-        let text = if command.starts_with("curl") { curl(command) } else { trial.shell(command) };
+        let head = trial.shell("git rev-parse HEAD");
+        let text = if command.starts_with("curl") {
+            curl(&command.replace("$(git rev-parse HEAD)", head.trim()))
+        } else {
+            trial.shell(command)
+        };
         if let Some((_, object, path, value)) = PROMISES.iter().find(|(part, ..)| command.contains(part)) {
             trial.wait_for(object, path, value);
         }
@@ -132,6 +138,10 @@ fn every_printed_line_does_what_the_text_says() {
         "{}",
         said("/drift")
     );
+    assert!(said("/wait?revision=").contains("\"verdict\":\"Deployed\""), "{}", said("/wait?revision="));
+    assert!(said("why deploy/web").contains("shop/web.yaml"), "{}", said("why deploy/web"));
+    let why = said("why configmap/greeting");
+    assert!(why.contains("kubectl-patch"), "{why}");
     assert!(said("/metrics").contains("argocd_app_info{"));
     assert!(said("/readyz").ends_with("ok\n"));
 

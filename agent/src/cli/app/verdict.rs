@@ -103,18 +103,19 @@ fn at_revision(facts: Facts<'_>) -> Outcome {
     }
     let is_well = matches!(facts.health(), "Healthy" | "Suspended");
     let about = facts.text("/status/operationState/syncResult/revision");
+    let has_failed = about == facts.revision() && matches!(facts.phase(), "Failed" | "Error");
     match facts.sync() {
         "Synced" if is_well => {
             Outcome::Decided(Word::Deployed, "everything is as Git wants it, and healthy".into())
         }
+        // It was applied, and what it changed did not become healthy in time.
+        "Synced" if has_failed => tried(facts),
         "Synced" if facts.health() == "Degraded" => {
             let message = format!("everything is as Git wants it, but Degraded: {}", facts.message());
             Outcome::Decided(Word::Failed, message)
         }
         "Synced" => Outcome::Waits(format!("healthy objects: {}", facts.message())),
-        "OutOfSync" if about == facts.revision() && matches!(facts.phase(), "Failed" | "Error") => {
-            tried(facts)
-        }
+        "OutOfSync" if has_failed => tried(facts),
         "OutOfSync" if !is_automated(facts) => {
             let message =
                 "the Application differs from it, is not synced automatically, and nobody asked for a sync";
@@ -179,6 +180,14 @@ mod tests {
         let cases: &[(&[(&str, Value)], &str)] = &[
             (&[], "Deployed: everything is as Git wants it, and healthy"),
             (&[("/status/health/status", json!("Progressing"))], "waits for healthy objects: "),
+            (
+                &[
+                    ("/status/health/status", json!("Progressing")),
+                    ("/status/operationState/phase", json!("Failed")),
+                    ("/status/operationState/message", json!("no progress")),
+                ],
+                "Failed: no progress",
+            ),
             (
                 &[("/status/health/status", json!("Degraded"))],
                 "Failed: everything is as Git wants it, but Degraded: ",
