@@ -136,6 +136,18 @@ impl Agent {
         Ok(answer.took)
     }
 
+    /// Asks the API a question that is answered at once.
+    pub(crate) fn ask(&self, path: &str) -> anyhow::Result<http::Answer> {
+        let answer = http::send(self.api, "GET", path, "application/json", "")?;
+        anyhow::ensure!(answer.status == 200, "ask for {path}: {} {}", answer.status, answer.body);
+        Ok(answer)
+    }
+
+    /// Asks the API what it answers later, and goes on answering.
+    pub(crate) fn hold(&self, path: &str) -> anyhow::Result<http::Held> {
+        http::hold(self.api, path)
+    }
+
     /// Returns what it holds of the system's.
     pub(crate) fn open(&self) -> anyhow::Result<proc::Open> {
         proc::open(self.child.id())

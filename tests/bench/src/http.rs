@@ -41,3 +41,35 @@ pub(crate) fn send(
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
     Ok(Answer { status, body: body.to_owned(), took: begin.elapsed() })
 }
+
+/// A request whose answer goes on: a stream, or a wait.
+pub(crate) struct Held(TcpStream);
+
+/// How long a stream may take to tell what happened.
+const TOLD: Duration = Duration::from_secs(5);
+
+impl Held {
+    /// Returns whether the answer has begun and says that an Application changed, after waiting for it for a while.
+    pub(crate) fn is_told(&self) -> bool {
+        let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+        let begin = Instant::now();
+        while begin.elapsed() < TOLD {
+            match (&self.0).read(&mut buffer) {
+                Ok(0) | Err(_) => return false,
+                Ok(n) => text.extend_from_slice(&buffer[..n]),
+            }
+            if String::from_utf8_lossy(&text).contains("MODIFIED") {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Sends a request over a connection that is kept, and reads nothing yet.
+pub(crate) fn hold(to: SocketAddr, path: &str) -> anyhow::Result<Held> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE).with_context(|| format!("reach {to}"))?;
+    stream.set_read_timeout(Some(TOLD))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {to}\r\n\r\n")?;
+    Ok(Held(stream))
+}

@@ -60,6 +60,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("b7", "1500", "Pushes to the one repository of N apps, and tells of it by a webhook"),
     ("b8", "50", "Restarts and changes N apps among 20,000 ConfigMaps and 2,000 Deployments of nobody's"),
     ("b11", "50", "Pushes a fix while the sync of one of N apps is stuck"),
+    ("b13", "8000", "Asks for pages of N apps, alone and beside 200 streams and waits"),
     ("wiped", "1000", "Restarts the agent over N unchanged apps without its cache"),
     ("soak", "50", "Edits, commits, sends webhooks and restarts the API server over N apps for --minutes"),
     ("all", "1000", "b1, idle, b6, push, b9, restart and the floor on one lab"),

@@ -1,5 +1,6 @@
 //! What is done to the agent, in which order? One lab per command; each run leaves the apps synced for the next one.
 
+mod callers;
 mod edits;
 mod grow;
 mod idle;
@@ -90,6 +91,7 @@ pub(crate) async fn run(name: &str, scale: Scale, program: Option<PathBuf>) -> a
         "b7" => bench.webhook().await?,
         "b8" => bench.strangers().await?,
         "b11" => bench.stuck().await?,
+        "b13" => bench.callers().await?,
         "wiped" => bench.wiped().await?,
         "soak" => bench.soak(scale.length).await?,
         "b1" => {
