@@ -6,14 +6,26 @@ use crate::sources::RepoId;
 use crate::stored::Stored;
 use crate::unread::Unread;
 use api::feed::Kind;
-use cluster::WatchEvent;
+use cluster::{Cluster, Priority, WatchEvent};
 use engine::{Event, State};
-use model::{AppKey, Digest, Object, Problem, Reason};
+use model::{AppKey, CallError, Digest, Object, Problem, Reason};
 use serde_json::Value;
 use source::{Repository, SourceError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Changes an Application by a JSON merge patch, in the turn of that priority and as that field manager; returns what it is
+/// like then.
+pub(crate) async fn patch_application(
+    cluster: &Cluster,
+    (priority, manager): (Priority, &str),
+    key: &AppKey,
+    patch: &Value,
+) -> Result<Object, CallError> {
+    let place = (key.namespace.as_str(), key.name.as_str());
+    cluster.merge_patch_at(priority, &crate::watching::applications(), place, patch, manager).await
+}
 
 impl Agent {
     /// Takes in what the watch of Applications saw.

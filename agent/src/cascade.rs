@@ -1,11 +1,12 @@
 //! How do the objects of a deleted Application go?
 
 use crate::agent::Agent;
+use crate::applications::patch_application;
 use crate::apply::{self, Job};
 use crate::apps::AppEntry;
 use crate::input::Input;
 use crate::refusal;
-use cluster::Propagation;
+use cluster::{Priority, Propagation};
 use engine::{CascadePass, Event};
 use model::{App, AppKey, CallError, Cascade, ErrorClass, LiveDigest, ObjectKey, names};
 use serde_json::{Value, json};
@@ -222,9 +223,8 @@ pub(crate) fn finalize(agent: &mut Agent, key: &AppKey) {
     let patch = json!({"metadata": {"resourceVersion": &entry.stored.resource_version, "finalizers": rest}});
     let (cluster, key) = (agent.cluster.clone(), key.clone());
     agent.spawn(async move {
-        let endpoint = crate::watching::applications();
-        let outcome =
-            cluster.merge_patch(&endpoint, &key.namespace, &key.name, &patch, names::FIELD_MANAGER).await;
+        let by = (Priority::Apply, names::FIELD_MANAGER);
+        let outcome = patch_application(&cluster, by, &key, &patch).await;
         Input::Finalized(key, outcome.map(drop))
     });
 }

@@ -2,6 +2,7 @@
 //! with the status that tells what was found.
 
 use crate::agent::Agent;
+use crate::applications::patch_application;
 use crate::input::Input;
 use api::{ApiError, Body, Reply};
 use cluster::Priority;
@@ -20,11 +21,8 @@ impl Agent {
             json!({"metadata": {"annotations": {names::REFRESH: kind, names::REFRESH_TIMESTAMP: stamp()}}});
         let (cluster, inputs) = (self.cluster.clone(), self.inputs.clone());
         tokio::spawn(async move {
-            let endpoint = crate::watching::applications();
-            let place = (key.namespace.as_str(), key.name.as_str());
-            let patched =
-                cluster.merge_patch_at(Priority::User, &endpoint, place, &patch, names::FIELD_MANAGER).await;
-            let asked = match patched {
+            let by = (Priority::User, names::FIELD_MANAGER);
+            let asked = match patch_application(&cluster, by, &key, &patch).await {
                 Ok(asked) => asked,
                 Err(error) => return crate::http::send(reply, Err(crate::http::refusal(error))),
             };

@@ -2,6 +2,7 @@
 //! answer.
 
 use crate::agent::Agent;
+use crate::applications::patch_application;
 use crate::input::Input;
 use cluster::Priority;
 use model::{AppKey, Cascade, Object, Problem, names};
@@ -87,10 +88,8 @@ impl Agent {
         let patch = unread.patch();
         let (cluster, key) = (self.cluster.clone(), key.clone());
         self.spawn(async move {
-            let endpoint = crate::watching::applications();
-            let place = (key.namespace.as_str(), key.name.as_str());
-            let written =
-                cluster.merge_patch_at(Priority::Background, &endpoint, place, &patch, names::FIELD_MANAGER);
+            let by = (Priority::Background, names::FIELD_MANAGER);
+            let written = patch_application(&cluster, by, &key, &patch);
             // The answer holds what cannot be read, so it says little; the next event of the object tells again.
             if let Err(error) = written.await {
                 tracing::debug!(app = %key, %error, "no answer to the condition of an unreadable Application");

@@ -1,6 +1,7 @@
 //! When is a status written? One write at a time per app, the newest report wins, and an equal status costs nothing.
 
 use crate::agent::{Agent, now};
+use crate::applications::patch_application;
 use crate::apps::Writer;
 use crate::fit::is_too_large;
 use crate::input::Input;
@@ -145,12 +146,8 @@ impl Agent {
         self.metrics.status_writes.add(1);
         let (cluster, key) = (self.cluster.clone(), key.clone());
         self.spawn(async move {
-            let endpoint = crate::watching::applications();
-            let place = (key.namespace.as_str(), key.name.as_str());
-            let outcome = cluster
-                .merge_patch_at(Priority::Background, &endpoint, place, &patch, names::FIELD_MANAGER)
-                .await;
-            let outcome = match outcome {
+            let by = (Priority::Background, names::FIELD_MANAGER);
+            let outcome = match patch_application(&cluster, by, &key, &patch).await {
                 // Somebody wrote in between: what they wrote is what the next try starts from.
                 Err(error) if error.class == ErrorClass::Conflict => reread(&cluster, &key, error).await,
                 other => other.map(|object| (object, true)),

@@ -2,6 +2,7 @@
 
 use super::{not_the_writer, refusal, send};
 use crate::agent::Agent;
+use crate::applications::patch_application;
 use crate::input::Input;
 use api::{ApiError, AppRef, Body, Reply, SyncBody};
 use cluster::Priority;
@@ -52,11 +53,8 @@ impl Agent {
         }
         let (cluster, inputs) = (self.cluster.clone(), self.inputs.clone());
         tokio::spawn(async move {
-            let endpoint = crate::watching::applications();
-            let place = (key.namespace.as_str(), key.name.as_str());
-            let patched =
-                cluster.merge_patch_at(Priority::User, &endpoint, place, &patch, names::FIELD_MANAGER).await;
-            let patched = match patched {
+            let by = (Priority::User, names::FIELD_MANAGER);
+            let patched = match patch_application(&cluster, by, &key, &patch).await {
                 Ok(patched) => patched,
                 Err(error) => return send(reply, Err(refusal(error))),
             };

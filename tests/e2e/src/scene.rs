@@ -187,6 +187,19 @@ impl Scene {
         app.unwrap_or_else(|| panic!("there is no Application {name}"))
     }
 
+    /// Has repositories looked at once an hour, unless somebody asks or hints.
+    ///
+    /// # Panics
+    /// When the scene has settings already.
+    pub fn poll_seldom(&self) {
+        let config = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "argocd-cm", "namespace": self.control},
+            "data": {"timeout.reconciliation": "1h"},
+        });
+        self.create(&config).expect("it is the first");
+    }
+
     /// Creates an object as a person would.
     ///
     /// # Errors

@@ -5,10 +5,7 @@ use serde_json::{Value, json};
 
 /// A server whose repositories are looked at only when somebody asks.
 fn seldom_polled(scene: &Scene) -> GitServer {
-    let metadata = json!({"name": "argocd-cm", "namespace": scene.control});
-    let seldom = json!({"timeout.reconciliation": "1h"});
-    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": seldom});
-    scene.create(&config).expect("it is the first");
+    scene.poll_seldom();
     GitServer::start(scene.repos())
 }
 

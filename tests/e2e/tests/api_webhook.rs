@@ -12,10 +12,7 @@ const POLLS: &str = "tautline_polls_total";
 
 /// An automated app from a repository that nobody looks at for an hour, unless somebody says that it moved.
 fn shop(scene: &Scene) -> (Agent, GitServer, Repo) {
-    let metadata = json!({"name": "argocd-cm", "namespace": scene.control});
-    let seldom = json!({"timeout.reconciliation": "1h"});
-    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": seldom});
-    scene.create(&config).expect("it is the first");
+    scene.poll_seldom();
     let agent = scene.agent();
     let server = GitServer::start(scene.repos());
     let repo = scene.repo("shop");

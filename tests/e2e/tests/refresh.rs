@@ -11,10 +11,7 @@ const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
 
 /// An app that nobody syncs, from a repository that is looked at only when somebody asks.
 fn shop(scene: &Scene) -> (Agent, GitServer, Repo) {
-    let metadata = json!({"name": "argocd-cm", "namespace": scene.control});
-    let seldom = json!({"timeout.reconciliation": "1h"});
-    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": seldom});
-    scene.create(&config).expect("it is the first");
+    scene.poll_seldom();
     let agent = scene.agent();
     let server = GitServer::start(scene.repos());
     let repo = scene.repo("shop");

@@ -1,5 +1,6 @@
 //! How is a sync asked for?
 
+use crate::applications::patch_application;
 use crate::cli::app::facts::Facts;
 use crate::cli::app::store::Store;
 use crate::cli::app::{follow, verdict};
@@ -90,9 +91,7 @@ async fn ask(cluster: &Cluster, key: &AppKey, body: &SyncBody) -> Result<(), Fai
         "metadata": {"resourceVersion": app["metadata"]["resourceVersion"]},
         "operation": body.operation(&user),
     });
-    let place = (key.namespace.as_str(), key.name.as_str());
-    let endpoint = crate::watching::applications();
-    let patched = cluster.merge_patch_at(Priority::User, &endpoint, place, &patch, MANAGER).await;
+    let patched = patch_application(cluster, (Priority::User, MANAGER), key, &patch).await;
     patched.map_err(|error| Failure::of_call(&format!("ask for a sync of Application {key}"), &error))?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What came of a revision? Waits for one verdict.
 
+use crate::applications::patch_application;
 use crate::cli::app::follow;
 use crate::cli::app::store::Store;
 use crate::cli::app::sync::MANAGER;
@@ -88,9 +89,7 @@ impl Wanted {
 /// Asks the agent to look at Git now. Whoever may not do that waits for its next look.
 async fn look_now(cluster: &Cluster, key: &AppKey) {
     let patch = json!({"metadata": {"annotations": {(names::REFRESH): "normal"}}});
-    let place = (key.namespace.as_str(), key.name.as_str());
-    let endpoint = crate::watching::applications();
-    if let Err(error) = cluster.merge_patch_at(Priority::User, &endpoint, place, &patch, MANAGER).await {
+    if let Err(error) = patch_application(cluster, (Priority::User, MANAGER), key, &patch).await {
         talk(&format!("warning: the agent looks at Git when it does: {}", printable(&error.message)));
     }
 }
