@@ -4,7 +4,7 @@ use super::{Bench, percentile, size};
 use crate::bed::app_name;
 use anyhow::Context as _;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Applications on a page.
 const PAGE: usize = 50;
@@ -30,7 +30,7 @@ impl Bench {
         let before = self.agent.open()?;
         let held = self.hold(version)?;
         let (_, beside) = self.ask(&one)?;
-        let changed = self.change_one().await?;
+        let (_, changed) = self.push_one().await?;
         let told = held.iter().take(OPEN).filter(|stream| stream.is_told()).count();
         let open = self.agent.open()?;
         drop(held);
@@ -85,21 +85,5 @@ impl Bench {
             }
         }
         Ok(held)
-    }
-
-    /// Changes one app by a commit; returns how long that took from the beginning of the push.
-    async fn change_one(&mut self) -> anyhow::Result<Duration> {
-        let (version, patience) = (self.next_version(), self.patience());
-        self.bed.repository.write(0..=0, &version)?;
-        let commit = self.bed.repository.commit("change one beside many callers")?;
-        self.bed.observer.expect(&commit, &version);
-        let begin = Instant::now();
-        self.bed.repository.push()?;
-        let (name, objects) = (app_name(0), self.scale.objects);
-        self.bed
-            .observer
-            .wait(patience, |seen| seen.apps.contains_key(&name) && seen.maps.len() == objects)
-            .await?;
-        Ok(Duration::from_secs_f64(super::until_last(&self.bed.observer.seen().maps, begin)))
     }
 }
