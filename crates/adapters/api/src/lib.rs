@@ -42,6 +42,7 @@ mod tests;
 mod tls;
 mod under_way;
 mod webhook;
+mod write_limit;
 
 pub use access::{Allows, Identify, Question, Reviews, Token};
 pub use answer::{ApiError, Body, Reply};

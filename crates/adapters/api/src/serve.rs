@@ -3,6 +3,7 @@
 use crate::access::Admission;
 use crate::tls::{Tls, TlsFiles};
 use crate::under_way::UnderWay;
+use crate::write_limit::WriteLimit;
 use crate::{Reviews, Webhooks, routes};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -43,6 +44,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Longest wait for an answer, body included.
     pub request_timeout: Duration,
+    /// How long a caller may take nothing of what it is sent.
+    pub write_timeout: Duration,
     /// How long requests under way may take to end after the shutdown began.
     pub shutdown_deadline: Duration,
     /// Largest body, in bytes.
@@ -57,6 +60,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(2),
             max_body: 1024 * 1024,
         }
@@ -196,6 +200,8 @@ async fn connection(
     in_flight: Arc<AtomicUsize>,
     stopping: watch::Receiver<()>,
 ) {
+    // Below TLS, which keeps for itself what the socket does not take.
+    let stream = WriteLimit::new(stream, service.limits.write_timeout);
     let Some(tls) = &service.tls else { return exchange(stream, service, in_flight, stopping).await };
     let handshake = tls.acceptor().accept(stream);
     match tokio::time::timeout(service.limits.header_timeout, handshake).await {

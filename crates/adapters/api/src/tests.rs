@@ -8,6 +8,7 @@ mod probes;
 mod readme;
 mod routes;
 mod sessions;
+mod slow_readers;
 mod sockets;
 mod sync;
 mod tls;
