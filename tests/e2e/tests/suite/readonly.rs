@@ -39,7 +39,7 @@ fn cases() -> Vec<Case> {
 /// Every field of an Application that the list in `fixtures/` has, except the one that the CRD drops.
 fn listed() -> Vec<Case> {
     // As the list of an object, for our parser reads objects.
-    let list = include_str!("../../../fixtures/application/not_yet.yaml");
+    let list = include_str!("../../../../fixtures/application/not_yet.yaml");
     // No test asks a host outside for anything: the answer could take minutes.
     let list = list.replace("https://git.example.com/r", "/nowhere");
     let object = format!("apiVersion: v1\nkind: Fixture\nmetadata: {{name: not-yet}}\ncases:\n{list}");

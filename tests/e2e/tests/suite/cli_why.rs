@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 /// The sample repository of `lab try`.
 const SAMPLE: &[(&str, &str)] = &[
-    ("shop/greeting.yaml", include_str!("../../../fixtures/repos/sample/shop/greeting.yaml")),
-    ("shop/service.yaml", include_str!("../../../fixtures/repos/sample/shop/service.yaml")),
-    ("shop/web.yaml", include_str!("../../../fixtures/repos/sample/shop/web.yaml")),
+    ("shop/greeting.yaml", include_str!("../../../../fixtures/repos/sample/shop/greeting.yaml")),
+    ("shop/service.yaml", include_str!("../../../../fixtures/repos/sample/shop/service.yaml")),
+    ("shop/web.yaml", include_str!("../../../../fixtures/repos/sample/shop/web.yaml")),
 ];
 
 /// Deploys the sample repository, self-heal switched off so that edits stay.
