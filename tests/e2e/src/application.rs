@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::kube::kube;
+use crate::kube::Kube;
 use crate::repo::Repo;
 use crate::scene::Scene;
 
@@ -10,12 +10,14 @@ use crate::scene::Scene;
 /// hand only.
 #[must_use = "it exists only after `create`"]
 pub struct Application {
+    kube: &'static Kube,
     object: Value,
 }
 
 impl Application {
     pub(crate) fn new(scene: &Scene, name: &str) -> Self {
         Self {
+            kube: scene.place.kube,
             object: json!({
                 "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
                 "metadata": {"name": name, "namespace": scene.control},
@@ -94,6 +96,6 @@ impl Application {
     /// # Panics
     /// When the API server refuses it.
     pub fn create(self) -> Value {
-        kube().create(&self.object).unwrap_or_else(|error| panic!("create {}: {error}", self.object))
+        self.kube.create(&self.object).unwrap_or_else(|error| panic!("create {}: {error}", self.object))
     }
 }

@@ -1,10 +1,11 @@
 //! How do tests read, change and watch the cluster, as its administrator?
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cluster::{Access, Cluster, Discovery, Endpoint, Priority, Propagation, WatchEvent, WatchId, WatchSpec};
+use lab::Lab;
 use model::{CallError, GroupVersionKind, Object, ObjectKey};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -25,27 +26,24 @@ pub(crate) struct Kube {
     discovery: Mutex<Arc<Discovery>>,
 }
 
-/// Returns the one that all tests of this process share.
-pub(crate) fn kube() -> &'static Kube {
-    static KUBE: OnceLock<Kube> = OnceLock::new();
-    KUBE.get_or_init(|| {
+impl Kube {
+    /// Connects to a lab.
+    pub(crate) fn of(lab: &Lab) -> Self {
         // Whoever is second finds it installed.
         drop(rustls::crypto::ring::default_provider().install_default());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("threads can be started");
         let access = Access {
-            kubeconfig: Some(lab::shared().kubeconfig().to_owned()),
+            kubeconfig: Some(lab.kubeconfig().to_owned()),
             user_agent: MANAGER.into(),
             in_flight: 64,
             call_timeout: DEADLINE,
         };
         let cluster = runtime.block_on(Cluster::connect(access)).expect("the lab's kubeconfig can be used");
         let discovery = runtime.block_on(cluster.discover()).expect("the API server answers");
-        Kube { runtime, cluster, discovery: Mutex::new(Arc::new(discovery)) }
-    })
-}
+        Self { runtime, cluster, discovery: Mutex::new(Arc::new(discovery)) }
+    }
 
-impl Kube {
     fn known(&self, gvk: &GroupVersionKind) -> Option<Endpoint> {
         self.discovery.lock().unwrap_or_else(PoisonError::into_inner).endpoint(gvk)
     }

@@ -31,7 +31,8 @@
 //!
 //! - The lab is shared by the tests of a process ([`lab::shared`]); each scene has a control namespace and an app
 //!   namespace of its own, and an agent sees only its control namespace, so tests run side by side. Objects without a
-//!   namespace need names of their own: [`Scene::unique`].
+//!   namespace need names of their own: [`Scene::unique`]. What others would notice happens in a lab of its own:
+//!   [`Scene::alone`]. `tests/suite/main.rs` says what belongs where; `cargo test -p e2e --test suite deploy::` runs one file.
 //! - Nothing sleeps: what is expected is watched for, with a deadline ([`DEADLINE`]) after which the test fails with the
 //!   last state seen. To show that something does *not* happen, let something else happen after it (a second app's sync)
 //!   and compare [`Agent::requests`] before and after.
@@ -51,6 +52,7 @@ mod held_up;
 mod http;
 mod kube;
 mod log;
+mod place;
 mod program;
 mod proxy;
 mod repo;

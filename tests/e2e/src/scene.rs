@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use cluster::Propagation;
@@ -15,7 +14,8 @@ use serde_json::{Value, json};
 use crate::agent::{Agent, Settings, output_of};
 use crate::application::Application;
 use crate::canary::Canaries;
-use crate::kube::{DEADLINE, Following, kube};
+use crate::kube::{DEADLINE, Following};
+use crate::place::Place;
 use crate::repo::Repo;
 use crate::sweep::Traces;
 use crate::words::{config_map, is_synced_to, settled};
@@ -24,7 +24,7 @@ const APPLICATION: (&str, &str) = ("argoproj.io/v1alpha1", "Application");
 
 /// One test's part of the cluster, and its repositories.
 pub struct Scene {
-    /// The cluster, shared with other tests.
+    /// The cluster.
     pub lab: &'static Lab,
     /// Where its Applications, projects and settings live.
     pub control: String,
@@ -36,19 +36,31 @@ pub struct Scene {
     /// Commands and what they printed.
     pub(crate) told: RefCell<Vec<(String, String)>>,
     _secrets: [Following; 2],
+    pub(crate) place: Place,
 }
 
 /// The schema of a kind whose objects may hold anything.
 pub const ANYTHING: &str = "{type: object, x-kubernetes-preserve-unknown-fields: true}";
 
 impl Scene {
-    /// Takes the shared lab, with our CRDs installed, and makes two namespaces and a folder.
+    /// Takes the lab that the tests of this process share, with our CRDs installed, and makes two namespaces and a folder.
     ///
     /// # Panics
     /// When the lab cannot be started: no test could say anything then.
     pub fn new(name: &str) -> Self {
-        let lab = lab::shared();
-        install_definitions(lab);
+        Self::at(Place::shared(), name)
+    }
+
+    /// Starts a lab for this scene alone: for what others would notice, such as an API server that goes.
+    ///
+    /// # Panics
+    /// As [`Scene::new`].
+    pub fn alone(name: &str) -> Self {
+        Self::at(Place::own(), name)
+    }
+
+    fn at(place: Place, name: &str) -> Self {
+        let lab = place.lab;
         let folder = tempfile::Builder::new().prefix("tautline-e2e-").tempdir();
         let folder = folder.expect("the folder for temporary files is writable");
         fs::create_dir(folder.path().join("repos")).expect("the folder is new");
@@ -56,10 +68,10 @@ impl Scene {
         let canaries = Canaries::default();
         let secrets = [&control, &namespace].map(|namespace| {
             let canaries = canaries.clone();
-            kube().follow(("v1", "Secret", namespace), move |secret| canaries.add_secret(secret))
+            place.kube.follow(("v1", "Secret", namespace), move |secret| canaries.add_secret(secret))
         });
         let (agents, told) = (RefCell::default(), RefCell::default());
-        Self { lab, control, namespace, folder, agents, canaries, told, _secrets: secrets }
+        Self { lab, control, namespace, folder, agents, canaries, told, _secrets: secrets, place }
     }
 
     /// Returns the scene's folder, which goes with it.
@@ -170,7 +182,7 @@ impl Scene {
 
     /// Reads an object as it is now; an empty namespace for kinds that live in none.
     pub fn get(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Option<Value> {
-        kube().get(api_version, kind, namespace, name)
+        self.place.kube.get(api_version, kind, namespace, name)
     }
 
     /// Reads a `ConfigMap` of the app namespace as it is now.
@@ -205,7 +217,7 @@ impl Scene {
     /// # Errors
     /// The API server refuses it.
     pub fn create(&self, object: &Value) -> Result<Value, CallError> {
-        kube().create(object)
+        self.place.kube.create(object)
     }
 
     /// Changes an object by a JSON merge patch, as a person would.
@@ -213,7 +225,7 @@ impl Scene {
     /// # Panics
     /// When the API server refuses it.
     pub fn patch(&self, api_version: &str, kind: &str, namespace: &str, name: &str, patch: &Value) -> Value {
-        let patched = kube().patch((api_version, kind, namespace, name), patch);
+        let patched = self.place.kube.patch((api_version, kind, namespace, name), patch);
         patched.unwrap_or_else(|error| panic!("patch {kind} {namespace}/{name}: {error}"))
     }
 
@@ -245,7 +257,7 @@ impl Scene {
 
     /// Deletes an object, its dependents in the background; does not wait until it is gone.
     pub fn delete(&self, api_version: &str, kind: &str, namespace: &str, name: &str) {
-        kube().delete((api_version, kind, namespace, name), Propagation::Background);
+        self.place.kube.delete((api_version, kind, namespace, name), Propagation::Background);
     }
 
     /// Deletes an Application; does not wait until it is gone.
@@ -325,7 +337,7 @@ impl Scene {
         (api_version, kind, namespace, name): (&str, &str, &str, &str),
         is_done: impl FnMut(Option<&Value>) -> bool,
     ) -> Option<Value> {
-        let seen = kube().wait(longest, (api_version, kind, namespace, name), is_done);
+        let seen = self.place.kube.wait(longest, (api_version, kind, namespace, name), is_done);
         seen.unwrap_or_else(|last| {
             let last = last.map_or_else(|| "absent".into(), without_fields);
             panic!("{kind} {namespace}/{name} did not come to what was expected in {longest:?}; last: {last}")
@@ -381,15 +393,4 @@ fn without_fields(mut object: Value) -> String {
         metadata.remove("managedFields");
     }
     serde_json::to_string_pretty(&object).expect("a value can be printed")
-}
-
-/// Installs the CRDs of `manifests/crds` once per process.
-fn install_definitions(lab: &Lab) {
-    static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/crds");
-        lab.kubectl(&["apply", "-f", folder]).unwrap_or_else(|error| panic!("install the CRDs: {error:#}"));
-        let wait = lab.wait_established(&["applications.argoproj.io", "appprojects.argoproj.io"]);
-        wait.unwrap_or_else(|error| panic!("install the CRDs: {error:#}"));
-    });
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::canary::Canaries;
 use crate::http;
-use crate::kube::kube;
+use crate::kube::Kube;
 use crate::log::Log;
 use crate::scene::Scene;
 
@@ -52,7 +52,7 @@ impl Scene {
 
     /// Looks for canaries in everything that the scene's agents said, answered and wrote so far; returns where they are.
     pub fn search(&self, canaries: &Canaries) -> Vec<String> {
-        let mut found = search(canaries, &self.agents.borrow(), &self.control);
+        let mut found = search(canaries, &self.agents.borrow(), self.place.kube, &self.control);
         for (command, told) in self.told.borrow().iter() {
             let names = canaries.found_in(told).into_iter();
             found.extend(names.map(|name| format!("{name} stands in what `{command}` prints")));
@@ -79,7 +79,8 @@ impl Scene {
     /// Fails the test where an agent told one of the scene's secrets.
     pub(crate) fn sweep(&self) {
         for namespace in [&self.control, &self.namespace] {
-            kube()
+            self.place
+                .kube
                 .list(("v1", "Secret", namespace))
                 .iter()
                 .for_each(|secret| self.canaries.add_secret(secret));
@@ -91,7 +92,7 @@ impl Scene {
 
 /// Returns where canaries were found, one sentence each, in what agents said, answered and keep on disk, and in what stands
 /// in a control namespace.
-fn search(canaries: &Canaries, agents: &[Traces], control: &str) -> Vec<String> {
+fn search(canaries: &Canaries, agents: &[Traces], kube: &Kube, control: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut look = |place: &str, text: &str| {
         let names = canaries.found_in(text).into_iter();
@@ -106,7 +107,7 @@ fn search(canaries: &Canaries, agents: &[Traces], control: &str) -> Vec<String> 
         }
     }
     for (api_version, kind) in WRITTEN {
-        for object in kube().list((api_version, kind, control)) {
+        for object in kube.list((api_version, kind, control)) {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             look(&format!("{kind} {name}"), &object.to_string());
         }

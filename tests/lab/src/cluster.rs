@@ -170,6 +170,13 @@ impl Lab {
         self.with_server(program, |server| server.pid())
     }
 
+    /// Ends all its servers. For a lab of one's own that is lent out for longer than it is needed.
+    pub fn end(&self) {
+        if let Some(own) = &self.own {
+            own.end();
+        }
+    }
+
     /// Kills the API server as a crash would. Only for a lab of one's own: others share [`shared`].
     pub fn stop_api_server(&self) -> Result<()> {
         self.with_server("kube-apiserver", Server::stop)
@@ -225,12 +232,16 @@ impl Own {
         // A panic while the lock was held leaves a list that is as good as before.
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn end(&self) {
+        // All at once: ending them one after the other would make each wait for the one before.
+        self.servers().iter_mut().for_each(Server::let_go);
+    }
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        // All at once: ending them one after the other would make each wait for the one before.
-        self.servers().iter_mut().for_each(Server::let_go);
+        self.end();
     }
 }
 

@@ -1,7 +1,18 @@
-//! Does the agent do what it says, on a real control plane? One lab for all files, in which their tests run side by side.
+//! Does the agent do what it says, on a real control plane?
+//!
+//! All files share one lab, and their tests run side by side: more of them than there are cores, for they mostly wait. So a test
+//! - names what has no namespace by `Scene::unique`, and has webhooks and policies look at nothing but its own label or namespace;
+//! - counts by its own agent's metrics, never by those of the API server, and knows that others install kinds meanwhile;
+//! - takes `Scene::alone`, a lab of its own for some seconds of work, where others would notice what it does: servers that stop,
+//!   groups that do not answer, kinds that cannot be read, the CRDs of Applications replaced;
+//! - waits for what it expects for `e2e::DEADLINE`, and asserts no less than a busy machine keeps.
+//!
+//! Beside it stand programs whose tests need the machine for themselves: `faults`, which plays many cases at a time, and `kill`,
+//! whose crashes have to meet a sync that it has timed before.
 
 mod access;
 mod adoption_tools;
+mod api_group;
 mod api_managed;
 mod api_stream;
 mod api_wait;
@@ -13,6 +24,7 @@ mod cli_app;
 mod cli_plan;
 mod cli_why;
 mod credentials;
+mod definitions;
 mod deletion;
 mod deploy;
 mod disk;
@@ -34,12 +46,16 @@ mod input;
 mod kinds;
 mod large;
 mod manual;
+mod outage;
 mod pods;
 mod project;
 mod prune;
 mod readonly;
 mod refresh;
+mod refusals;
 mod restart;
+mod restored;
+mod sight;
 mod sigterm;
 mod ssh;
 mod takeover;

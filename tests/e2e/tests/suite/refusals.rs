@@ -1,6 +1,5 @@
 //! What follows when the API server refuses an object: what is told, what becomes of its neighbours, and is it tried again?
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use application::install;
@@ -75,12 +74,6 @@ fn pod(name: &str, namespace: &str, more: &str) -> String {
 
 fn in_namespace(namespace: &str, name: &str, more: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}{more}}}\n")
-}
-
-/// Lets one test at a time meddle with API groups and namespaces: no namespace goes while a group does not answer.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
@@ -180,7 +173,6 @@ fn a_webhook_that_denies_condemns_and_one_that_is_down_holds() {
 
 #[test]
 fn a_namespace_that_goes_holds_its_object_until_it_is_made_anew() {
-    let _alone = alone();
     let scene = Scene::new("goes");
     let _agent = scene.agent();
     let inner = scene.lab.namespace("inner");
@@ -211,8 +203,8 @@ fn a_namespace_that_goes_holds_its_object_until_it_is_made_anew() {
 
 #[test]
 fn an_api_group_whose_server_is_away_holds_its_objects_and_no_others() {
-    let _alone = alone();
-    let scene = Scene::new("aggregated");
+    // No namespace of the whole cluster goes while a group does not answer.
+    let scene = Scene::alone("aggregated");
     let _agent = scene.agent();
     let group = format!("{}.example.com", scene.namespace);
     let service = scene.unique("away");

@@ -1,13 +1,11 @@
 //! What if the server of an API group does not answer? Nobody knows which kinds it has, which is not the same as none.
-//!
-//! What is served is the same for the whole cluster: no other tests beside this one.
 
 use e2e::{Scene, config_map, result_of};
 use serde_json::json;
 
 #[test]
 fn an_object_of_a_group_that_does_not_answer_waits_and_says_so() {
-    let scene = Scene::new("api-group");
+    let scene = Scene::alone("api-group");
     let service = json!({
         "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
         "metadata": {"name": "v1.dead.example"},

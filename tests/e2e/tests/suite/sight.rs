@@ -46,7 +46,7 @@ impl<'a> Boxes<'a> {
 
 #[test]
 fn a_kind_that_cannot_be_seen_concerns_the_apps_that_have_it_and_no_others() {
-    let scene = Scene::new("sight");
+    let scene = Scene::alone("sight");
     let boxes = Boxes::install(&scene);
     let mut agent = scene.agent();
     let with_boxes =
@@ -100,7 +100,7 @@ fn a_kind_that_cannot_be_seen_concerns_the_apps_that_have_it_and_no_others() {
 
 #[test]
 fn a_deletion_ends_only_when_every_kind_is_seen_and_says_which_is_not() {
-    let scene = Scene::new("sight-end");
+    let scene = Scene::alone("sight-end");
     let boxes = Boxes::install(&scene);
     let agent = scene.agent();
     scene.deployed("boxes", &[("a.yaml", &boxes.manifest("a"))]);

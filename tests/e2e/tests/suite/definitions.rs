@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const ARGO_CD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/argo_cd/crds.yaml");
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/crds");
 /// An Application and an `AppProject` with every field that there is.
-const EVERY_FIELD: &str = include_str!("../../../fixtures/application/every_field.yaml");
+const EVERY_FIELD: &str = include_str!("../../../../fixtures/application/every_field.yaml");
 
 /// Applies definitions and returns once the API server goes by them: theirs have a type for each field of a status.
 fn apply(scene: &Scene, definitions: &str, has_typed_status: bool) {
@@ -81,7 +81,7 @@ impl<'a> Stored<'a> {
 
 #[test]
 fn argo_cd_s_definitions_can_be_applied_over_ours_and_back() {
-    let scene = Scene::new("definitions");
+    let scene = Scene::alone("definitions");
     let agent = scene.agent();
     let stored = Stored::create(&scene);
     let repo = scene.repo("shop");

@@ -1,6 +1,4 @@
 //! What happens while the API server, etcd, the network or Git is away, and afterwards?
-//!
-//! The lab of this process is stopped and started again: one test at a time, and no other tests beside these.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use std::collections::BTreeSet;
@@ -8,7 +6,7 @@ use std::fs;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use e2e::{Agent, Repo, Scene, condition, config_map, is_synced_to};
@@ -18,12 +16,6 @@ use serde_json::{Value, json};
 const AWAY: Duration = Duration::from_secs(20);
 /// How long they stay away where it matters only that they were.
 const BRIEFLY: Duration = Duration::from_secs(5);
-
-/// Lets one test at a time stop what all of them use.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The outage itself is the one thing that only time makes.
 fn stay_away(since: Instant, length: Duration) {
@@ -41,21 +33,25 @@ fn polls_often(scene: &Scene) -> Agent {
     scene.agent()
 }
 
-/// An app at rest, and its agent.
+/// An app at rest, and its agent, which ends before its cluster may.
 struct Shop {
+    agent: Agent,
     scene: Scene,
     repo: Repo,
-    agent: Agent,
     revision: String,
 }
 
 impl Shop {
-    fn new(name: &str) -> Self {
-        Self::with(name, e2e::Scene::agent)
+    /// In a cluster whose servers may be stopped.
+    fn alone(name: &str) -> Self {
+        Self::at(Scene::alone(name), Scene::agent)
     }
 
     fn with(name: &str, start: impl FnOnce(&Scene) -> Agent) -> Self {
-        let scene = Scene::new(name);
+        Self::at(Scene::new(name), start)
+    }
+
+    fn at(scene: Scene, start: impl FnOnce(&Scene) -> Agent) -> Self {
         let repo = scene.repo("shop");
         for n in 0..5 {
             repo.write(&format!("app/web-{n}.yaml"), &config_map(&format!("web-{n}"), "one"));
@@ -64,7 +60,7 @@ impl Shop {
         scene.application("shop").repo(&repo).path("app").automated().create();
         let agent = start(&scene);
         scene.wait_app("shop", |app| is_synced_to(app, &revision));
-        Self { scene, repo, agent, revision }
+        Self { agent, scene, repo, revision }
     }
 
     /// Commits a change of all objects.
@@ -120,8 +116,7 @@ fn n_requests(agent: &Agent) -> u64 {
 
 #[test]
 fn the_api_server_goes_and_comes_back_while_nothing_is_to_do() {
-    let _alone = alone();
-    let mut shop = Shop::new("idle-outage");
+    let mut shop = Shop::alone("idle-outage");
     let (before, asked) = (Writes::of(&shop.agent), n_requests(&shop.agent));
     let since = Instant::now();
     shop.scene.lab.stop_api_server().unwrap();
@@ -146,8 +141,7 @@ fn the_api_server_goes_and_comes_back_while_nothing_is_to_do() {
 
 #[test]
 fn the_api_server_goes_in_the_middle_of_a_sync() {
-    let _alone = alone();
-    let mut shop = Shop::new("busy-outage");
+    let mut shop = Shop::alone("busy-outage");
     for n in 0..40 {
         shop.repo.write(&format!("app/more-{n}.yaml"), &config_map(&format!("more-{n}"), "one"));
     }
@@ -178,8 +172,7 @@ fn the_api_server_goes_in_the_middle_of_a_sync() {
 
 #[test]
 fn etcd_goes_and_comes_back() {
-    let _alone = alone();
-    let mut shop = Shop::new("etcd-outage");
+    let mut shop = Shop::alone("etcd-outage");
     let before = Writes::of(&shop.agent);
     let since = Instant::now();
     shop.scene.lab.stop_etcd().unwrap();
@@ -197,7 +190,6 @@ fn etcd_goes_and_comes_back() {
 
 #[test]
 fn drift_made_while_the_agent_was_cut_off_is_healed() {
-    let _alone = alone();
     let line = Line::open();
     let mut shop = Shop::with("cut-off", |scene| line.agent(scene));
     shop.agent.wait_ready();
@@ -231,7 +223,6 @@ fn drift_made_while_the_agent_was_cut_off_is_healed() {
 // N38: while the agent is blind
 #[test]
 fn a_project_that_went_while_the_agent_was_cut_off_permits_nothing_any_more() {
-    let _alone = alone();
     let line = Line::open();
     let shop = Shop::with("cut-project", |scene| line.agent(scene));
     let project = json!({
@@ -255,7 +246,6 @@ fn a_project_that_went_while_the_agent_was_cut_off_permits_nothing_any_more() {
 
 #[test]
 fn an_agent_is_not_ready_before_it_has_seen_the_api_server() {
-    let _alone = alone();
     let scene = Scene::new("not-ready");
     let line = Line::open();
     line.cut();
@@ -273,7 +263,6 @@ fn an_agent_is_not_ready_before_it_has_seen_the_api_server() {
 
 #[test]
 fn a_repository_that_is_gone_leaves_everything_as_it_is() {
-    let _alone = alone();
     let mut shop = Shop::with("no-git", polls_often);
     let aside = shop.scene.folder().join("aside");
     fs::rename(shop.repo.path(), &aside).unwrap();

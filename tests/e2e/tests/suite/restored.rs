@@ -1,6 +1,4 @@
 //! What if the cluster's store is put back to what a backup held? Everything in it is older than what the agent knows.
-//!
-//! The lab of this process is stopped and started again: no other tests beside this one.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use std::fs;
@@ -52,7 +50,7 @@ fn n_writes(agent: &Agent) -> u64 {
 
 #[test]
 fn a_cluster_that_was_restored_from_a_backup_is_brought_to_what_git_wants() {
-    let scene = Scene::new("restored");
+    let scene = Scene::alone("restored");
     let agent = scene.agent();
     let repo = scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
     let backup = scene.folder().join("backup");
