@@ -2,12 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use application::install;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use e2e::{Agent, Answer, DEADLINE, Scene, config_map};
+use e2e::{Agent, Answer, Asked, DEADLINE, Proxy, Scene, Verb, config_map};
 use rcgen::{KeyPair, SigningKey as _};
 use serde_json::{Value, json};
 
@@ -36,10 +37,19 @@ struct Place {
 impl Place {
     fn new(name: &str, options: &[&str]) -> Self {
         let scene = Scene::new(name);
+        let kubeconfig = scene.settings().kubeconfig;
+        Self::over(scene, kubeconfig, options)
+    }
+
+    /// The same with an agent that reaches the cluster in its own way.
+    fn over(scene: Scene, kubeconfig: PathBuf, options: &[&str]) -> Self {
         let repo = scene.repo("shop");
         repo.write("app/web.yaml", &config_map("web", "one")).commit("first");
         scene.application("shop").repo(&repo).path("app").create();
-        let agent = scene.agent_with(&[&["--authenticate"], options].concat());
+        let mut settings = scene.settings();
+        settings.kubeconfig = kubeconfig;
+        settings.options = ["--authenticate"].iter().chain(options).map(ToString::to_string).collect();
+        let agent = scene.start(settings);
         scene.wait_app("shop", |app| app["status"]["sync"]["status"] == "OutOfSync");
         Self { scene, agent }
     }
@@ -237,6 +247,58 @@ fn what_is_absent_looks_like_what_is_forbidden() {
     assert_eq!(names["items"].as_array().unwrap().len(), 2, "{names}");
 }
 
+/// What one call had the agent ask of the API server: reviews of rights, and Applications. Reviews of tokens are left out,
+/// for they count for a while; and so is the name that was asked for.
+fn cost(proxy: &Proxy, name: &str, call: impl FnOnce() -> Answer) -> (u16, Vec<String>) {
+    let before = proxy.entries().len();
+    let status = call().status;
+    let entries = proxy.entries().split_off(before);
+    let is_of_it = |asked: &Asked| {
+        asked.resource.starts_with("subjectaccessreviews")
+            || (asked.resource == "applications.argoproj.io" && asked.verb != Verb::Watch)
+    };
+    let asked = entries.into_iter().map(|entry| entry.asked).filter(is_of_it);
+    (status, asked.map(|asked| asked.to_string().replace(name, "NAME")).collect())
+}
+
+// N29: nor does it take another way, so it takes no other time
+#[test]
+fn what_is_absent_costs_what_is_forbidden_costs() {
+    let scene = Scene::new("absent-cost");
+    let proxy = Proxy::start(&scene);
+    let kubeconfig = proxy.kubeconfig(&scene);
+    let place = Place::over(scene, kubeconfig, &[]);
+    place.account("shops", &["get", "update"], Some("shop"));
+    let shops = place.token("shops", &[]);
+    place.wait_status(("GET", "/api/v1/applications/shop"), &shops, 200);
+    let routes = [
+        ("GET", ""),
+        ("GET", "?refresh=hard"),
+        ("GET", "/drift"),
+        ("GET", "/managed-resources"),
+        ("GET", "/wait?timeout=1s"),
+        ("POST", "/sync"),
+        ("DELETE", "/operation"),
+    ];
+    // A name of its own for each, of which nothing is remembered.
+    for n in 0..routes.len() {
+        let other =
+            place.scene.application(&format!("other-{n}")).repo(&place.scene.repo(&format!("other-{n}")));
+        other.create();
+        place.scene.wait_app(&format!("other-{n}"), |app| app["status"]["sync"]["status"] == "Unknown");
+    }
+    for (n, (method, action)) in routes.into_iter().enumerate() {
+        let of = |name: &str| {
+            let path = format!("/api/v1/applications/{name}{action}");
+            cost(&proxy, name, || place.call((method, &path), &shops))
+        };
+        let (forbidden, absent) = (of(&format!("other-{n}")), of(&format!("gone-{n}")));
+        assert_eq!(forbidden, absent, "{method} {action}");
+        let review = "create subjectaccessreviews.authorization.k8s.io -/*".to_owned();
+        assert_eq!(absent, (403, vec![review]), "{method} {action}");
+    }
+}
+
 #[test]
 fn an_audience_of_ones_own_takes_tokens_that_were_made_for_it() {
     let place = Place::new("audience", &["--audience", "tautline", "--audience", "tautline.example"]);
@@ -275,6 +337,30 @@ fn a_right_that_is_taken_away_ends_what_waits() {
         // Half a minute is promised; the machine may be busy.
         assert!(took < Duration::from_secs(45), "{took:?}");
     });
+}
+
+// N28: a stream as well, and that of nobody else
+#[test]
+fn a_right_that_is_taken_away_ends_a_stream_and_no_other() {
+    const STREAM: &str = "/api/v1/stream/applications";
+    let place = Place::new("unstreamed", &[]);
+    let open = |name: &str| {
+        place.account(name, &["list"], None);
+        let token = place.token(name, &[]);
+        let mut lines = place.agent.open(STREAM, &[&format!("Authorization: Bearer {token}")]);
+        assert!(lines.head.starts_with("HTTP/1.0 200 "), "{}", lines.head);
+        assert!(lines.next_line().unwrap().contains("\"shop\""));
+        (lines, token)
+    };
+    let ((mut of_ada, token), (mut of_bea, _)) = (open("ada"), open("bea"));
+    place.kubectl(&["delete", "rolebinding", "ada"]);
+    let deleted = Instant::now();
+    while of_ada.next_line().is_some() {}
+    // Half a minute is promised; the machine may be busy.
+    assert!(deleted.elapsed() < Duration::from_secs(45), "{:?}", deleted.elapsed());
+    assert_eq!(place.call(("GET", STREAM), &token).status, 403);
+    place.scene.patch_app("shop", &json!({"metadata": {"labels": {"told": "to-bea"}}}));
+    while !of_bea.next_line().expect("hers goes on").contains("to-bea") {}
 }
 
 // N27: the agent may not ask whose a token is
