@@ -1,6 +1,7 @@
 //! What do a request's path and query parameters say?
 
 use crate::{ApiError, AppRef, ListQuery, ObjectFilter, Projection, Selector, listed};
+use model::LONGEST_TARGET;
 use std::time::Duration;
 
 /// Parameters of Argo CD's `ApplicationQuery`. `resourceVersion` has no effect: answers are always the newest we know.
@@ -97,7 +98,9 @@ pub(crate) fn get(name: String, pairs: &Pairs) -> Result<(AppRef, Option<String>
 pub(crate) fn wait(name: String, pairs: &Pairs) -> Result<(AppRef, Option<String>, Duration), ApiError> {
     check_names(pairs, WAIT)?;
     let revision = one(pairs, "revision")?;
-    if let Some(odd) = revision.as_deref().filter(|text| text.len() > 250 || !text.chars().all(is_of_a_ref)) {
+    if let Some(odd) =
+        revision.as_deref().filter(|text| text.len() > LONGEST_TARGET || !text.chars().all(is_of_a_ref))
+    {
         return Err(ApiError::invalid(format!("no revision can be called {odd:?}")));
     }
     let timeout = one(pairs, "timeout")?.map_or(Ok(WAIT_FOR), |text| duration("timeout", &text))?;

@@ -2,7 +2,7 @@
 
 use crate::query::check_app;
 use crate::{ApiError, AppRef, SyncBody};
-use model::ResourceSelector;
+use model::{LONGEST_TARGET, ResourceSelector};
 use serde_json::{Map, Value};
 
 /// Fields of Argo CD's `ApplicationSyncRequest` that we do not act on. Ignoring one would do something else than was asked
@@ -74,7 +74,7 @@ impl Reader {
         match name {
             "strategy" => self.strategy(value),
             _ if is_blank(value) && KNOWN.contains(&name) => {}
-            "revision" => self.body.revision = self.text(name, value),
+            "revision" => self.revision(name, value),
             "prune" => self.body.prune = self.truth(name, value),
             "dryRun" => self.body.dry_run = self.truth(name, value),
             "resources" => self.resources(value),
@@ -94,6 +94,14 @@ impl Reader {
             },
             str::to_owned,
         )
+    }
+
+    fn revision(&mut self, path: &str, value: &Value) {
+        let revision = self.text(path, value);
+        if revision.len() > LONGEST_TARGET {
+            self.wrong.push(format!("`{path}` is longer than {LONGEST_TARGET} bytes"));
+        }
+        self.body.revision = revision;
     }
 
     fn truth(&mut self, path: &str, value: &Value) -> bool {

@@ -1,5 +1,6 @@
 //! Which tag is the highest version in a range? Read as Argo CD does, by the rules of Masterminds/semver 3.4.
 
+use model::LONGEST_TARGET;
 use semver::{BuildMetadata, Prerelease, Version};
 
 /// A range of versions: alternatives, of which one has to hold.
@@ -58,11 +59,15 @@ const OPERATORS: [(&str, Operator); 12] = [
     ("", Operator::Equal),
 ];
 
+/// Only these are blanks: what else Unicode calls one is part of a name.
+const BLANKS: [char; 5] = [' ', '\t', '\n', '\x0c', '\r'];
+
 impl Constraint {
     /// Reads a range such as `1.*`, `^1.2`, `>=1 <2`, `1.2 - 1.4` or `1.x || 2.x`. A plain version such as `v1.2.3` is a
     /// name, and so is everything else: `None`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        if version(text).is_some() {
+        // Whoever names a longer one was told so; what it takes to read one grows faster than its length.
+        if text.len() > LONGEST_TARGET || version(text).is_some() {
             return None;
         }
         let text = without_hyphens(text);
@@ -271,9 +276,8 @@ fn leading(text: &str, holds: impl Fn(char) -> bool) -> Option<(&str, &str)> {
     (end > 0).then(|| text.split_at(end))
 }
 
-/// Only these are blanks: what else Unicode calls one is part of a name.
 fn unblanked(text: &str) -> &str {
-    text.trim_start_matches([' ', '\t', '\n', '\x0c', '\r'])
+    text.trim_start_matches(BLANKS)
 }
 
 fn is_of_part(c: char) -> bool {
@@ -287,28 +291,46 @@ fn is_open(part: &str) -> bool {
 /// Writes `1.2 - 1.4` as `>=1.2, <=1.4`. The blanks around it go, as they do with Masterminds.
 fn without_hyphens(text: &str) -> String {
     let (mut written, mut rest) = (String::new(), text);
-    while let Some(first) = rest.chars().next() {
-        if let Some((low, high, after)) = hyphenated(rest) {
+    while !rest.is_empty() {
+        let begin = unblanked(rest);
+        let (word, after) = begin.split_at(begin.find(BLANKS).unwrap_or(begin.len()));
+        let range = up_to(after).and_then(|(high, behind)| Some((version_at_end(word)?, high, behind)));
+        if let Some((low, high, behind)) = range {
+            if low.len() < word.len() {
+                written.push_str(&rest[..rest.len() - after.len() - low.len()]);
+            }
             written.extend([">=", low, ", <=", high, " "]);
-            rest = after;
+            rest = behind;
         } else {
-            written.push(first);
-            rest = &rest[first.len_utf8()..];
+            written.push_str(&rest[..rest.len() - after.len()]);
+            rest = after;
         }
     }
     written
 }
 
-fn hyphenated(text: &str) -> Option<(&str, &str, &str)> {
-    let begin = unblanked(text);
-    let (_, after) = pattern(begin)?;
-    let low = &begin[..begin.len() - after.len()];
-    let hyphen = unblanked(after);
+/// Reads ` - 1.4` from the beginning of a text; returns the version, and what follows it and its blanks.
+fn up_to(text: &str) -> Option<(&str, &str)> {
+    let hyphen = unblanked(text);
     let behind = hyphen.strip_prefix('-')?;
     let begin = unblanked(behind);
-    let is_apart = hyphen.len() < after.len() && begin.len() < behind.len();
+    let is_apart = hyphen.len() < text.len() && begin.len() < behind.len();
     let (_, after) = pattern(begin).filter(|_| is_apart)?;
-    Some((low, &begin[..begin.len() - after.len()], unblanked(after)))
+    Some((&begin[..begin.len() - after.len()], unblanked(after)))
+}
+
+/// Returns the longest version that a word ends with.
+fn version_at_end(word: &str) -> Option<&str> {
+    let mut rest = word;
+    while let Some(first) = rest.chars().next() {
+        if pattern(rest).is_some_and(|(_, after)| after.is_empty()) {
+            return Some(rest);
+        }
+        // From within a number one comes no further than from its beginning.
+        let tried = leading(rest, is_of_part).map_or(first.len_utf8(), |(part, _)| part.len());
+        rest = &rest[tried..];
+    }
+    None
 }
 
 #[cfg(test)]
@@ -366,5 +388,25 @@ mod tests {
             let range = Constraint::parse(range).unwrap();
             assert_eq!(range.highest(tags.into_iter()), expected, "{range:?}");
         }
+    }
+
+    #[test]
+    fn a_million_digits_or_blanks_take_no_time() {
+        let began = std::time::Instant::now();
+        for piece in ["1", " ", "1.", "x ", "1 - ", "- ", "1|| ", ">"] {
+            let text = piece.repeat(1_000_000 / piece.len());
+            let n_bytes = without_hyphens(&text).len();
+            assert!(n_bytes >= text.len() / 2, "{piece:?}: {n_bytes}");
+            assert!(Constraint::parse(&text).is_none(), "{piece:?}");
+        }
+        // What tries anew at each character takes minutes for each of them.
+        assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_range_is_as_long_as_a_name_may_be() {
+        let longest = format!(">=1{}", " ".repeat(LONGEST_TARGET - 3));
+        assert!(Constraint::parse(&longest).is_some());
+        assert!(Constraint::parse(&format!("{longest} ")).is_none());
     }
 }

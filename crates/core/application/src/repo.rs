@@ -1,6 +1,7 @@
 //! Where may a repository be, and when are two URLs the same repository?
 
 use crate::findings::Findings;
+use model::LONGEST_TARGET;
 
 /// Looks at a repository URL. What a tenant must never make Git do is a problem; what we do not speak yet is a not-yet.
 pub(crate) fn check_url(url: &str, path: &str, findings: &mut Findings) {
@@ -81,6 +82,15 @@ pub(crate) fn check_revision(revision: &str, path: &str, findings: &mut Findings
             path,
             "is not a branch, tag or commit: it begins like an option or holds control characters",
         );
+    }
+    check_length(revision, path, findings);
+}
+
+/// Looks at the length of what may be asked of a repository, whatever else becomes of the app.
+pub(crate) fn check_length(revision: &str, path: &str, findings: &mut Findings) {
+    if revision.len() > LONGEST_TARGET {
+        let sentence = format!("is longer than {LONGEST_TARGET} bytes");
+        findings.problem_with_help(path, sentence, "name a branch, a tag, a commit or a range of versions");
     }
 }
 

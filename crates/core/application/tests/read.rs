@@ -91,6 +91,36 @@ fn all_problems_are_told_at_once_each_with_its_field() {
     }
 }
 
+/// What it takes to read a range grows with its length, and nobody else's app may wait for that.
+#[test]
+fn a_revision_that_is_too_long_is_refused_wherever_it_stands() {
+    let (longest, long) = ("1".repeat(250), "1".repeat(251));
+    let source = |revision: &str| json!({"targetRevision": revision});
+    let read_only = json!({"repoURL": "https://git.example.com/r.git", "path": ".", "targetRevision": long});
+    for (spec, field) in [
+        (json!({"source": source(&long)}), "spec.source.targetRevision"),
+        (
+            json!({"source": {"chart": "c", "path": null, "targetRevision": long}}),
+            "spec.source.targetRevision",
+        ),
+        (json!({"source": null, "sources": [read_only]}), "spec.sources[0].targetRevision"),
+    ] {
+        let problems = read(&with(&json!({"spec": spec}))).unwrap_err();
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let help = "name a branch, a tag, a commit or a range of versions";
+        assert_eq!(told, [format!("{field}: is longer than 250 bytes ({help})")]);
+    }
+    let operation = |revision: &str| {
+        let asked =
+            json!({"operation": {"sync": {"revision": revision}}, "spec": {"source": source(&longest)}});
+        app(&asked).operation.unwrap()
+    };
+    assert_eq!(operation(&longest).revision, longest);
+    let refused = operation(&long);
+    assert_eq!(fields(&refused.not_yet), ["operation.sync.revision: is longer than 250 bytes"]);
+    assert_eq!(refused.revision, "");
+}
+
 #[test]
 fn what_is_honoured_is_read() {
     let app = app(&json!({

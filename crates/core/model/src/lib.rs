@@ -45,7 +45,7 @@ pub use object::{GroupKind, GroupVersionKind, NotAnObject, Object, ObjectKey};
 pub use printable::{is_active, printable, printable_json};
 pub use problem::{Place, Problem};
 pub use reason::Reason;
-pub use revision::{DesiredHash, Revision};
+pub use revision::{DesiredHash, LONGEST_TARGET, Revision};
 pub use sync::{ObjectOutcome, ObjectResult, OperationPhase, SyncId};
 pub use timestamp::{Seconds, Timestamp};
 pub use user::User;

@@ -3,6 +3,10 @@
 use crate::Digest;
 use std::fmt;
 
+/// Bytes that the name of a branch, tag, commit or range of versions may have: Git's servers take no longer ones, and reading
+/// a range takes longer the longer it is.
+pub const LONGEST_TARGET: usize = 250;
+
 /// A resolved commit: 40 hexadecimal digits, lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(String);

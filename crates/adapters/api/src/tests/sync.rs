@@ -115,6 +115,8 @@ async fn refusals_name_every_field() {
     ] {
         assert_eq!(sync("", body).await, expected, "{body}");
     }
+    let long = format!(r#"{{"revision": "{}"}}"#, "1".repeat(251));
+    assert_eq!(sync("", &long).await, "400 `revision` is longer than 250 bytes");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::{Flags, read_retry, text};
 use crate::findings::Findings;
 use crate::options::{self, Meaning};
 use crate::{crd, honoured, repo, schema, wire};
-use model::{NotYet, Operation, ResourceSelector, Retry};
+use model::{LONGEST_TARGET, NotYet, Operation, ResourceSelector, Retry};
 use serde_json::Value;
 
 /// Reads `operation`. Whatever is wrong with it, or not supported, is told in `not_yet` and makes it refused; the app
@@ -24,7 +24,8 @@ pub(super) fn read(raw: &Value, spec: &Value, app: Flags, retry: Option<Retry>) 
     check(&parsed, spec, app, retry, &mut findings);
     let sync = parsed.sync.unwrap_or_default();
     Some(Operation {
-        revision: text(sync.revision.as_ref()),
+        // What is too long is refused above, and carried no further.
+        revision: text(sync.revision.as_ref().filter(|revision| revision.len() <= LONGEST_TARGET)),
         prune: sync.prune == Some(true),
         dry_run: sync.dry_run == Some(true),
         resources: sync.resources.iter().flatten().map(selector).collect(),

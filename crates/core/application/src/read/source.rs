@@ -24,6 +24,10 @@ pub(super) fn read(spec: &wire::ApplicationSpec, raw: &Value, findings: &mut Fin
     let wire = spec.source.as_ref().or(several.first()).cloned().unwrap_or_default();
     if spec.source.is_some() && !replaced {
         check(&wire, &raw["source"], findings);
+    } else {
+        let path = if spec.source.is_some() { "spec.source" } else { "spec.sources[0]" };
+        let revision = text(wire.target_revision.as_ref());
+        repo::check_length(&revision, &format!("{path}.targetRevision"), findings);
     }
     let directory = wire.directory.unwrap_or_default();
     Source {
@@ -65,6 +69,8 @@ fn check(source: &wire::Source, raw: &Value, findings: &mut Findings) {
     if chart.is_empty() {
         repo::check_url(&text(source.repo_url.as_ref()), "spec.source.repoURL", findings);
         repo::check_revision(&revision, "spec.source.targetRevision", findings);
+    } else {
+        repo::check_length(&revision, "spec.source.targetRevision", findings);
     }
 }
 
