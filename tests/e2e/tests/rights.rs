@@ -277,6 +277,44 @@ fn in_a_pod_the_cluster_is_reached_by_the_service_account() {
     assert!(agent.terminate().success());
 }
 
+fn shipped(name: &str) -> String {
+    format!("{}/../../manifests/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What the README says of callers from elsewhere: the Service, and a patch that changes nothing the second time.
+fn assert_is_exposed_as_shipped(scene: &Scene) {
+    let lab = scene.lab;
+    let patch = format!("--patch-file={}", shipped("api-patch.yaml"));
+    let patch = ["-n", install::NAMESPACE, "patch", "deployment", install::NAME, &patch];
+    lab.kubectl(&["apply", "-f", &shipped("api.yaml")]).unwrap();
+    let deployment = || scene.get("apps/v1", "Deployment", install::NAMESPACE, install::NAME).unwrap();
+    lab.kubectl(&patch).unwrap();
+    let generation = deployment()["metadata"]["generation"].clone();
+    lab.kubectl(&patch).unwrap();
+    assert_eq!(deployment()["metadata"]["generation"], generation, "the second time changes nothing");
+    let service = scene.get("v1", "Service", install::NAMESPACE, install::NAME).unwrap();
+    let deployment = deployment();
+    let pod = &deployment["spec"]["template"];
+    for (key, value) in service["spec"]["selector"].as_object().unwrap() {
+        assert_eq!(pod["metadata"]["labels"][key], *value);
+    }
+    let container = &pod["spec"]["containers"][0];
+    let ports: Vec<&str> =
+        container["ports"].as_array().unwrap().iter().map(|port| port["name"].as_str().unwrap()).collect();
+    assert!(ports.contains(&"probes") && ports.contains(&"api"), "{ports:?}");
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], "api");
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    assert_eq!(mounts.iter().map(|m| m["mountPath"].as_str().unwrap()).count(), 3, "{mounts:?}");
+    assert!(mounts.iter().any(|mount| mount["mountPath"] == "/tls"));
+    // The program takes the arguments: what it misses is the certificate that is mounted there.
+    let arguments = container["args"].as_array().unwrap().iter();
+    let mut arguments: Vec<&str> = arguments.map(|argument| argument.as_str().unwrap()).collect();
+    arguments.extend(["--kubeconfig", lab.kubeconfig().to_str().unwrap()]);
+    let told = scene.tautline(&arguments);
+    assert!(told.err.contains("/tls/tls.crt"), "{told:?}");
+    assert!(!told.err.contains("--help"), "{told:?}");
+}
+
 #[test]
 fn the_shipped_manifest_installs_twice_and_its_account_can_sync() {
     let mut scene = Scene::new("shipped");
@@ -285,13 +323,14 @@ fn the_shipped_manifest_installs_twice_and_its_account_can_sync() {
     lab.kubectl(&["create", "namespace", install::NAMESPACE]).unwrap();
     let strict = "pod-security.kubernetes.io/enforce=restricted";
     lab.kubectl(&["label", "namespace", install::NAMESPACE, strict]).unwrap();
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/install.yaml");
-    lab.kubectl(&["apply", "-f", manifest]).unwrap();
-    let again = lab.kubectl(&["apply", "-f", manifest]).unwrap();
+    let manifest = shipped("install.yaml");
+    lab.kubectl(&["apply", "-f", &manifest]).unwrap();
+    let again = lab.kubectl(&["apply", "-f", &manifest]).unwrap();
     let changed: Vec<&str> = again.lines().filter(|line| !line.ends_with(" unchanged")).collect();
     assert_eq!(changed, Vec::<&str>::new(), "the second time changes nothing");
     let rollout = ["-n", install::NAMESPACE, "rollout", "status", "deployment/tautline", "--timeout=60s"];
     lab.kubectl(&rollout).unwrap();
+    assert_is_exposed_as_shipped(&scene);
 
     scene.control = install::NAMESPACE.into();
     let repo = scene.repo("shop");

@@ -83,7 +83,8 @@ fn generated_files_are_fresh() {
         .into_iter()
         .map(|(name, text)| (format!("manifests/crds/{name}"), text))
         .collect();
-    expected.push(("manifests/install.yaml".into(), application::install::yaml()));
+    let installed = application::install::files().into_iter();
+    expected.extend(installed.map(|(name, text)| (format!("manifests/{name}"), text)));
     for (path, text) in &expected {
         assert!(read(path) == *text, "{path} is stale: cargo run -p application --example manifests");
     }

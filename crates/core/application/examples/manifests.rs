@@ -10,5 +10,8 @@ fn main() -> std::io::Result<()> {
     for (name, text) in application::crd::files() {
         std::fs::write(root.join("crds").join(name), text)?;
     }
-    std::fs::write(root.join("install.yaml"), application::install::yaml())
+    for (name, text) in application::install::files() {
+        std::fs::write(root.join(name), text)?;
+    }
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! What does a cluster need so that Tautline runs in it? The content of `manifests/install.yaml`.
+//! What does a cluster need so that Tautline runs in it? The content of `manifests/install.yaml`, and of the two files beside it
+//! that let others than the pod reach its HTTP API.
 //!
 //! The namespace is `argocd`: Applications, projects and repository Secrets are found where Argo CD has them, manifests
 //! that say `namespace: argocd` work as they are, and an app's tracking ids, which depend on the control namespace, stay
@@ -6,6 +7,7 @@
 //! takes its namespace from the pod's.
 
 mod deployment;
+mod exposed;
 mod rights;
 
 pub use rights::{AGENT_CLUSTER_RULES, AGENT_ROLE_RULES, Rule};
@@ -23,12 +25,25 @@ pub const AGENT_ROLE: &str = "tautline-agent";
 pub const MANAGED_ROLE: &str = "tautline-managed";
 /// Port of probes and metrics.
 pub const PROBE_PORT: u16 = 8081;
+/// Port of the HTTP API once it listens on more than loopback.
+pub const API_PORT: u16 = 8443;
+/// Secret with the certificate of the HTTP API and its key, of the type `kubernetes.io/tls`.
+pub const TLS_SECRET: &str = "tautline-tls";
 /// Image of the agent.
 pub const IMAGE: &str = concat!("tautline:", env!("CARGO_PKG_VERSION"));
 
 /// Returns `manifests/install.yaml`: both CRDs, rights and the Deployment, in the order in which they can be applied.
 pub fn yaml() -> String {
     documents(NAMESPACE, IMAGE).iter().flat_map(|document| ["---\n".into(), crd::yaml(document)]).collect()
+}
+
+/// Returns the generated files of `manifests/` beside the CRDs: names and contents.
+pub fn files() -> Vec<(&'static str, String)> {
+    vec![
+        ("install.yaml", yaml()),
+        ("api.yaml", crd::yaml(&exposed::service(NAMESPACE))),
+        ("api-patch.yaml", crd::yaml(&exposed::patch())),
+    ]
 }
 
 /// Returns everything that is installed, for a namespace and an image of one's own.

@@ -16,11 +16,13 @@ fn named(kind: &str, name: &str) -> Value {
 }
 
 #[test]
-fn the_file_is_fresh() {
-    let path = format!("{}/../../../manifests/install.yaml", env!("CARGO_MANIFEST_DIR"));
-    #[expect(clippy::disallowed_methods, reason = "the test compares a file")]
-    let stored = std::fs::read_to_string(path).unwrap();
-    assert!(stored == install::yaml(), "install.yaml is stale: cargo run -p application --example manifests");
+fn the_files_are_fresh() {
+    for (name, text) in install::files() {
+        let path = format!("{}/../../../manifests/{name}", env!("CARGO_MANIFEST_DIR"));
+        #[expect(clippy::disallowed_methods, reason = "the test compares a file")]
+        let stored = std::fs::read_to_string(path).unwrap();
+        assert!(stored == text, "{name} is stale: cargo run -p application --example manifests");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const USER: i64 = 65_532;
 
 /// One pod, replaced rather than doubled: a second one would only wait for the Lease. The API listens on loopback until
-/// it can tell who calls; `kubectl port-forward` reaches it.
+/// there is a certificate for it; `kubectl port-forward` reaches it.
 pub(super) fn document(namespace: &str, image: &str) -> Value {
     let labels = json!({"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": NAME});
     json!({
@@ -38,17 +38,17 @@ fn pod(image: &str) -> Value {
     })
 }
 
+/// Returns the agent's arguments.
+pub(super) fn arguments(listen: &str) -> Vec<String> {
+    let (listen, probes) = (format!("--listen={listen}"), format!("--probes=0.0.0.0:{PROBE_PORT}"));
+    ["run", "--namespace=$(POD_NAMESPACE)", &listen, &probes, "--cache-dir=/cache"].map(String::from).into()
+}
+
 fn container(image: &str) -> Value {
     json!({
         "name": NAME,
         "image": image,
-        "args": [
-            "run",
-            "--namespace=$(POD_NAMESPACE)",
-            "--listen=127.0.0.1:8080",
-            format!("--probes=0.0.0.0:{PROBE_PORT}"),
-            "--cache-dir=/cache",
-        ],
+        "args": arguments("127.0.0.1:8080"),
         "env": [
             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
