@@ -304,7 +304,7 @@ fn assert_is_exposed_as_shipped(scene: &Scene) {
     assert!(ports.contains(&"probes") && ports.contains(&"api"), "{ports:?}");
     assert_eq!(service["spec"]["ports"][0]["targetPort"], "api");
     let mounts = container["volumeMounts"].as_array().unwrap();
-    assert_eq!(mounts.iter().map(|m| m["mountPath"].as_str().unwrap()).count(), 3, "{mounts:?}");
+    assert_eq!(mounts.len(), 3, "{mounts:?}");
     assert!(mounts.iter().any(|mount| mount["mountPath"] == "/tls"));
     // The program takes the arguments: what it misses is the certificate that is mounted there.
     let arguments = container["args"].as_array().unwrap().iter();
