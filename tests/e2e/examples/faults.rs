@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p e2e --example faults -- all [--every N] [--at-a-time N] [--quiet SECONDS] [--file FILE]
 //! cargo run --release -p e2e --example faults -- list
-//! cargo run --release -p e2e --example faults -- 'deploy: apply configmaps app/shop-0 #1: killed-after'
+//! cargo run --release -p e2e --example faults -- 'deploy: apply configmaps app/shop-0 #1: killed-after: cache wiped'
 //! ```
 //!
 //! `--every N` plays each N-th case only. The exit code is 1 when an invariant was broken.
@@ -42,7 +42,7 @@ fn wanted() -> Wanted {
 
 fn main() -> ExitCode {
     let wanted = wanted();
-    let named: Vec<Case> = wanted.what.iter().filter_map(|text| Case::parse(text, false)).collect();
+    let named: Vec<Case> = wanted.what.iter().filter_map(|text| Case::parse(text)).collect();
     let is_needed =
         |scenario: Scenario| named.is_empty() || named.iter().any(|case| case.scenario == scenario);
     let references: Vec<Reference> = std::thread::scope(|threads| {

@@ -16,8 +16,8 @@ mod wire;
 
 use std::io::{BufRead, BufReader, Result, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use asked::{Asked, Verb};
@@ -36,8 +36,15 @@ const SWALLOWING: Duration = Duration::from_millis(500);
 
 /// A proxy before the lab's API server, for one agent. Dropping it ends all connections.
 pub struct Proxy {
-    address: SocketAddr,
-    journal: Arc<Journal>,
+    address: Mutex<SocketAddr>,
+    shared: Arc<Shared>,
+}
+
+/// What all connections need.
+struct Shared {
+    journal: Journal,
+    upstream: Upstream,
+    places: Places,
 }
 
 impl Proxy {
@@ -46,17 +53,10 @@ impl Proxy {
     /// # Panics
     /// When no port is free.
     pub fn start(scene: &Scene) -> Self {
-        let journal = Arc::<Journal>::default();
         let upstream = Upstream::new(scene.lab.url(), scene.lab.ca_file());
-        let shared = Arc::clone(&journal);
         let places = Places { control: scene.control.clone(), app: scene.namespace.clone() };
-        let address = server::listen(move |near| {
-            let mut connection = Connection::new(near, &shared, &upstream, &places)?;
-            let ended = connection.serve();
-            connection.close();
-            ended
-        });
-        Self { address, journal }
+        let shared = Arc::new(Shared { journal: Journal::default(), upstream, places });
+        Self { address: Mutex::new(listen(&shared)), shared }
     }
 
     /// Writes a kubeconfig of the administrator that leads through the proxy.
@@ -65,64 +65,83 @@ impl Proxy {
     /// When it cannot be written.
     pub fn kubeconfig(&self, scene: &Scene) -> PathBuf {
         let text = std::fs::read_to_string(scene.lab.kubeconfig()).expect("the lab has a kubeconfig");
-        let path = scene.folder().join(format!("proxy-{}.kubeconfig", self.address.port()));
-        let text = text.replace(scene.lab.url(), &format!("http://{}", self.address));
+        let address = *self.address();
+        let path = scene.folder().join(format!("proxy-{}.kubeconfig", address.port()));
+        let text = text.replace(scene.lab.url(), &format!("http://{address}"));
         std::fs::write(&path, text).expect("the scene's folder is writable");
         path
     }
 
+    /// Listens on a port of its own for the next process, and has a kubeconfig of the one that was killed lead there: so it is
+    /// known whose a connection is that was opened before the kill and is accepted after it.
+    ///
+    /// # Panics
+    /// When no port is free, or the kubeconfig cannot be written.
+    pub(crate) fn expects_successor(&self, kubeconfig: &Path) {
+        let mut address = self.address();
+        let next = listen(&self.shared);
+        let text = std::fs::read_to_string(kubeconfig).expect("the kubeconfig was written");
+        let text = text.replace(&address.to_string(), &next.to_string());
+        std::fs::write(kubeconfig, text).expect("the scene's folder is writable");
+        *address = next;
+    }
+
+    fn address(&self) -> MutexGuard<'_, SocketAddr> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells which process is killed where a rule says so.
     pub fn runs(&self, pid: u32) {
-        self.journal.runs(pid);
+        self.shared.journal.runs(pid);
     }
 
     /// Adds faults, each at its next requests.
     pub fn arm(&self, rules: &[Rule]) {
-        self.journal.arm(rules);
+        self.shared.journal.arm(rules);
     }
 
     /// Forgets the faults that are still to come; returns how often each came.
     pub fn disarm(&self) -> Vec<usize> {
-        self.journal.disarm()
+        self.shared.journal.disarm()
     }
 
     /// Has every request answered like this from now on, or passed on again; watches that are open end.
     pub fn refuse_all(&self, refusal: Option<Refusal>) {
-        self.journal.refuse_all(refusal);
+        self.shared.journal.refuse_all(refusal);
         if refusal.is_some() {
-            self.journal.cut();
+            self.shared.journal.cut();
         }
     }
 
     /// Returns how often each fault came so far.
     pub fn n_fired(&self) -> Vec<usize> {
-        self.journal.n_fired()
+        self.shared.journal.n_fired()
     }
 
     /// Returns all requests so far.
     pub fn entries(&self) -> Vec<Entry> {
-        self.journal.entries()
+        self.shared.journal.entries()
     }
 
     /// Waits until so many processes were killed; returns whether they were in time.
     pub fn wait_killed(&self, n_killed: usize, longest: Duration) -> bool {
-        self.journal.wait_killed(n_killed, longest)
+        self.shared.journal.wait_killed(n_killed, longest)
     }
 
     /// Waits until there was no such request for a while, from now on; returns whether that came to be in time.
     pub fn wait_quiet(&self, quiet: Duration, longest: Duration, is_it: impl Fn(&Entry) -> bool) -> bool {
-        self.journal.wait_quiet(quiet, longest, is_it)
+        self.shared.journal.wait_quiet(quiet, longest, is_it)
     }
 
     /// Ends all connections that are open.
     pub fn cut(&self) {
-        self.journal.cut();
+        self.shared.journal.cut();
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.journal.cut();
+        self.shared.journal.cut();
     }
 }
 
@@ -149,36 +168,43 @@ impl Places {
     }
 }
 
+/// A request, and what befalls it.
+struct Exchange {
+    request: Request,
+    asked: Asked,
+    /// Path and query.
+    target: String,
+    /// Of its entry in the journal.
+    number: usize,
+    fault: Option<Fault>,
+}
+
 /// One connection of the agent.
 struct Connection<'a> {
     near: TcpStream,
     reader: BufReader<TcpStream>,
-    journal: &'a Journal,
-    upstream: &'a Upstream,
-    places: &'a Places,
+    shared: &'a Shared,
+    /// Whose it is: the process whose port it came to.
     life: usize,
 }
 
 impl<'a> Connection<'a> {
-    fn new(
-        near: TcpStream,
-        journal: &'a Journal,
-        upstream: &'a Upstream,
-        places: &'a Places,
-    ) -> Result<Self> {
+    fn new(near: TcpStream, shared: &'a Shared, life: usize) -> Result<Self> {
         near.set_nodelay(true)?;
-        journal.keep(near.try_clone()?);
+        shared.journal.keep(near.try_clone()?);
         let reader = BufReader::new(near.try_clone()?);
-        Ok(Self { near, reader, journal, upstream, places, life: journal.life() })
+        Ok(Self { near, reader, shared, life })
     }
 
     fn serve(&mut self) -> Result<()> {
         while let Some(request) = server::read(&mut self.reader)? {
-            let asked = self.places.translate(Asked::of(&request));
+            let (asked, target) = (self.shared.places.translate(Asked::of(&request)), target(&request));
             let keeps = asked.verb == Verb::Delete || asked.resource.starts_with("leases");
             let body: &[u8] = if keeps { &request.body } else { &[] };
-            let (number, fault) = self.journal.take_in(self.life, &asked, body);
-            match self.answer(&request, &asked, number, fault)? {
+            let taken_in = self.shared.journal.take_in(self.life, &asked, &target, body);
+            // What the dead asked for is not carried out any more: everything that was under way ended with the kill.
+            let Some((number, fault)) = taken_in else { break };
+            match self.answer(&Exchange { request, asked, target, number, fault })? {
                 Next::Another => {}
                 Next::Close => break,
             }
@@ -191,71 +217,76 @@ impl<'a> Connection<'a> {
         drop(self.near.shutdown(Shutdown::Both));
     }
 
-    fn answer(
-        &mut self,
-        request: &Request,
-        asked: &Asked,
-        number: usize,
-        fault: Option<Fault>,
-    ) -> Result<Next> {
-        match fault {
-            Some(Fault::Drop) => return Ok(Next::Close),
-            Some(Fault::KillBefore) => {
-                self.journal.kill();
-                return Ok(Next::Close);
-            }
-            Some(Fault::Hold) => return self.wait_closed(),
-            Some(Fault::Refuse(refusal)) => return self.refuse(number, &refusal.answer()),
-            Some(Fault::ExpireByStatus) => {
-                let (media_type, body) = fault::expired();
-                return self.refuse(number, &server::with_body("410 Gone", media_type, body.as_bytes()));
-            }
-            Some(Fault::Stale) => {
-                if let Some(answer) = self.journal.remembered(&target(request)) {
-                    return self.refuse(number, &answer);
-                }
-            }
-            Some(Fault::Delay) => std::thread::sleep(DELAY),
-            _ => {}
+    fn answer(&mut self, exchange: &Exchange) -> Result<Next> {
+        if let Some(next) = self.befall_request(exchange)? {
+            return Ok(next);
         }
-        let (mut far, socket) = self.upstream.send(request)?;
-        self.journal.keep(socket);
+        let (mut far, socket) = self.shared.upstream.send(&exchange.request)?;
+        self.shared.journal.keep(socket);
         let head = Head::read(&mut far)?;
-        if asked.verb == Verb::Watch && head.status == 200 && head.is_chunked() {
-            self.journal.answered(number, head.status);
-            return self.relay(&head, far, asked, number);
+        self.shared.journal.answered(exchange.number, head.status);
+        if exchange.asked.verb == Verb::Watch && head.status == 200 && head.is_chunked() {
+            return self.relay(&head, far, &exchange.asked, exchange.number);
         }
         let mut body = head.body(&mut far)?;
-        if fault == Some(Fault::Partial) {
+        if exchange.fault == Some(Fault::Partial) {
             body = fault::halved(body);
         }
-        self.journal.answered(number, head.status);
         let framed = head.written(&format!("content-length: {}", body.len()));
-        let mut answer = [framed.as_bytes(), &body].concat();
-        match fault {
-            Some(Fault::Lose) => return Ok(Next::Close),
-            Some(Fault::KillAfter) => {
-                self.journal.kill();
-                return Ok(Next::Close);
-            }
-            Some(Fault::HoldAnswer) => return self.wait_closed(),
-            Some(Fault::Truncate) => {
-                answer.truncate(framed.len() + body.len() / 2);
-                self.near.write_all(&answer)?;
-                return Ok(Next::Close);
-            }
-            _ => {}
+        if let Some(next) = self.befall_answer(exchange, &framed, &body)? {
+            return Ok(next);
         }
-        if matches!(asked.verb, Verb::List | Verb::Get) {
-            self.journal.remember(&target(request), &answer);
+        let answer = [framed.as_bytes(), &body].concat();
+        if matches!(exchange.asked.verb, Verb::List | Verb::Get) {
+            self.shared.journal.remember(&exchange.target, &answer);
         }
-        self.near.write_all(&answer)?;
-        Ok(Next::Another)
+        self.pass_on(exchange.number, &answer)
     }
 
-    fn refuse(&mut self, number: usize, answer: &[u8]) -> Result<Next> {
-        let status = std::str::from_utf8(answer).ok().and_then(|text| text.split(' ').nth(1)?.parse().ok());
-        self.journal.answered(number, status.unwrap_or_default());
+    /// Does what befalls a request before the API server hears of it; returns what follows where it never does.
+    fn befall_request(&mut self, exchange: &Exchange) -> Result<Option<Next>> {
+        let answer = match exchange.fault {
+            Some(Fault::Drop) => return Ok(Some(Next::Close)),
+            Some(Fault::KillBefore) => {
+                self.shared.journal.kill();
+                return Ok(Some(Next::Close));
+            }
+            Some(Fault::Hold) => return self.wait_closed().map(Some),
+            Some(Fault::Refuse(refusal)) => Some(refusal.answer()),
+            Some(Fault::ExpireByStatus) => {
+                let (media_type, body) = fault::expired();
+                Some(server::with_body("410 Gone", media_type, body.as_bytes()))
+            }
+            Some(Fault::Stale) => self.shared.journal.remembered(&exchange.target),
+            Some(Fault::Delay) => {
+                std::thread::sleep(DELAY);
+                None
+            }
+            _ => None,
+        };
+        let Some(answer) = answer else { return Ok(None) };
+        let status = std::str::from_utf8(&answer).ok().and_then(|text| text.split(' ').nth(1)?.parse().ok());
+        self.shared.journal.answered(exchange.number, status.unwrap_or_default());
+        self.pass_on(exchange.number, &answer).map(Some)
+    }
+
+    /// Does what befalls an answer; returns what follows where the agent does not get all of it.
+    fn befall_answer(&mut self, exchange: &Exchange, head: &str, body: &[u8]) -> Result<Option<Next>> {
+        match exchange.fault {
+            Some(Fault::Lose) => {}
+            Some(Fault::KillAfter) => self.shared.journal.kill(),
+            Some(Fault::HoldAnswer) => return self.wait_closed().map(Some),
+            Some(Fault::Truncate) => {
+                self.near.write_all(&[head.as_bytes(), &body[..body.len() / 2]].concat())?;
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(Next::Close))
+    }
+
+    /// Passes a whole answer on. It is noted before: the agent may act on it at once.
+    fn pass_on(&mut self, number: usize, answer: &[u8]) -> Result<Next> {
+        self.shared.journal.passes_on(number);
         self.near.write_all(answer)?;
         Ok(Next::Another)
     }
@@ -289,7 +320,7 @@ impl<'a> Connection<'a> {
 
     /// Passes one event on; returns what follows where the watch is over.
     fn tell(&mut self, line: &[u8], asked: &Asked, number: usize) -> Result<Option<Next>> {
-        match self.journal.befalls_event(number, asked) {
+        match self.shared.journal.befalls_event(number, asked) {
             None => self.near.write_all(&chunked(line))?,
             Some(Fault::Duplicate) => self.near.write_all(&chunked(&line.repeat(2)))?,
             Some(Fault::Freeze) => return self.wait_closed().map(Some),
@@ -311,6 +342,17 @@ impl<'a> Connection<'a> {
         }
         Ok(None)
     }
+}
+
+/// Listens for the process that lives now, on a port of its own.
+fn listen(shared: &Arc<Shared>) -> SocketAddr {
+    let (shared, life) = (Arc::clone(shared), shared.journal.life());
+    server::listen(move |near| {
+        let mut connection = Connection::new(near, &shared, life)?;
+        let ended = connection.serve();
+        connection.close();
+        ended
+    })
 }
 
 fn target(request: &Request) -> String {

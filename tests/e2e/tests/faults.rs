@@ -24,9 +24,9 @@ const SAMPLE: [&str; 52] = [
     "deploy: apply configmaps app/shop-0 #1: 500-of-etcd",
     "deploy: apply networkpolicies.networking.k8s.io app/shop-0 #1: 401",
     "deploy: apply deployments.apps app/shop-0 #1: killed-after",
-    "deploy: patch applications.argoproj.io control/shop #1: killed-after",
+    "deploy: patch applications.argoproj.io control/shop #1: killed-after: cache wiped",
     "deploy: patch applications.argoproj.io control/shop #1: killed-before",
-    "update: patch applications.argoproj.io control/shop #1: killed-before",
+    "update: patch applications.argoproj.io control/shop #1: killed-before: cache wiped",
     "deploy: create leases.coordination.k8s.io control/* #1: answer-lost",
     "deploy: create configmaps control/* #1: killed-after",
     "deploy: patch configmaps control/tautline-kinds #2: killed-before",
@@ -52,13 +52,13 @@ const SAMPLE: [&str; 52] = [
     "deploy: watch statefulsets.apps control/* #1: 500-of-etcd",
     "deploy: watch pods app/* #1: cut",
     "deploy: watch replicasets.apps app/* #1: swallowed",
-    "update: apply configmaps app/shop-2 #1: killed-before",
+    "update: apply configmaps app/shop-2 #1: killed-before: cache wiped",
     "update: apply podtemplates app/shop-1 #1: answer-lost",
-    "update: delete configmaps app/shop-0 #1: killed-after",
+    "update: delete configmaps app/shop-0 #1: killed-after: cache wiped",
     "update: delete services app/shop-2 #1: 409",
     "update: delete rolebindings.rbac.authorization.k8s.io app/shop-1 #1: killed-before",
     "update: watch configmaps -/* #1: swallowed",
-    "drift: apply configmaps app/shop-3 #1: killed-before",
+    "drift: apply configmaps app/shop-3 #1: killed-before: cache wiped",
     "drift: create events control/* #1: killed-before",
     "drift: watch secrets -/* #1: expired-by-status",
     "drift: watch deployments.apps -/* #1: cut",
@@ -67,15 +67,12 @@ const SAMPLE: [&str; 52] = [
     "delete: get clusterroles.rbac.authorization.k8s.io -/shop-NS #1: truncated",
     "delete: patch applications.argoproj.io control/shop #1: answer-lost",
     "claim: apply configmaps app/rival-0 #1: answer-lost",
-    "claim: patch applications.argoproj.io control/rival #1: killed-after",
+    "claim: patch applications.argoproj.io control/rival #1: killed-after: cache wiped",
 ];
 
-/// Returns the sample; every other one finds the cache folder empty if the agent is killed.
+/// Returns the sample.
 fn sample() -> Vec<Case> {
-    let cases = SAMPLE.iter().enumerate();
-    cases
-        .map(|(n, text)| Case::parse(text, n % 2 == 0).unwrap_or_else(|| panic!("no case: {text}")))
-        .collect()
+    SAMPLE.iter().map(|text| Case::parse(text).unwrap_or_else(|| panic!("no case: {text}"))).collect()
 }
 
 fn references() -> Vec<Reference> {
@@ -85,12 +82,15 @@ fn references() -> Vec<Reference> {
     })
 }
 
-/// What an agent asks for nothing but because the sample's own faults make it.
+/// Fails unless the sample has each fault, a kill with the cache kept and one with it wiped, and touches each kind of request
+/// that an undisturbed run makes.
 fn assert_covered(cases: &[Case], references: &[Reference]) {
-    let faults: BTreeSet<Fault> = cases.iter().map(|case| case.fault).collect();
-    let missing: Vec<&str> =
-        Fault::ALL.iter().filter(|(fault, _)| !faults.contains(fault)).map(|(_, name)| *name).collect();
-    assert!(missing.is_empty(), "no case of the sample has these faults: {missing:?}");
+    let faults: BTreeSet<(Fault, bool)> = cases.iter().map(|case| (case.fault, case.keeps_cache)).collect();
+    let all = Fault::ALL.iter().flat_map(|(fault, _)| [(*fault, true), (*fault, false)]);
+    let missing: Vec<(Fault, bool)> = all
+        .filter(|(fault, keeps)| (*keeps || fault.kills()) && !faults.contains(&(*fault, *keeps)))
+        .collect();
+    assert!(missing.is_empty(), "no case of the sample has these faults (cache kept?): {missing:?}");
     let touched: BTreeSet<String> = cases.iter().map(|case| rig::request_kind(&case.asked)).collect();
     let all = references.iter().flat_map(Reference::cases).map(|case| rig::request_kind(&case.asked));
     let missing: BTreeSet<String> = all.filter(|kind| !touched.contains(kind)).collect();

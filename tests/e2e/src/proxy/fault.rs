@@ -50,7 +50,7 @@ pub enum Fault {
     Truncate,
     /// Another answer comes.
     Refuse(Refusal),
-    /// A read is answered as it was answered the first time.
+    /// A read is answered as it was answered the first time; one that was never answered does not count.
     Stale,
     /// Every other item of a list is left out of the answer.
     Partial,
@@ -58,7 +58,7 @@ pub enum Fault {
     Freeze,
     /// A watch tells everything twice.
     Duplicate,
-    /// A watch leaves three events out and is expired then.
+    /// A watch leaves out what comes within half a second and is expired then.
     Swallow,
     /// A watch ends in the middle of an event.
     Cut,

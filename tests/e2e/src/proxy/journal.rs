@@ -13,7 +13,7 @@ use crate::kube::DEADLINE;
 /// A request that came by.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Which process of the agent asked, counted from zero: the one that lived when the connection was opened.
+    /// Which process of the agent asked, counted from zero.
     pub life: usize,
     /// When it came.
     pub at: Instant,
@@ -21,6 +21,8 @@ pub struct Entry {
     pub asked: Asked,
     /// What the API server, or a fault in its place, answered; none where no answer came (yet).
     pub status: Option<u16>,
+    /// When a whole answer was passed on to the agent; none where it was lost on the way, and for a watch.
+    pub reached: Option<Instant>,
     /// What befell it.
     pub fault: Option<Fault>,
     /// When a watch told something last.
@@ -60,16 +62,35 @@ impl Journal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a request and returns its number and what befalls it.
-    pub(crate) fn take_in(&self, life: usize, asked: &Asked, body: &[u8]) -> (usize, Option<Fault>) {
+    /// Notes a request to a path with its query, and returns its number and what befalls it; nothing where the process is dead
+    /// that sent it.
+    pub(crate) fn take_in(
+        &self,
+        life: usize,
+        asked: &Asked,
+        target: &str,
+        body: &[u8],
+    ) -> Option<(usize, Option<Fault>)> {
         let mut state = self.lock();
-        let fault = state.rules.iter_mut().find_map(|armed| armed.request(asked));
+        if life != state.life {
+            return None;
+        }
+        let is_known = state.first.contains_key(target);
+        let fault = state.rules.iter_mut().find_map(|armed| armed.request(asked, is_known));
         let fault = fault.or(state.refusal.map(Fault::Refuse));
         let number = state.entries.len();
-        let (asked, at) = (asked.clone(), Instant::now());
-        state.entries.push(Entry { life, at, asked, status: None, fault, told: None, body: body.to_owned() });
+        state.entries.push(Entry {
+            life,
+            at: Instant::now(),
+            asked: asked.clone(),
+            status: None,
+            reached: None,
+            fault,
+            told: None,
+            body: body.to_owned(),
+        });
         self.changed.notify_all();
-        (number, fault)
+        Some((number, fault))
     }
 
     /// Notes that a watch tells something, and returns what befalls that.
@@ -82,6 +103,11 @@ impl Journal {
     pub(crate) fn answered(&self, number: usize, status: u16) {
         self.lock().entries[number].status = Some(status);
         self.changed.notify_all();
+    }
+
+    /// Notes that the whole answer is on its way to the agent.
+    pub(crate) fn passes_on(&self, number: usize) {
+        self.lock().entries[number].reached = Some(Instant::now());
     }
 
     pub(crate) fn arm(&self, rules: &[Rule]) {
@@ -182,29 +208,64 @@ impl Journal {
 }
 
 impl Armed {
-    fn request(&mut self, asked: &Asked) -> Option<Fault> {
+    /// Returns what befalls a request; `is_known` says whether an older answer to it is kept.
+    fn request(&mut self, asked: &Asked, is_known: bool) -> Option<Fault> {
         // Opening a watch again is where its end by a status shows; all else befalls what it tells.
         let is_opening = self.rule.fault == Fault::ExpireByStatus;
         if self.rule.fault.is_of_stream() && !(is_opening && self.n_fired % 2 == 1) {
             return None;
         }
-        self.fire(asked)
+        self.fire(asked, is_known || self.rule.fault != Fault::Stale)
     }
 
     fn event(&mut self, asked: &Asked) -> Option<Fault> {
         let is_opening = self.rule.fault == Fault::ExpireByStatus && self.n_fired % 2 == 1;
-        if self.rule.fault.is_of_stream() && !is_opening { self.fire(asked) } else { None }
+        if self.rule.fault.is_of_stream() && !is_opening { self.fire(asked, true) } else { None }
     }
 
-    fn fire(&mut self, asked: &Asked) -> Option<Fault> {
+    fn fire(&mut self, asked: &Asked, is_possible: bool) -> Option<Fault> {
         if self.rule.target != *asked {
             return None;
         }
         self.n_seen += 1;
-        if self.n_seen <= self.rule.skip || self.n_fired >= self.rule.times {
+        if !is_possible || self.n_seen <= self.rule.skip || self.n_fired >= self.rule.times {
             return None;
         }
         self.n_fired += 1;
         Some(self.rule.fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_answered_before_is_not_answered_as_before_and_does_not_count() {
+        let journal = Journal::default();
+        let asked = Asked::parse("list configmaps -/*").expect("it is a request");
+        journal.arm(&[Rule { target: asked.clone(), skip: 0, fault: Fault::Stale, times: 1 }]);
+        journal.remember("/api/v1/configmaps?limit=500", b"one page");
+        let befell = |target: &str| journal.take_in(0, &asked, target, b"").expect("it lives").1;
+        assert_eq!(befell("/api/v1/configmaps?limit=250"), None);
+        assert_eq!(journal.n_fired(), [0], "nothing was told that is stale");
+        assert_eq!(befell("/api/v1/configmaps?limit=500"), Some(Fault::Stale));
+        assert_eq!(journal.n_fired(), [1]);
+    }
+
+    #[test]
+    fn what_the_dead_asked_for_is_not_taken_for_their_successors() {
+        let journal = Journal::default();
+        let asked = Asked::parse("apply configmaps app/shop-0").expect("it is a request");
+        let life = journal.life();
+        assert!(journal.take_in(life, &asked, "/", b"").is_some());
+        let mut killed = Command::new("sleep").arg("600").spawn().expect("there is sleep");
+        journal.runs(killed.id());
+        journal.kill();
+        killed.wait().expect("it is our child");
+        assert!(journal.take_in(life, &asked, "/", b"").is_none(), "it waited to be read");
+        assert!(journal.take_in(journal.life(), &asked, "/", b"").is_some());
+        let lives: Vec<usize> = journal.entries().iter().map(|entry| entry.life).collect();
+        assert_eq!(lives, [0, 1]);
     }
 }

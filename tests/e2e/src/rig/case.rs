@@ -6,7 +6,8 @@ use std::fmt;
 use super::scenario::Scenario;
 use crate::proxy::{Asked, Entry, Fault, Refusal, Rule, Verb};
 
-/// A scenario with a fault: `deploy: apply configmaps app/shop-0 #1: killed-after`.
+/// A scenario with a fault: `deploy: apply configmaps app/shop-0 #1: killed-after`, followed by `: cache wiped` where what is
+/// killed finds its cache folder empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Case {
     /// Which scenario.
@@ -20,6 +21,9 @@ pub struct Case {
     /// Whether an agent that was killed finds its cache folder again.
     pub keeps_cache: bool,
 }
+
+/// How a case says that the agent finds its cache folder empty after it was killed.
+const WIPED: &str = "cache wiped";
 
 /// What else befalls writes, one after the other: three faults befall each.
 const OF_WRITES: [Fault; 14] = [
@@ -68,17 +72,23 @@ const OF_WATCHES: [Fault; 8] = [
 
 impl Case {
     /// Reads what `Display` writes.
-    pub fn parse(text: &str, keeps_cache: bool) -> Option<Self> {
-        let mut parts = text.split(": ");
-        let (scenario, request, fault) = (parts.next()?, parts.next()?, parts.next()?);
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split(": ").collect();
+        let (scenario, request, fault, keeps_cache) = match parts.as_slice() {
+            [scenario, request, fault] => (scenario, request, Fault::named(fault)?, true),
+            [scenario, request, fault, WIPED] => {
+                (scenario, request, Fault::named(fault).filter(|fault| fault.kills())?, false)
+            }
+            _ => return None,
+        };
         let (asked, nth) = request.rsplit_once(" #")?;
-        Some(Self {
-            scenario: Scenario::named(scenario)?,
-            asked: Asked::parse(asked)?,
-            nth: nth.parse().ok()?,
-            fault: Fault::named(fault)?,
-            keeps_cache,
-        })
+        let (scenario, asked) = (Scenario::named(scenario)?, Asked::parse(asked)?);
+        Some(Self { scenario, asked, nth: nth.parse().ok()?, fault, keeps_cache })
+    }
+
+    /// Says what befalls, and what is found afterwards.
+    pub(crate) fn what_befalls(&self) -> String {
+        if self.keeps_cache { self.fault.to_string() } else { format!("{}: {WIPED}", self.fault) }
     }
 
     /// Returns the rules that make it.
@@ -103,7 +113,7 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} #{}: {}", self.scenario, self.asked, self.nth, self.fault)
+        write!(f, "{}: {} #{}: {}", self.scenario, self.asked, self.nth, self.what_befalls())
     }
 }
 
@@ -129,8 +139,14 @@ pub(crate) fn enumerate(scenario: Scenario, entries: &[Entry], n_before: usize) 
         let is_touched = |fault: &Fault| is_told || !fault.is_of_stream();
         let faults = faults(&entry.asked, number < n_before, &mut n_writes, &mut n_reads);
         for fault in faults.into_iter().filter(is_touched) {
-            let (asked, nth) = (entry.asked.clone(), *count);
-            cases.push(Case { scenario, asked, nth, fault, keeps_cache: cases.len().is_multiple_of(2) });
+            let caches: &[bool] = if fault.kills() { &[true, false] } else { &[true] };
+            cases.extend(caches.iter().map(|keeps_cache| Case {
+                scenario,
+                asked: entry.asked.clone(),
+                nth: *count,
+                fault,
+                keeps_cache: *keeps_cache,
+            }));
         }
     }
     cases
@@ -159,4 +175,58 @@ fn faults(asked: &Asked, is_open: bool, n_writes: &mut usize, n_reads: &mut usiz
         faults.push(Fault::Stale);
     }
     faults
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn cases(requests: &[&str]) -> Vec<String> {
+        let entries = requests.iter().map(|asked| Entry {
+            life: 0,
+            at: Instant::now(),
+            asked: Asked::parse(asked).expect("it is a request"),
+            status: Some(200),
+            reached: Some(Instant::now()),
+            fault: None,
+            told: None,
+            body: Vec::new(),
+        });
+        let cases = enumerate(Scenario::Deploy, &entries.collect::<Vec<_>>(), 0);
+        for case in &cases {
+            assert_eq!(Case::parse(&case.to_string()).as_ref(), Some(case));
+        }
+        cases.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_kill_finds_the_cache_folder_kept_and_wiped() {
+        assert_eq!(
+            cases(&["apply configmaps app/a"]),
+            [
+                "deploy: apply configmaps app/a #1: killed-before",
+                "deploy: apply configmaps app/a #1: killed-before: cache wiped",
+                "deploy: apply configmaps app/a #1: killed-after",
+                "deploy: apply configmaps app/a #1: killed-after: cache wiped",
+                "deploy: apply configmaps app/a #1: answer-lost",
+                "deploy: apply configmaps app/a #1: dropped",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_case_is_not_read() {
+        for text in [
+            "",
+            "deploy: apply configmaps app/a #1",
+            "deploy: apply configmaps app/a #1: nothing",
+            "deploy: apply configmaps app/a #1: killed-after: ",
+            "deploy: apply configmaps app/a #1: killed-after: cache wiped: twice",
+            "deploy: apply configmaps app/a #1: dropped: cache wiped",
+        ] {
+            assert_eq!(Case::parse(text), None, "{text}");
+        }
+    }
 }

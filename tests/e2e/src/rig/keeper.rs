@@ -96,6 +96,7 @@ impl Shared {
         // As if the dead one's lease had run out, which takes 15 s; tests of the lease wait for that.
         let gone = ["-n", &self.settings.namespace, "delete", "lease", "tautline", "--ignore-not-found"];
         self.lab.kubectl(&gone).expect("kubectl deletes a lease");
+        self.proxy.expects_successor(&self.settings.kubeconfig);
         agent.restart();
         self.proxy.runs(agent.pid());
         self.n_restarts.fetch_add(1, Ordering::Relaxed);

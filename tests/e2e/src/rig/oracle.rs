@@ -4,15 +4,16 @@
 //! |---|---|
 //! | I1 | the end is that of the undisturbed run: objects, inventory, history, and which objects are still the same ones |
 //! | I2 | nothing is deleted that the undisturbed run does not delete, and each deletion names uid and resourceVersion |
-//! | I3 | a process writes nothing before it has written the Lease |
+//! | I3 | a process writes nothing before it was told that it holds the Lease, nor after others may take it |
 //! | I5 | a verdict comes in time, and silence after it |
-//! | I6 | requests are in proportion to the undisturbed run; nothing is listed again and again |
+//! | I6 | requests are in proportion to the undisturbed run; nothing is listed again and again, nor asked for in a loop |
 //! | I7 | when the status says that all is well, it is |
 //! | I8 | nothing panics; values of Secrets are nowhere to be seen, which each scene looks for when it ends |
 //!
 //! I4, that only evidence condemns, is part of I1: what the state remembers is compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -26,6 +27,16 @@ const START: usize = 80;
 /// How often a kind may be listed more than in the undisturbed run: for its cause, and for what came of that.
 const LISTS: usize = 3;
 
+/// How many requests for discovery there may be, per start of the agent and per minute. A kind that is made known is asked for
+/// 21 times within 5 s at most, in two requests each; an API group that does not answer every 10 s.
+const DISCOVERY: (usize, usize) = (50, 30);
+/// The same for the Lease. It is renewed every 5 s; a try that failed is repeated after a second at least, and takes three
+/// requests at most: patch, and look before and after. A fault befalls few of them.
+const LEASES: (usize, usize) = (20, 60);
+/// When others may take a Lease that is not renewed. Its holder stops 3 s before; that much a busy machine may take from
+/// the decision to write to the proxy.
+const LEASE: Duration = Duration::from_secs(15);
+
 /// Returns what is wrong with a run.
 pub(crate) fn violations(outcome: &Outcome, reference: &Outcome) -> Vec<String> {
     let mut wrong: Vec<String> = Vec::new();
@@ -37,7 +48,7 @@ pub(crate) fn violations(outcome: &Outcome, reference: &Outcome) -> Vec<String> 
     wrong.extend(deletions(&outcome.entries, &reference.entries));
     wrong.extend(unheld(&outcome.entries));
     if !outcome.is_quiet {
-        wrong.push("I5: it does not come to rest".into());
+        wrong.push(format!("I5: it does not come to rest; last came {}", last_writes(&outcome.entries)));
     }
     wrong.extend(proportion(outcome, reference));
     let claimed = outcome.claimed.objects_unlike(&reference.after).into_iter();
@@ -46,6 +57,14 @@ pub(crate) fn violations(outcome: &Outcome, reference: &Outcome) -> Vec<String> 
         wrong.push("I8: it panicked".into());
     }
     wrong
+}
+
+/// Says what was written last, and how many seconds before the last request.
+fn last_writes(entries: &[Entry]) -> String {
+    let end = entries.last().map(|entry| entry.at);
+    let ago = |entry: &Entry| end.map_or(0, |end| end.saturating_duration_since(entry.at).as_secs());
+    let writes = entries.iter().rev().filter(|entry| is_write(entry)).take(5);
+    writes.map(|entry| format!("{} {} s ago", entry.asked, ago(entry))).collect::<Vec<_>>().join(", ")
 }
 
 fn deletions(entries: &[Entry], reference: &[Entry]) -> Vec<String> {
@@ -65,27 +84,46 @@ fn deletions(entries: &[Entry], reference: &[Entry]) -> Vec<String> {
     wrong
 }
 
+/// Says which writes came while their process did not hold the Lease. It holds it once it was told so, and until others may take
+/// it, counted from when it asked. An answer that was lost on the way makes nobody a holder, and takes the Lease from nobody.
 fn unheld(entries: &[Entry]) -> Vec<String> {
-    let mut holders = BTreeSet::new();
+    let leases: Vec<&Entry> =
+        entries.iter().filter(|entry| is_lease(entry) && entry.asked.verb.writes()).collect();
     let mut wrong = Vec::new();
-    for entry in entries {
-        let is_lease = entry.asked.resource.starts_with("leases");
-        if is_lease && entry.asked.verb.writes() {
-            holders.insert(entry.life);
-        } else if is_write(entry) && !holders.contains(&entry.life) {
+    for entry in entries.iter().filter(|entry| is_write(entry)) {
+        let since = |lease: &&&Entry| turned(lease).filter(|turned| *turned <= entry.at);
+        let last = leases.iter().filter(|lease| since(lease).is_some()).max_by_key(since);
+        let holds = |lease: &&Entry| {
+            let lasts = entry.at <= lease.at + LEASE;
+            lease.life == entry.life && lasts && !is_handed_back(lease)
+        };
+        if !last.is_some_and(holds) {
             wrong.push(format!("I3: {} without the Lease, by process {}", entry.asked, entry.life));
         }
     }
     wrong
 }
 
+/// Returns since when a write of the Lease decides who may write: since a success arrived, or since it was handed back.
+fn turned(lease: &Entry) -> Option<Instant> {
+    let is_success = lease.status.is_some_and(|status| (200..300).contains(&status));
+    if is_handed_back(lease) { Some(lease.at) } else { lease.reached.filter(|_| is_success) }
+}
+
+fn is_handed_back(lease: &Entry) -> bool {
+    let sent: Value = serde_json::from_slice(&lease.body).unwrap_or_default();
+    sent["spec"]["holderIdentity"] == ""
+}
+
+fn is_lease(entry: &Entry) -> bool {
+    entry.asked.resource.starts_with("leases")
+}
+
 fn proportion(outcome: &Outcome, reference: &Outcome) -> Vec<String> {
     let counted = |outcome: &Outcome| {
         let story = outcome.entries[outcome.n_before..].iter();
-        // Leases are renewed by the clock, and other scenes make kinds known.
-        let counts = story.filter(|entry| {
-            !entry.asked.resource.starts_with("leases") && entry.asked.verb != Verb::Discover
-        });
+        // The clock counts for leases, and other scenes make kinds known: `looping` looks at those.
+        let counts = story.filter(|entry| !is_lease(entry) && entry.asked.verb != Verb::Discover);
         counts.fold(BTreeMap::<Asked, usize>::new(), |mut counts, entry| {
             *counts.entry(entry.asked.clone()).or_default() += 1;
             counts
@@ -94,7 +132,7 @@ fn proportion(outcome: &Outcome, reference: &Outcome) -> Vec<String> {
     let (counts, expected) = (counted(outcome), counted(reference));
     let (total, most) = (counts.values().sum::<usize>(), expected.values().sum::<usize>());
     let most = FACTOR * most + START * (1 + outcome.n_restarts);
-    let mut wrong = Vec::new();
+    let mut wrong = looping(outcome);
     if total > most {
         wrong.push(format!("I6: {total} requests, {most} at most: {counts:?}"));
     }
@@ -107,10 +145,28 @@ fn proportion(outcome: &Outcome, reference: &Outcome) -> Vec<String> {
     wrong
 }
 
+/// Says which of the requests that come by the clock came too often.
+fn looping(outcome: &Outcome) -> Vec<String> {
+    let (first, last) = (outcome.entries.first(), outcome.entries.last());
+    let took = first.zip(last).map_or(0, |(first, last)| (last.at - first.at).as_secs());
+    let took = usize::try_from(took).unwrap_or(usize::MAX);
+    let mut wrong = Vec::new();
+    let is_discovery = |entry: &&Entry| entry.asked.verb == Verb::Discover;
+    let of_lease = |entry: &&Entry| is_lease(entry);
+    for (what, count, (per_start, per_minute)) in [
+        ("discovery", outcome.entries.iter().filter(is_discovery).count(), DISCOVERY),
+        ("the Lease", outcome.entries.iter().filter(of_lease).count(), LEASES),
+    ] {
+        let most = per_start * (1 + outcome.n_restarts) + took * per_minute / 60;
+        if count > most {
+            wrong.push(format!("I6: {count} requests for {what} in {took} s, {most} at most"));
+        }
+    }
+    wrong
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use serde_json::json;
 
     use super::super::picture::Picture;
@@ -119,7 +175,8 @@ mod tests {
     fn entry(life: usize, asked: &str, body: &Value) -> Entry {
         let asked = Asked::parse(asked).expect("it is a request");
         let body = body.to_string().into_bytes();
-        Entry { life, at: Instant::now(), asked, status: Some(200), fault: None, told: None, body }
+        let at = Instant::now();
+        Entry { life, at, asked, status: Some(200), reached: Some(at), fault: None, told: None, body }
     }
 
     fn quiet(entries: Vec<Entry>) -> Outcome {
@@ -186,6 +243,88 @@ mod tests {
             (changed(|o| o.panicked = true), "I8"),
         ] {
             assert_eq!(told(&outcome), [expected]);
+        }
+    }
+
+    /// A log of one process: what was asked when (in seconds), what was answered, and after how many seconds that arrived.
+    fn log(requests: &[(u64, &str, &str, u16, Option<u64>)]) -> Vec<Entry> {
+        let begin = Instant::now();
+        let moment = |seconds: u64| begin + Duration::from_secs(seconds);
+        let entries = requests.iter().map(|(at, asked, holder, status, took)| Entry {
+            at: moment(*at),
+            status: Some(*status),
+            reached: took.map(|took| moment(at + took)),
+            ..entry(0, asked, &json!({"spec": {"holderIdentity": holder}}))
+        });
+        entries.collect()
+    }
+
+    const TAKE: &str = "create leases.coordination.k8s.io control/*";
+    const RENEW: &str = "patch leases.coordination.k8s.io control/tautline";
+    const WRITE: &str = "apply configmaps app/shop-0";
+
+    #[test]
+    fn who_was_told_to_hold_the_lease_may_write_until_others_may_take_it() {
+        for requests in [
+            vec![(0, TAKE, "a", 201, Some(0)), (15, WRITE, "", 200, None)],
+            vec![(0, TAKE, "a", 201, Some(0)), (5, RENEW, "a", 200, Some(1)), (20, WRITE, "", 200, None)],
+            // The answer to a renewal is lost: what was told before counts on.
+            vec![(0, TAKE, "a", 201, Some(0)), (5, RENEW, "a", 200, None), (12, WRITE, "", 200, None)],
+            vec![(0, TAKE, "a", 201, None), (2, RENEW, "a", 200, Some(0)), (3, WRITE, "", 200, None)],
+        ] {
+            assert_eq!(unheld(&log(&requests)), [""; 0], "{requests:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_holds_the_lease_who_was_not_told_so() {
+        for requests in [
+            vec![(0, TAKE, "a", 409, Some(0)), (1, WRITE, "", 200, None)],
+            vec![(0, RENEW, "a", 403, Some(0)), (1, WRITE, "", 200, None)],
+            // Lost on the way, cut off in the middle, or never carried out.
+            vec![(0, TAKE, "a", 201, None), (1, WRITE, "", 200, None)],
+            // Written before the answer came.
+            vec![(0, TAKE, "a", 201, Some(2)), (1, WRITE, "", 200, None)],
+            // Told too long ago.
+            vec![(0, TAKE, "a", 201, Some(0)), (16, WRITE, "", 200, None)],
+            vec![(0, TAKE, "a", 201, Some(0)), (5, RENEW, "a", 200, None), (16, WRITE, "", 200, None)],
+            vec![(0, TAKE, "a", 201, Some(9)), (16, WRITE, "", 200, None)],
+            // Handed back, whether or not that was answered.
+            vec![(0, TAKE, "a", 201, Some(0)), (1, RENEW, "", 200, Some(0)), (2, WRITE, "", 200, None)],
+            vec![(0, TAKE, "a", 201, Some(0)), (1, RENEW, "", 200, None), (2, WRITE, "", 200, None)],
+        ] {
+            assert_eq!(unheld(&log(&requests)).len(), 1, "{requests:?}");
+        }
+    }
+
+    #[test]
+    fn whose_successor_holds_the_lease_may_not_write() {
+        let mut entries = log(&[
+            (0, TAKE, "a", 201, Some(0)),
+            (3, RENEW, "b", 200, Some(0)),
+            (4, WRITE, "", 200, None),
+            (4, WRITE, "", 200, None),
+        ]);
+        entries[1].life = 1;
+        entries[2].life = 1;
+        assert_eq!(unheld(&entries), ["I3: apply configmaps app/shop-0 without the Lease, by process 0"]);
+    }
+
+    #[test]
+    fn a_loop_of_discovery_or_for_the_lease_is_out_of_proportion() {
+        let reference = quiet(good());
+        for (asked, n_good, n_bad) in [("discover /apis -/*", 70, 90), (RENEW, 70, 90)] {
+            let told = |n: u32, n_restarts: usize| {
+                let asked = |number| Entry {
+                    at: Instant::now() + Duration::from_mins(1) * number / n,
+                    ..entry(0, asked, &json!({"spec": {"holderIdentity": "a"}}))
+                };
+                let outcome = Outcome { n_restarts, ..quiet((0..=n).map(asked).collect()) };
+                proportion(&outcome, &reference)
+            };
+            assert_eq!(told(n_good, 0), [""; 0]);
+            assert_eq!(told(n_bad, 0).len(), 1, "{:?}", told(n_bad, 0));
+            assert_eq!(told(n_bad, 1), [""; 0], "a start asks, too");
         }
     }
 }

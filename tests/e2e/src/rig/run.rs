@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::case::Case;
 use super::keeper::Keeper;
 use super::picture::Picture;
-use super::scenario::Scenario;
+use super::scenario::{LONGEST, Scenario};
 use crate::kube::DEADLINE;
 use crate::proxy::{Entry, Proxy};
 
@@ -96,7 +96,8 @@ fn settle(proxy: &Proxy, keeper: &Keeper, quiet: Duration) -> bool {
     loop {
         let n_restarts = keeper.n_restarts();
         drop(keeper.ready());
-        let is_quiet = proxy.wait_quiet(quiet, DEADLINE + quiet, is_write);
+        // The last cause of a write may be a watch that is frozen still.
+        let is_quiet = proxy.wait_quiet(quiet, LONGEST + quiet, is_write);
         drop(keeper.ready());
         if keeper.n_restarts() == n_restarts {
             return is_quiet;

@@ -27,7 +27,7 @@ pub enum Scenario {
 }
 
 /// How long the end of a scenario is waited for: watches that are frozen are given up after 100 s.
-const LONGEST: Duration = Duration::from_mins(4);
+pub(super) const LONGEST: Duration = Duration::from_mins(4);
 
 /// A scene with its two repositories, and the commits of the first one.
 pub(crate) struct Stage {

@@ -10,7 +10,7 @@ use super::Verdict;
 pub fn table(verdicts: &[Verdict]) -> String {
     let mut rows: BTreeMap<(String, String), [u64; 4]> = BTreeMap::new();
     for verdict in verdicts {
-        let key = (verdict.case.scenario.to_string(), verdict.case.fault.to_string());
+        let key = (verdict.case.scenario.to_string(), verdict.case.what_befalls());
         let row = rows.entry(key).or_default();
         row[0] += 1;
         row[1] += u64::from(verdict.was_reached);
