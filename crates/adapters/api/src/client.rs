@@ -2,12 +2,17 @@
 //!
 //! ```text
 //! Client ── connect ─▶ TCP, TLS where the URL says https ─ HTTP/1.1 ─▶ Answer, bounded, in time
+//!                                                                  └─▶ Events, one after the other
 //! ```
 
+mod events;
+
+pub use events::{Event, Events, Opened};
+
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, Response, Uri, http};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::fmt;
@@ -16,10 +21,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 
 /// Longest answer, in bytes.
 const LONGEST: usize = 256 << 20;
@@ -34,6 +40,8 @@ pub enum Unanswered {
     Unusable,
     /// Nobody answers there, or not what an agent answers.
     Unreachable,
+    /// Whoever answers does not prove to be who was asked. Nothing was sent, the token neither.
+    Untrusted,
     /// No answer in time.
     TimedOut,
 }
@@ -138,22 +146,35 @@ impl Client {
         body: Option<&Value>,
         timeout: Duration,
     ) -> Result<Answer, ClientError> {
-        let mut request =
-            Request::builder().method(method).uri(path).header(ACCEPT, accept).header(HOST, self.authority());
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, token.clone());
-        }
+        let mut request = self.request(method, path).header(ACCEPT, accept);
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(Full::new(Bytes::from(body)));
         let request = request.map_err(|error| failed(Unanswered::Unusable, format!("{path}: {error}")))?;
+        self.in_time(timeout, self.exchange(request)).await
+    }
+
+    /// Begins a request that says who asks whom.
+    fn request(&self, method: Method, path: &str) -> http::request::Builder {
+        let request = Request::builder().method(method).uri(path).header(HOST, self.authority());
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.clone()),
+            None => request,
+        }
+    }
+
+    async fn in_time<T>(
+        &self,
+        timeout: Duration,
+        asked: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
         let late = |_| {
             let message = format!("no answer from {} within {} s", self.authority(), timeout.as_secs());
             Err(failed(Unanswered::TimedOut, message))
         };
-        tokio::time::timeout(timeout, self.exchange(request)).await.unwrap_or_else(late)
+        tokio::time::timeout(timeout, asked).await.unwrap_or_else(late)
     }
 
     fn authority(&self) -> String {
@@ -164,6 +185,23 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
+        let (response, _connection) = self.begin(request).await?;
+        self.whole(response).await
+    }
+
+    /// Reads an answer to its end.
+    async fn whole(&self, response: Response<Incoming>) -> Result<Answer, ClientError> {
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = body.map_err(|error| self.unreachable(&error.to_string()))?;
+        Ok(Answer { status, body: body.to_bytes().to_vec() })
+    }
+
+    /// Connects, asks, and returns the beginning of the answer, whose rest comes as long as the connection is kept.
+    async fn begin(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Connection), ClientError> {
         let address = (self.host.as_str(), self.port);
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
         let stream = connected
@@ -172,7 +210,7 @@ impl Client {
         let Some(tls) = &self.tls else { return self.over(stream, request).await };
         let name =
             ServerName::try_from(self.host.clone()).map_err(|error| self.unreachable(&error.to_string()))?;
-        let stream = tls.connect(name, stream).await.map_err(|error| self.unreachable(&error.to_string()))?;
+        let stream = tls.connect(name, stream).await.map_err(|error| self.not_proven(&error))?;
         self.over(stream, request).await
     }
 
@@ -180,22 +218,59 @@ impl Client {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         request: Request<Full<Bytes>>,
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<(Response<Incoming>, Connection), ClientError> {
         let broken = |error: hyper::Error| self.unreachable(&error.to_string());
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // It ends with the answer; what breaks it is told by the answer.
-        let connection = tokio::spawn(connection);
+        let connection = Connection(tokio::spawn(connection));
         let response = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), LONGEST).collect().await;
-        connection.abort();
-        let body = body.map_err(|error| self.unreachable(&error.to_string()))?;
-        Ok(Answer { status, body: body.to_bytes().to_vec() })
+        Ok((response, connection))
+    }
+
+    /// Says why there is no TLS.
+    fn not_proven(&self, error: &std::io::Error) -> ClientError {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let why = match inner {
+            Some(rustls::Error::InvalidCertificate(why)) => certificate(why),
+            Some(rustls::Error::InvalidMessage(_)) => {
+                return self.unreachable("it does not speak TLS");
+            }
+            Some(_) | None => return self.unreachable(&error.to_string()),
+        };
+        failed(Unanswered::Untrusted, format!("{} does not prove who it is: {why}", self.authority()))
     }
 
     fn unreachable(&self, why: &str) -> ClientError {
         failed(Unanswered::Unreachable, format!("cannot reach {}: {why}", self.authority()))
+    }
+}
+
+/// A connection, which ends when this is dropped.
+#[derive(Debug)]
+struct Connection(JoinHandle<Result<(), hyper::Error>>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Says what is wrong with a certificate, and what to do next.
+fn certificate(why: &CertificateError) -> String {
+    match why {
+        // One of a stranger who takes the name of an authority that is trusted has a bad signature.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "no authority that is trusted here signed its certificate (name a file with that of its authority by --ca)"
+                .into()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another host (write the URL with a host that it names)".into()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired (have it renewed)".into()
+        }
+        other => format!("its certificate is not accepted: {other}"),
     }
 }
 
