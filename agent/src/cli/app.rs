@@ -9,6 +9,7 @@ mod history;
 mod list;
 mod remote;
 mod store;
+mod stream;
 mod sync;
 mod verdict;
 mod view;
@@ -95,7 +96,7 @@ fn history_command() -> Command {
 }
 
 fn create_command() -> Command {
-    reading("create", "Makes an Application").args([
+    let command = reading("create", "Makes an Application in the cluster; an agent's API makes none").args([
         name_argument(),
         Arg::new("repo").long("repo").value_name("URL").required(true).help("Git repository"),
         Arg::new("path")
@@ -119,7 +120,12 @@ fn create_command() -> Command {
         switch("wait", "Waits until it is deployed, and ends with the verdict"),
         timeout_argument(),
         output::argument().value_parser(["table", "json", "yaml", "name"]),
-    ])
+    ]);
+    // They are taken, so that whoever gives them everywhere is told in a sentence why not here.
+    command
+        .mut_arg("server", |server| server.help("Not here: create needs the cluster, so leave --server away"))
+        .mut_arg("token-file", |file| file.hide(true))
+        .mut_arg("ca", |file| file.hide(true))
 }
 
 fn sync_command() -> Command {

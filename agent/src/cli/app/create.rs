@@ -1,11 +1,10 @@
 //! How is an Application made from a few words?
 
-use crate::cli::app::store::Store;
 use crate::cli::app::sync::MANAGER;
-use crate::cli::app::{view, wait};
+use crate::cli::app::{remote, view, wait};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::person::text;
+use crate::cli::person::{self, text};
 use crate::exit::{OTHER, USAGE};
 use crate::tools::print;
 use clap::ArgMatches;
@@ -23,8 +22,13 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     if arguments.get_flag("dry-run") {
         return Ok(print(&printed(&app, output), ExitCode::SUCCESS));
     }
+    if remote::server(arguments).is_some() {
+        return Err(Failure::usage(
+            "app create needs the cluster, for an agent's API makes no Applications: leave --server and TAUTLINE_SERVER away",
+        ));
+    }
     let key = application::app_key(&app);
-    let cluster = Store::open(arguments).await?.into_cluster("app create")?;
+    let (cluster, _) = person::connect(arguments).await?;
     let object = Object::from_value(app).map_err(|why| Failure::new(OTHER, why.to_string()))?;
     let endpoint = crate::watching::applications();
     let created = cluster.create_at(Priority::User, &endpoint, &object, MANAGER).await;

@@ -6,7 +6,7 @@ use crate::cli::paint::Paint;
 use crate::exit::{self, DIFFERENCE, FORBIDDEN, NOT_FOUND, OTHER, TIMEOUT, USAGE};
 use crate::tools::{print, talk};
 use api::SyncBody;
-use api::client::{Answer, Client, ClientError, Unanswered, escape};
+use api::client::{Answer, Client, ClientError, Events, Opened, Unanswered, escape};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, value_parser};
 use model::{AppKey, printable};
@@ -20,6 +20,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long one question for a verdict lasts; then it is asked again, so that no proxy on the way gives up.
 const ONE_WAIT: Duration = Duration::from_secs(50);
+
+/// Returns the URL of the agent that is to be asked, if one is.
+pub(crate) fn server(arguments: &ArgMatches) -> Option<String> {
+    let given = arguments.try_get_one::<String>("server").ok().flatten().cloned();
+    given.or_else(|| variable("TAUTLINE_SERVER"))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
 
 /// The options that say which agent.
 pub(crate) fn arguments() -> [Arg; 3] {
@@ -51,9 +61,7 @@ pub(crate) struct Remote {
 impl Remote {
     /// Returns the agent that is to be asked; none where the cluster is meant.
     pub(crate) fn of(arguments: &ArgMatches) -> Result<Option<Self>, Failure> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let given = arguments.try_get_one::<String>("server").ok().flatten().cloned();
-        let Some(server) = given.or_else(|| variable("TAUTLINE_SERVER")) else { return Ok(None) };
+        let Some(server) = server(arguments) else { return Ok(None) };
         let token = match arguments.get_one::<PathBuf>("token-file") {
             Some(file) => Some(std::fs::read_to_string(file).map_err(|error| {
                 Failure::new(exit::of_io(&error), format!("read the token in {}: {error}", file.display()))
@@ -67,11 +75,21 @@ impl Remote {
         Ok(Some(Self { client, namespace }))
     }
 
-    /// Lists the agent's Applications.
-    pub(crate) async fn list(&self, selector: &str) -> Result<Vec<Value>, Failure> {
-        let path = self.path("", "", &[("selector", selector)]);
-        let list = ok(self.ask(&path, "application/json", PATIENCE).await?, "list Applications")?.json();
-        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    /// Lists those of the agent's Applications that a query asks for.
+    pub(crate) async fn list(&self, query: &[(&str, &str)]) -> Result<Value, Failure> {
+        let path = self.path("", "", query);
+        Ok(ok(self.ask(&path, "application/json", PATIENCE).await?, "list Applications")?.json())
+    }
+
+    /// Asks for what changes of those that a query asks for; nothing where what changed since its `resourceVersion` is not
+    /// known any more.
+    pub(crate) async fn changes(&self, query: &[(&str, &str)]) -> Result<Option<Box<Events>>, Failure> {
+        let path = self.with_query("/api/v1/stream/applications".into(), query);
+        match self.client.open(&path, PATIENCE).await.map_err(|error| unanswered(&error))? {
+            Opened::Events(events) => Ok(Some(events)),
+            Opened::Refused(answer) if answer.status == 410 => Ok(None),
+            Opened::Refused(answer) => Err(refused(&answer, "watch Applications")),
+        }
     }
 
     /// Reads an Application.
@@ -140,6 +158,10 @@ impl Remote {
         if !name.is_empty() {
             path.extend(["/", &escape(name), below]);
         }
+        self.with_query(path, query)
+    }
+
+    fn with_query(&self, mut path: String, query: &[(&str, &str)]) -> String {
         let namespace = [("appNamespace", self.namespace.as_deref().unwrap_or_default())];
         let said = query.iter().chain(&namespace).filter(|(_, value)| !value.is_empty());
         for (n, (key, value)) in said.enumerate() {
@@ -175,10 +197,10 @@ fn refused(answer: &Answer, what: &str) -> Failure {
     Failure::new(code, format!("{what}: {}{next}", answer.message()))
 }
 
-fn unanswered(error: &ClientError) -> Failure {
+pub(crate) fn unanswered(error: &ClientError) -> Failure {
     let code = match error.kind {
         Unanswered::Unusable => USAGE,
-        Unanswered::Unreachable => OTHER,
+        Unanswered::Unreachable | Unanswered::Untrusted => OTHER,
         Unanswered::TimedOut => TIMEOUT,
     };
     Failure::new(code, error.message.clone())

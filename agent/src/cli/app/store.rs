@@ -26,16 +26,6 @@ impl Store {
         Ok(Self::Cluster(cluster))
     }
 
-    /// Returns the cluster, for what an agent's API does not offer.
-    pub(crate) fn into_cluster(self, what: &str) -> Result<Cluster, Failure> {
-        match self {
-            Self::Cluster(cluster) => Ok(cluster),
-            Self::Remote(_) => Err(Failure::usage(format!(
-                "{what} needs the cluster: leave --server and TAUTLINE_SERVER out, and name a kubeconfig"
-            ))),
-        }
-    }
-
     /// Lists Applications of a namespace or of all, and says of what cannot be read.
     pub(crate) async fn list(
         &self,
@@ -44,7 +34,10 @@ impl Store {
     ) -> Result<(Vec<Value>, Vec<String>), Failure> {
         let cluster = match self {
             Self::Cluster(cluster) => cluster,
-            Self::Remote(remote) => return Ok((remote.list(selector).await?, Vec::new())),
+            Self::Remote(remote) => {
+                let list = remote.list(&[("selector", selector)]).await?;
+                return Ok((list["items"].as_array().cloned().unwrap_or_default(), Vec::new()));
+            }
         };
         let what = namespace.map_or_else(
             || "list the Applications of all namespaces".to_owned(),

@@ -2,15 +2,16 @@
 
 use crate::cli::app::follow;
 use crate::cli::app::store::Store;
+use crate::cli::app::stream::Stream;
 use crate::cli::app::view::{Columns, document};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, without_managers};
 use crate::cli::paint::Paint;
 use crate::tools::talk;
-use cluster::{WatchEvent, WatchId, WatchSpec};
+use cluster::{WatchEvent, WatchHandle, WatchId, WatchSpec};
 use model::{ObjectKey, printable};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::ExitCode;
 use tokio::sync::mpsc;
@@ -25,23 +26,15 @@ pub(crate) struct Which<'a> {
     pub name: &'a str,
 }
 
-/// Prints until nobody reads any more, or the cluster cannot be seen for a reason that does not pass.
+/// Prints until nobody reads any more, or nothing can be seen for a reason that does not pass.
 pub(crate) async fn run(
     store: Store,
     which: Which<'_>,
     (columns, output): (Columns, Output),
 ) -> Result<ExitCode, Failure> {
-    let cluster = store.into_cluster("--watch")?;
-    let mut spec = WatchSpec::all(crate::watching::applications());
-    spec.namespace = which.namespace.map(str::to_owned);
-    which.selector.clone_into(&mut spec.label_selector);
-    if !which.name.is_empty() {
-        spec.field_selector = format!("metadata.name={}", which.name);
-    }
-    let (sender, mut events) = mpsc::channel(64);
-    let _watch = cluster.watch(spec, sender, WatchId(0));
+    let mut changes = Changes::of(store, &which);
     let mut seen = Seen::new(columns, output, Paint::of_stdout());
-    while let Some((_, event)) = events.recv().await {
+    while let Some(event) = changes.next().await? {
         let text = seen.take(event)?;
         let mut out = std::io::stdout().lock();
         // A reader that has enough, such as head, is no mistake.
@@ -50,6 +43,39 @@ pub(crate) async fn run(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where changes come from.
+enum Changes {
+    /// From the cluster.
+    Cluster { events: mpsc::Receiver<(WatchId, WatchEvent)>, _watch: WatchHandle },
+    /// From an agent.
+    Agent(Box<Stream>),
+}
+
+impl Changes {
+    fn of(store: Store, which: &Which<'_>) -> Self {
+        let cluster = match store {
+            Store::Cluster(cluster) => cluster,
+            Store::Remote(remote) => return Self::Agent(Box::new(Stream::new(remote, which))),
+        };
+        let mut spec = WatchSpec::all(crate::watching::applications());
+        spec.namespace = which.namespace.map(str::to_owned);
+        which.selector.clone_into(&mut spec.label_selector);
+        if !which.name.is_empty() {
+            spec.field_selector = format!("metadata.name={}", which.name);
+        }
+        let (sender, events) = mpsc::channel(64);
+        let watch = cluster.watch(spec, sender, WatchId(0));
+        Self::Cluster { events, _watch: watch }
+    }
+
+    async fn next(&mut self) -> Result<Option<WatchEvent>, Failure> {
+        match self {
+            Self::Cluster { events, .. } => Ok(events.recv().await.map(|(_, event)| event)),
+            Self::Agent(stream) => stream.next().await.map(Some),
+        }
+    }
 }
 
 /// What was printed so far.
@@ -81,8 +107,7 @@ impl Seen {
             }
             WatchEvent::Listed(_) => return Ok(self.listed()),
             WatchEvent::Deleted(key, _) => {
-                self.rows.remove(&key);
-                talk(&format!("Application {}/{} was deleted", key.namespace, printable(&key.name)));
+                self.gone(&key);
             }
             WatchEvent::Undecodable { name, namespace, sentence, .. } => {
                 talk(&format!("warning: Application {namespace}/{}: {sentence}", printable(&name)));
@@ -96,6 +121,10 @@ impl Seen {
     /// The first list makes the table, so that its columns fit; a later one shows what changed meanwhile.
     fn listed(&mut self) -> String {
         let waiting = self.waiting.take().unwrap_or_default();
+        let there: BTreeSet<&ObjectKey> = waiting.iter().map(|(key, _)| key).collect();
+        for key in self.rows.keys().filter(|key| !there.contains(key)).cloned().collect::<Vec<_>>() {
+            self.gone(&key);
+        }
         if !matches!(self.output, Output::Table | Output::Wide) || !self.table.is_empty() {
             return waiting.into_iter().map(|(key, app)| self.changed(key, &app)).collect();
         }
@@ -105,6 +134,12 @@ impl Seen {
             self.rows.insert(key, row);
         }
         self.table.text(self.paint)
+    }
+
+    fn gone(&mut self, key: &ObjectKey) {
+        if self.rows.remove(key).is_some() {
+            talk(&format!("Application {}/{} was deleted", key.namespace, printable(&key.name)));
+        }
     }
 
     fn changed(&mut self, key: ObjectKey, app: &Value) -> String {
@@ -158,6 +193,11 @@ mod tests {
             app("shop", "Synced"),
             app("till", "Synced"),
             WatchEvent::Listed(String::new()),
+            // It went while nobody looked, and comes back as it was.
+            WatchEvent::Began,
+            app("shop", "Synced"),
+            WatchEvent::Listed(String::new()),
+            app("till", "Synced"),
         ];
         for event in events {
             told.push_str(&seen.take(event).unwrap());
@@ -167,6 +207,7 @@ mod tests {
             "NAME   SYNC        HEALTH    REVISION   LAST SYNC\n\
              shop   OutOfSync   Unknown   -\n\
              shop   Synced      Unknown   -\n\
+             till   Synced      Unknown   -\n\
              till   Synced      Unknown   -\n"
         );
     }

@@ -265,13 +265,14 @@ fn the_same_is_asked_of_an_agent() {
     let synced = ask(&["app", "sync", "shop", "--wait"]);
     assert_eq!(synced.code, 0, "{synced:?}");
 
-    for needs_the_cluster in [
-        &["app", "list", "-w"][..],
-        &["app", "create", "a", "--repo", "https://git.example.com/b", "--path", "c"],
-    ] {
-        let told = ask(needs_the_cluster);
-        assert!(told.code == 2 && told.err.contains("needs the cluster"), "{told:?}");
-    }
+    let create = ["app", "create", "a", "--repo", "https://git.example.com/b", "--path", "c"];
+    let told = ask(&create);
+    let sentence = "error: app create needs the cluster, for an agent's API makes no Applications: leave --server and TAUTLINE_SERVER away\n";
+    assert_eq!((told.code, told.out.as_str(), told.err.as_str()), (2, "", sentence));
+    let dry = ask(&[&create[..], &["--dry-run"]].concat());
+    assert_eq!((dry.code, dry.out.as_str()), (0, "application.argoproj.io/a created\n"), "{dry:?}");
+    let help = scene.tautline(&["app", "create", "--help"]).out;
+    assert!(help.contains("create needs the cluster, so leave --server away"), "{help}");
     let nobody = scene.tautline(&["app", "list", "--server", "http://127.0.0.1:1"]);
     assert!(nobody.code == 6 && nobody.err.contains("cannot reach 127.0.0.1:1"), "{nobody:?}");
     let clear = scene

@@ -22,6 +22,7 @@ mod canaries;
 mod children;
 mod cli_app;
 mod cli_plan;
+mod cli_server;
 mod cli_why;
 mod credentials;
 mod definitions;
