@@ -5,8 +5,8 @@ use crate::proc::{self, Cost};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -64,11 +64,11 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
 }
 
 impl Agent {
-    /// Starts it.
+    /// Starts it, and waits until it says where it listens.
     pub(crate) fn start(setup: &Setup) -> anyhow::Result<Self> {
-        let (listen, probes) = (free_address()?, free_address()?);
         let log = setup.folder.join("agent.log");
         let output = File::options().create(true).append(true).open(&log).context("open the agent's log")?;
+        let earlier = output.metadata().context("measure the agent's log")?.len();
         let started = Instant::now();
         let child = Command::new(&setup.program)
             .arg("run")
@@ -78,24 +78,47 @@ impl Agent {
             .arg(setup.cache())
             .arg("--local-repos")
             .arg(&setup.repositories)
-            .args(["--listen", &listen.to_string(), "--probes", &probes.to_string()])
+            // The system chooses: a port that is found free may be somebody else's by the time it is asked for.
+            .args(["--listen", "127.0.0.1:0", "--probes", "127.0.0.1:0", "--log-format", "json"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(output)
             .spawn()
             .context("start the agent")?;
-        Ok(Self { child, api: listen, probes, started, log })
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let mut agent = Self { child, api: nowhere, probes: nowhere, started, log };
+        (agent.api, agent.probes) = agent.wait_for_addresses(earlier)?;
+        Ok(agent)
+    }
+
+    /// Waits for the line of its log that says where it listens: API and probes. What is before `earlier` is of the last one.
+    fn wait_for_addresses(&mut self, earlier: u64) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+        loop {
+            let mut file = File::open(&self.log).context("open the agent's log")?;
+            file.seek(SeekFrom::Start(earlier)).context("read the agent's log")?;
+            let mut text = String::new();
+            file.read_to_string(&mut text).context("read the agent's log")?;
+            if let Some(addresses) = addresses(&text) {
+                return Ok(addresses);
+            }
+            self.ensure_it_starts("does not say where it listens")?;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn ensure_it_starts(&mut self, what_is_missing: &str) -> anyhow::Result<()> {
+        if let Some(status) = self.child.try_wait().context("ask whether the agent runs")? {
+            bail!("wait for the agent, which ended with {status}; {}", self.last_words());
+        }
+        let is_in_time = self.started.elapsed() <= PATIENCE;
+        anyhow::ensure!(is_in_time, "wait for the agent, which {what_is_missing}; {}", self.last_words());
+        Ok(())
     }
 
     /// Waits until it says that it is ready; returns how long that took from its start.
     pub(crate) fn wait_until_ready(&mut self) -> anyhow::Result<Duration> {
         while !self.get("/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
-            if let Some(status) = self.child.try_wait().context("ask whether the agent runs")? {
-                bail!("wait for the agent, which ended with {status}; {}", self.last_words());
-            }
-            if self.started.elapsed() > PATIENCE {
-                bail!("wait for the agent, which is not ready; {}", self.last_words());
-            }
+            self.ensure_it_starts("is not ready")?;
             // Each question is the time's resolution; the agent has no event to offer to strangers.
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -193,7 +216,24 @@ impl Drop for Agent {
     }
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-    listener.local_addr().context("find a free port")
+/// Finds where it listens in what it has said: API and probes.
+fn addresses(log: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let start = lines.find(|line| line["message"] == "tautline starts")?;
+    let address = |field: &str| start[field].as_str()?.parse().ok();
+    Some((address("api")?, address("probes")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_line_names_both_addresses() {
+        let line = r#"{"message":"tautline starts","api":"127.0.0.1:4","probes":"127.0.0.1:5"}"#;
+        let (api, probes) = addresses(&format!("not JSON\n{{\"message\":\"else\"}}\n{line}\n")).unwrap();
+        assert_eq!((api.port(), probes.port()), (4, 5));
+        assert_eq!(addresses(&line[..40]), None, "half a line");
+        assert_eq!(addresses(""), None);
+    }
 }

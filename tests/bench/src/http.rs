@@ -1,7 +1,7 @@
 //! How is one request sent, and how long does its answer take?
 
 use anyhow::Context as _;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,13 @@ impl Held {
         }
         false
     }
+
+    /// Returns whether something was answered by now, or the connection was closed.
+    pub(crate) fn is_answered(&self) -> bool {
+        let is_set = self.0.set_nonblocking(true).is_ok();
+        let nothing = (&self.0).read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        !(is_set && nothing)
+    }
 }
 
 /// Sends a request over a connection that is kept, and reads nothing yet.
@@ -72,4 +79,31 @@ pub(crate) fn hold(to: SocketAddr, path: &str) -> anyhow::Result<Held> {
     stream.set_read_timeout(Some(TOLD))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {to}\r\n\r\n")?;
     Ok(Held(stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn what_waits_is_told_from_what_was_answered_or_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let accept = || {
+            let held = hold(to, "/wait").unwrap();
+            (held, listener.accept().unwrap().0)
+        };
+        let (waits, _open) = accept();
+        assert!(!waits.is_answered());
+        let (answered, mut server) = accept();
+        server.write_all(b"HTTP/1.1 200 OK\r\n").unwrap();
+        let (closed, server) = accept();
+        drop(server);
+        // Both arrive by themselves.
+        let begin = Instant::now();
+        while !(answered.is_answered() && closed.is_answered()) {
+            assert!(begin.elapsed() < PATIENCE);
+        }
+    }
 }

@@ -8,6 +8,20 @@ use std::process::{Command, Stdio};
 pub(crate) const BRANCH: &str = "main";
 /// What a ConfigMap holds beside its version: with it, one is 2 KB.
 const FILLING: usize = 1_800;
+/// A Deployment of no replicas, whose last lines are its container's: more of that may follow.
+pub(crate) const IDLE_DEPLOYMENT: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: idle}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: idle}}
+  template:
+    metadata: {labels: {app: idle}}
+    spec:
+      containers:
+      - name: web
+        image: \"registry.example/web:1\"
+";
 
 /// A bare repository and a folder to write commits in.
 pub(crate) struct Repository {

@@ -81,44 +81,17 @@ pub(crate) async fn run(name: &str, scale: Scale, program: Option<PathBuf>) -> a
     let program = program.map_or_else(agent::build, Ok)?;
     let report = Report::new(format!("bench {name} --apps {}", scale.apps));
     let mut bench = Bench::start(scale, program.clone(), report).await?;
-    match name {
-        "b6" => bench.one_folder().await?,
-        "b9" => bench.edits().await?,
-        "idle" => bench.idle().await?,
-        "restart" => bench.restart().await?,
-        "push" => bench.push().await?,
-        "b4" => bench.site().await?,
-        "b7" => bench.webhook().await?,
-        "b8" => bench.strangers().await?,
-        "b11" => bench.stuck().await?,
-        "b13" => bench.callers().await?,
-        "wiped" => bench.wiped().await?,
-        "soak" => bench.soak(scale.length).await?,
-        "b1" => {
-            let update = bench.update().await?;
-            bench.floor(update).await?;
-        }
-        _ => {
-            let update = bench.update().await?;
-            bench.idle().await?;
-            bench.one_folder().await?;
-            bench.push().await?;
-            bench.edits().await?;
-            bench.restart().await?;
-            if scale.is_short {
-                bench.wiped().await?;
-            }
-            bench.grow().await?;
-            bench.floor(update).await?;
-        }
+    bench.measure(name).await?;
+    // Lab and agent end here: beside others they would be measured, too.
+    let report = bench.end();
+    if name != "ci" {
+        return Ok(report);
     }
-    if name == "ci" {
-        // Webhooks show only where nobody hints at what moved.
-        let scale = Scale { apps: scale.apps / 2, later: 0, polls: Some("1h"), ..scale };
-        bench = Bench::start(scale, program, bench.report).await?;
-        bench.webhook().await?;
-    }
-    Ok(bench.report)
+    // Webhooks show only where nobody hints at what moved.
+    let scale = Scale { apps: scale.apps / 2, later: 0, polls: Some("1h"), ..scale };
+    let mut bench = Bench::start(scale, program, report).await?;
+    bench.webhook().await?;
+    Ok(bench.end())
 }
 
 impl Bench {
@@ -130,6 +103,48 @@ impl Bench {
         let mut bench = Self { scale, agent, bed, report, n_versions: 1 };
         bench.install().await?;
         Ok(bench)
+    }
+
+    /// Ends lab and agent; returns what was measured.
+    fn end(self) -> Report {
+        self.report
+    }
+
+    /// Measures what a command is about.
+    async fn measure(&mut self, name: &str) -> anyhow::Result<()> {
+        match name {
+            "b6" => self.one_folder().await,
+            "b9" => self.edits().await,
+            "idle" => self.idle().await,
+            "restart" => self.restart().await,
+            "push" => self.push().await,
+            "b4" => self.site().await,
+            "b7" => self.webhook().await,
+            "b8" => self.strangers().await,
+            "b11" => self.stuck().await,
+            "b13" => self.callers().await,
+            "wiped" => self.wiped().await,
+            "soak" => self.soak(self.scale.length).await,
+            "b1" => {
+                let update = self.update().await?;
+                self.floor(update).await
+            }
+            _ => self.measure_all().await,
+        }
+    }
+
+    async fn measure_all(&mut self) -> anyhow::Result<()> {
+        let update = self.update().await?;
+        self.idle().await?;
+        self.one_folder().await?;
+        self.push().await?;
+        self.edits().await?;
+        self.restart().await?;
+        if self.scale.is_short {
+            self.wiped().await?;
+        }
+        self.grow().await?;
+        self.floor(update).await
     }
 
     /// Returns a version that no object has yet.

@@ -32,6 +32,7 @@ impl Bench {
         let (_, beside) = self.ask(&one)?;
         let (_, changed) = self.push_one().await?;
         let told = held.iter().take(OPEN).filter(|stream| stream.is_told()).count();
+        let answered = held.iter().skip(OPEN).filter(|wait| wait.is_answered()).count();
         let open = self.agent.open()?;
         drop(held);
         let ms = |times: &[Duration], share| percentile(times, share).as_secs_f64() * 1000.0;
@@ -54,6 +55,7 @@ impl Bench {
             Some(300.0),
         );
         self.report.count(&bench, "streams that did not hear of it", size(OPEN - told), 0.0);
+        self.report.count(&bench, "waits that did not wait on", size(answered), 0.0);
         let threads = open.threads.saturating_sub(before.threads);
         self.report.count(&bench, "threads more for them", size(threads), 4.0);
         Ok(())

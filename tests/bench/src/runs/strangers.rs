@@ -3,6 +3,7 @@
 use super::{Bench, figure, size};
 use crate::agent::Agent;
 use crate::bed::{CONNECTIONS, app_name, config_maps};
+use crate::repository::IDLE_DEPLOYMENT;
 use crate::requests::Requests;
 use anyhow::Context as _;
 use cluster::Endpoint;
@@ -14,23 +15,13 @@ use serde_json::{Value, json};
 const MAPS: usize = 20_000;
 const DEPLOYMENTS: usize = 2_000;
 const NAMESPACE: &str = "strangers";
-/// Gives the apps an object of the second kind, so that it is watched.
-const DEPLOYMENT: &str = "apiVersion: apps/v1
-kind: Deployment
-metadata: {name: idle}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: idle}}
-  template:
-    metadata: {labels: {app: idle}}
-    spec: {containers: [{name: web, image: \"registry.example/web:1\"}]}
-";
 
 impl Bench {
     /// Restarts the agent and changes an app, without strangers and among them.
     pub(crate) async fn strangers(&mut self) -> anyhow::Result<()> {
         let bench = self.scale.label("B8 strangers");
-        self.deploy_everywhere("idle.yaml", DEPLOYMENT).await?;
+        // So that the second kind is watched.
+        self.deploy_everywhere("idle.yaml", IDLE_DEPLOYMENT).await?;
         // Both rounds follow one of their kind.
         self.restart_and_change().await?;
         let (alone, memory_alone) = self.restart_and_change().await?;

@@ -2,6 +2,7 @@
 
 use super::{Bench, Counters, figure, size};
 use crate::agent::Agent;
+use crate::repository::IDLE_DEPLOYMENT;
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
 
@@ -13,26 +14,13 @@ const MORE: f64 = 16.0;
 const TICK: Duration = Duration::from_millis(50);
 /// A reference to a field is one value to its owners, and the API server adds `apiVersion` to it: whether that was dropped
 /// from Git, only a dry-run tells.
-const DEPLOYMENT: &str = "apiVersion: apps/v1
-kind: Deployment
-metadata: {name: idle}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: idle}}
-  template:
-    metadata: {labels: {app: idle}}
-    spec:
-      containers:
-      - name: web
-        image: \"registry.example/web:1\"
-        env: [{name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
-";
+const ENV: &str = "        env: [{name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]\n";
 
 impl Bench {
     /// Gives each app such an object, wipes the cache, and starts the agent again.
     pub(crate) async fn wiped(&mut self) -> anyhow::Result<()> {
         let bench = self.scale.label("restart, cache wiped");
-        self.deploy_everywhere("idle.yaml", DEPLOYMENT).await?;
+        self.deploy_everywhere("idle.yaml", &format!("{IDLE_DEPLOYMENT}{ENV}")).await?;
         let before = self.bed.settled().await?;
         let usual = self.agent.cost()?.resident;
         self.agent.stop()?;
