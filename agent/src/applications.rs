@@ -27,6 +27,17 @@ pub(crate) async fn patch_application(
     cluster.merge_patch_at(priority, &crate::watching::applications(), place, patch, manager).await
 }
 
+/// Reads an Application as it is now, in the turn of that priority; `None` where there is none.
+pub(crate) async fn get_application(
+    cluster: &Cluster,
+    priority: Priority,
+    key: &AppKey,
+) -> Result<Option<Object>, CallError> {
+    let endpoint = crate::watching::applications();
+    let found = cluster.get_at(priority, &endpoint, &key.namespace, &key.name).await?;
+    Ok(found.and_then(|value| Object::from_value(value).ok()))
+}
+
 impl Agent {
     /// Takes in what the watch of Applications saw.
     pub(crate) fn application_event(&mut self, event: WatchEvent) {

@@ -1,7 +1,7 @@
 //! When is a status written? One write at a time per app, the newest report wins, and an equal status costs nothing.
 
 use crate::agent::{Agent, now};
-use crate::applications::patch_application;
+use crate::applications::{get_application, patch_application};
 use crate::apps::Writer;
 use crate::fit::is_too_large;
 use crate::input::Input;
@@ -251,9 +251,8 @@ async fn reread(
     key: &AppKey,
     error: CallError,
 ) -> Result<(Object, bool), CallError> {
-    let found = cluster.get(&crate::watching::applications(), &key.namespace, &key.name).await?;
-    let object = found.and_then(|value| Object::from_value(value).ok());
-    object.map(|object| (object, false)).ok_or(CallError { class: ErrorClass::NotFound, ..error })
+    let found = get_application(cluster, Priority::Background, key).await?;
+    found.map(|object| (object, false)).ok_or(CallError { class: ErrorClass::NotFound, ..error })
 }
 
 impl Writer {
