@@ -107,6 +107,8 @@ pub(crate) struct Agent {
     pub event_room: Arc<Semaphore>,
     /// Limits events under way.
     pub event_turns: Arc<Semaphore>,
+    /// Limits long lists that are being made.
+    pub list_turns: Arc<Semaphore>,
     /// When the cache folder was last looked through for what nobody needs.
     pub swept: Option<Instant>,
     /// Which kinds are not used any more.

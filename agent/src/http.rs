@@ -18,6 +18,9 @@ use api::{ApiError, AppRef, Reply, Request};
 use model::{AppKey, CallError, ErrorClass};
 use tokio::sync::oneshot;
 
+/// How many objects one report reads at a time: the API server is for syncs first.
+const READS_AT_ONCE: usize = 4;
+
 impl Agent {
     /// Answers a request, at once or when the API server has answered.
     pub(crate) fn answer(&mut self, request: Request) {

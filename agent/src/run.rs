@@ -286,6 +286,7 @@ pub(crate) fn assemble(
         stages_due: VecDeque::new(),
         event_room: Arc::new(Semaphore::new(1024)),
         event_turns: Arc::new(Semaphore::new(2)),
+        list_turns: Arc::new(Semaphore::new(1)),
         swept: None,
         idle_kinds: crate::idle_kinds::IdleKinds::default(),
         turns: crate::writer::Turns::default(),

@@ -1,6 +1,6 @@
 //! How does live differ from Git?
 
-use super::send;
+use super::{READS_AT_ONCE, send};
 use crate::agent::Agent;
 use crate::apps::AppEntry;
 use crate::desired::DesiredSet;
@@ -9,6 +9,7 @@ use crate::refusal;
 use api::{ApiError, AppRef, Body, DriftFormat, Reply};
 use cluster::{Cluster, Discovery, Priority};
 use drift::Rules;
+use futures::StreamExt as _;
 use model::{App, CallError, Object, ObjectKey, SyncStatus};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use tokio::sync::oneshot;
 
 impl Agent {
     /// Answers with the objects that differ, each read anew; that takes as long as the API server does, and holds nothing up.
-    pub(super) fn drift(&self, app: &AppRef, format: DriftFormat, reply: oneshot::Sender<Reply>) {
+    /// It ends with the caller.
+    pub(super) fn drift(&self, app: &AppRef, format: DriftFormat, mut reply: oneshot::Sender<Reply>) {
         let (key, entry) = match self.find(app) {
             Ok(found) => found,
             Err(error) => return send(reply, Err(error)),
@@ -32,9 +34,22 @@ impl Agent {
         tokio::spawn(async move {
             let text = format!("application {key} at {revision}: {status}\n");
             let mut told = Told { objects: Vec::new(), text };
-            for lookup in lookups {
-                let live = lookup.live(&cluster, &discovery).await;
-                told.add(&lookup, live);
+            let reads = lookups.into_iter().map(|lookup| {
+                let (cluster, discovery) = (cluster.clone(), Arc::clone(&discovery));
+                async move {
+                    let live = lookup.live(&cluster, &discovery).await;
+                    (lookup, live)
+                }
+            });
+            let mut reads = futures::stream::iter(reads).buffered(READS_AT_ONCE);
+            loop {
+                tokio::select! {
+                    read = reads.next() => match read {
+                        Some((lookup, live)) => told.add(&lookup, live),
+                        None => break,
+                    },
+                    () = reply.closed() => return,
+                }
             }
             let body = match format {
                 DriftFormat::Json => Body::Json(json!({
@@ -135,7 +150,9 @@ impl Lookup {
         let Some(endpoint) = self.gvk.as_ref().and_then(|gvk| discovery.endpoint(gvk)) else {
             return Ok(None);
         };
-        let found = cluster.get_at(Priority::User, &endpoint, &self.key.namespace, &self.key.name).await?;
+        // A report of hundreds of objects is not before what syncs have to do.
+        let priority = Priority::Background;
+        let found = cluster.get_at(priority, &endpoint, &self.key.namespace, &self.key.name).await?;
         Ok(found.and_then(|value| Object::from_value(value).ok()))
     }
 }

@@ -1,7 +1,7 @@
 //! What are an Application's objects in Git and in the cluster?
 
 use super::drift::{Lookup, unknown};
-use super::send;
+use super::{READS_AT_ONCE, send};
 use crate::agent::Agent;
 use crate::refusal;
 use api::{ApiError, AppRef, Body, ObjectFilter, Reply};
@@ -11,9 +11,6 @@ use model::{ObjectKey, ObjectStatus, SyncStatus};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-
-/// How many objects are read at a time: the API server is for syncs first.
-const AT_ONCE: usize = 4;
 
 impl Agent {
     /// Answers with Argo CD's `ResourceDiff` of each object, read anew; that takes as long as the API server does, and holds
@@ -40,7 +37,7 @@ impl Agent {
                 let (cluster, discovery) = (cluster.clone(), Arc::clone(&discovery));
                 async move { resource_diff(&lookup, &cluster, &discovery).await }
             });
-            let all = futures::stream::iter(reads).buffered(AT_ONCE).try_collect::<Vec<Value>>();
+            let all = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect::<Vec<Value>>();
             let items = tokio::select! {
                 items = all => items,
                 () = reply.closed() => return,

@@ -1,6 +1,6 @@
 //! How is a sync ended?
 
-use super::send;
+use super::{not_the_writer, send};
 use crate::agent::{Agent, now};
 use crate::apps::AppEntry;
 use api::{ApiError, AppRef, Body, Reply};
@@ -15,6 +15,10 @@ impl Agent {
             Ok(found) => found,
             Err(error) => return send(reply, Err(error)),
         };
+        // What another replica has under way is told late here.
+        if !self.may_write {
+            return send(reply, Err(not_the_writer(self.writing())));
+        }
         if let Some(patch) = end_of_operation(entry) {
             return self.patch_app(key, patch, reply, |_| Body::Json(json!({})));
         }

@@ -2,18 +2,26 @@
 
 use crate::Subscription;
 use crate::lines::Lines;
+use crate::places::Place;
+use futures::{StreamExt as _, TryStreamExt as _};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::fmt;
-use tokio::sync::OwnedSemaphorePermit;
 use warp::Reply as _;
-use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use warp::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use warp::http::{HeaderValue, StatusCode};
+use warp::hyper::body::{Body as _, Bytes};
 use warp::reject::{Reject, Rejection};
 use warp::reply::Response;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// Bytes of a large answer that are handed over at a time.
+const PIECE: usize = 64 * 1024;
 
 /// What the agent answers to a [`Request`](crate::Request).
 pub type Reply = Result<Body, ApiError>;
@@ -177,8 +185,14 @@ pub(crate) fn body(body: Body) -> Response {
 /// Writes a refusal.
 pub(crate) fn error(error: &ApiError) -> Response {
     let mut response = response(error.status, JSON, error.to_json().to_string());
-    if error.status == 401 {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    let more = match error.status {
+        401 => Some((WWW_AUTHENTICATE, "Bearer")),
+        // Whatever stands in the way mostly passes within a second.
+        429 | 503 => Some((RETRY_AFTER, "1")),
+        _ => None,
+    };
+    if let Some((name, value)) = more {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -195,17 +209,40 @@ pub(crate) fn write_rejection(rejection: &Rejection) -> Response {
 }
 
 /// Writes a stream, line by line as it comes. `place` is given back when the last of it was sent, or nobody reads any more.
-pub(crate) fn lines(
-    subscription: Subscription,
-    lines: Lines,
-    place: Option<OwnedSemaphorePermit>,
-) -> Response {
+pub(crate) fn lines(subscription: Subscription, lines: Lines, place: Option<Place>) -> Response {
     let body = crate::lines::write(subscription, lines, place);
     let content_type = match lines {
         Lines::Json => JSON,
         Lines::Events => EVENTS,
     };
-    typed(warp::reply::stream(body).into_response(), 200, content_type)
+    let mut response = typed(warp::reply::stream(body).into_response(), 200, content_type);
+    // Whoever ends it has to say why.
+    response.extensions_mut().insert(lines);
+    response
+}
+
+/// Writes an answer piece by piece; `place` is given back when the last of it is on its way, or nobody reads any more.
+pub(crate) fn held(answer: Response, place: Place) -> Response {
+    let length = answer.body().size_hint().exact();
+    let (mut head, body) = answer.into_parts();
+    if let Some(length) = length {
+        head.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    let parts =
+        body.into_data_stream().map_ok(|part| futures::stream::iter(pieces(part).map(Ok::<_, warp::Error>)));
+    let pieces = parts.try_flatten().inspect(move |_| {
+        // It goes with the stream.
+        let _kept = &place;
+    });
+    Response::from_parts(head, warp::reply::stream(pieces).into_response().into_body())
+}
+
+/// Splits what is written, without a copy. Hyper takes another piece when most of the one before was taken.
+fn pieces(mut whole: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let length = whole.len().min(PIECE);
+        (length > 0).then(|| whole.split_to(length))
+    })
 }
 
 fn response(status: u16, content_type: HeaderValue, text: String) -> Response {

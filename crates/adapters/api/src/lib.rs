@@ -29,6 +29,7 @@ mod guard;
 mod lines;
 mod listed;
 pub mod metrics;
+mod places;
 mod probes;
 mod projection;
 mod query;

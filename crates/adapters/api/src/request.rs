@@ -106,6 +106,16 @@ pub struct ListQuery {
     pub fields: Projection,
 }
 
+/// Applications of a page that costs little, at most.
+const SMALL_PAGE: usize = 100;
+
+impl ListQuery {
+    /// Returns whether the answer may be large: made of any number of Applications.
+    pub fn is_costly(&self) -> bool {
+        self.name.is_none() && self.limit.is_none_or(|limit| limit > SMALL_PAGE)
+    }
+}
+
 /// Which Application is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppRef {

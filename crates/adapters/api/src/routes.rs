@@ -20,13 +20,14 @@ mod wait;
 mod webhook;
 
 use crate::access::Admission;
+use crate::places::Places;
 use crate::{ApiError, Limits, Request, Webhooks, answer, guard};
 use call::{Agent, BodyStream};
 pub(crate) use call::{Answering, Call};
 use futures::StreamExt as _;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use warp::filters::BoxedFilter;
 use warp::http::header::{ALLOW, HeaderMap};
 use warp::http::{HeaderValue, Method};
@@ -192,8 +193,9 @@ pub(crate) fn filter(
     admission: Admission,
 ) -> BoxedFilter<(Response,)> {
     let guard = guard::filter(&admission);
-    let agent =
-        Agent { requests, webhooks, limits, admission, places: Arc::new(Semaphore::new(limits.max_long)) };
+    let (long, costly) = (Places::new(limits.max_long), Places::new(limits.max_costly));
+    let (long, costly) = (Arc::new(long), Arc::new(costly));
+    let agent = Agent { requests, webhooks, limits, admission, long, costly };
     let head = warp::method().and(warp::path::full()).and(warp::query()).and(warp::header::headers_cloned());
     let known = head.and(warp::body::stream()).and(warp::ext::optional()).then(
         move |method: Method, path: FullPath, pairs, headers: HeaderMap, body, under_way| {

@@ -38,6 +38,10 @@ pub struct Limits {
     pub max_connections: usize,
     /// Waits and streams open at once; fewer than connections, so that there is always room for the others.
     pub max_long: usize,
+    /// Costly answers under way at once: those that take much memory, or many reads of the cluster.
+    pub max_costly: usize,
+    /// Longest wait of a further one for its turn.
+    pub costly_patience: Duration,
     /// Longest wait for a request's head, also on an idle kept-alive connection.
     pub header_timeout: Duration,
     /// Longest wait for a request's body, once its head is there.
@@ -57,6 +61,8 @@ impl Default for Limits {
         Self {
             max_connections: 1024,
             max_long: 768,
+            max_costly: 8,
+            costly_patience: Duration::from_secs(2),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),

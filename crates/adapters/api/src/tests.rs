@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod cluster;
+mod costly;
 mod floods;
 mod probes;
 mod readme;

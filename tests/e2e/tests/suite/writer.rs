@@ -60,6 +60,8 @@ fn of_two_agents_one_writes_and_the_other_takes_over() {
     for refused in [
         standby.post("/api/v1/applications/shop/sync", &json!({})),
         standby.get("/api/v1/applications/shop?refresh=hard"),
+        standby.get("/api/v1/applications/shop/wait?timeout=1s"),
+        standby.delete("/api/v1/applications/shop/operation"),
     ] {
         assert_eq!(refused.status, 503, "{refused:?}");
         let message = refused.json()["message"].clone();

@@ -2,8 +2,9 @@
 
 use super::memory::{Verdict, YES};
 use super::{Authority, Question, Token, token};
+use crate::lines::Lines;
 use crate::{ApiError, Request, Verb};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use http_body_util::BodyExt as _;
 use model::User;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use warp::Reply as _;
 use warp::http::header::HeaderMap;
-use warp::hyper::body::Body as _;
+use warp::hyper::body::{Body as _, Bytes};
 use warp::reply::Response;
 
 /// How often the right to an answer that lasts is asked for anew. With [`YES`] and [`UNHEARD`] this makes 30 s, after
@@ -33,6 +34,8 @@ struct Admitted {
     token: Token,
     user: Arc<User>,
     question: Question,
+    /// When it was asked for.
+    since: Instant,
 }
 
 impl Session {
@@ -50,6 +53,7 @@ impl Session {
         headers: &HeaderMap,
         question: impl FnOnce(&str) -> Result<Question, ApiError>,
     ) -> Result<Self, ApiError> {
+        let since = Instant::now();
         let token = token::bearer(headers).ok_or_else(ApiError::stranger)?;
         let Verdict::Yes(user) = authority.identify(&token).await else {
             return Err(ApiError::stranger());
@@ -58,7 +62,7 @@ impl Session {
         match authority.allows(&user, &question).await {
             Verdict::Yes(()) => {
                 let authority = Arc::clone(authority);
-                Ok(Self(Some(Arc::new(Admitted { authority, token, user, question }))))
+                Ok(Self(Some(Arc::new(Admitted { authority, token, user, question, since }))))
             }
             Verdict::No | Verdict::Unclear => Err(ApiError::forbidden()),
         }
@@ -112,40 +116,53 @@ impl Session {
     /// Waits until the caller may no longer have an answer that lasts, and returns what they are told then.
     pub(crate) async fn revoked(&self) -> ApiError {
         let Some(admitted) = &self.0 else { return std::future::pending().await };
-        let mut permitted = Instant::now();
-        let mut wait = RECHECK;
+        let mut permitted = admitted.since;
+        let mut next = permitted + RECHECK;
         loop {
-            tokio::time::sleep(wait).await;
-            wait = match tokio::time::timeout(UNHEARD, admitted.review()).await {
+            tokio::time::sleep_until(next).await;
+            let (asked, end) = (Instant::now(), permitted + RECHECK + UNHEARD);
+            match tokio::time::timeout_at(end, admitted.review()).await {
                 Ok(Ok(true)) => {
-                    permitted = Instant::now();
-                    RECHECK
+                    // It was so when the question was asked, and need not be so any more.
+                    permitted = asked;
+                    next = asked + RECHECK;
                 }
                 Ok(Err(refused)) => return refused,
-                Ok(Ok(false)) | Err(_) if permitted.elapsed() >= RECHECK + UNHEARD => {
-                    return ApiError::forbidden();
+                Ok(Ok(false)) | Err(_) => {
+                    let now = Instant::now();
+                    if now >= end {
+                        return ApiError::forbidden();
+                    }
+                    next = (now + AGAIN).min(end);
                 }
-                Ok(Ok(false)) | Err(_) => AGAIN,
-            };
+            }
         }
     }
 
-    /// Ends an answer that is written bit by bit when the caller may no longer have it.
+    /// Ends an answer that is written bit by bit when the caller may no longer have it; one of lines says why in its last one.
     pub(crate) fn bind(&self, response: Response) -> Response {
         if self.0.is_none() || response.body().size_hint().exact().is_some() {
             return response;
         }
-        let (mut ends, ended) = oneshot::channel::<()>();
+        let (mut ends, ended) = oneshot::channel();
         let session = self.clone();
         tokio::spawn(async move {
             tokio::select! {
-                _ = session.revoked() => {}
+                why = session.revoked() => drop(ends.send(why)),
                 // The caller went away, or all is written.
                 () = ends.closed() => {}
             }
         });
         let (head, body) = response.into_parts();
-        let body = warp::reply::stream(body.into_data_stream().take_until(ended)).into_response();
+        let lines = head.extensions.get::<Lines>().copied();
+        let ended = ended.shared();
+        let why = ended.clone();
+        let last = futures::stream::once(async move { why.now_or_never()?.ok() });
+        let last = last.filter_map(move |why| {
+            let line = lines.zip(why).map(|(lines, why)| Ok(Bytes::from(lines.error(&why))));
+            std::future::ready(line)
+        });
+        let body = warp::reply::stream(body.into_data_stream().take_until(ended).chain(last)).into_response();
         Response::from_parts(head, body.into_body())
     }
 }

@@ -1,13 +1,15 @@
 //! What does the handler of a route get, and how does it ask the agent?
 
 use crate::access::{Admission, Session};
+use crate::places::{Place, Places, Taken};
 use crate::query::{self, Pairs};
 use crate::under_way::UnderWay;
 use crate::{Access, ApiError, AppRef, Limits, Reply, Request, Webhooks, body};
 use futures::future::BoxFuture;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 use warp::http::header::HeaderMap;
 use warp::reply::Response;
 use warp::{Buf, Stream};
@@ -27,7 +29,9 @@ pub(super) struct Agent {
     pub(super) limits: Limits,
     pub(super) admission: Admission,
     /// Places for requests that last.
-    pub(super) places: Arc<Semaphore>,
+    pub(super) long: Arc<Places>,
+    /// Places for requests that take much.
+    pub(super) costly: Arc<Places>,
 }
 
 /// A request that was let in.
@@ -119,12 +123,38 @@ impl Call {
     /// connections.
     ///
     /// # Errors
-    /// 429 where all are taken.
-    pub(crate) fn place_to_wait(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.agent.places).try_acquire_owned().map_err(|_| {
-            let n = self.agent.limits.max_long;
+    /// 429 where all are taken, or as many as one caller may have.
+    pub(crate) async fn place_to_wait(&self) -> Result<Place, ApiError> {
+        let long = &self.agent.long;
+        long.take(self.session.username(), Duration::ZERO).await.map_err(|taken| {
+            ApiError::exhausted(match taken {
+                Taken::All => format!(
+                    "{} waits and streams are open, which is as many as are answered; try again later",
+                    long.most()
+                ),
+                Taken::Own => format!(
+                    "{} waits and streams of yours are open, which is as many as one caller may have; end some of them",
+                    long.most_of_one()
+                ),
+            })
+        })
+    }
+
+    /// Takes a place among the answers that take much memory or many reads of the cluster, and waits a little for one. It is
+    /// given back when it is dropped: they never keep the agent from its work.
+    ///
+    /// # Errors
+    /// 429 where none comes free.
+    pub(crate) async fn place_for_much(&self) -> Result<Place, ApiError> {
+        let (costly, patience) = (&self.agent.costly, self.agent.limits.costly_patience);
+        costly.take(self.session.username(), patience).await.map_err(|taken| {
+            let (n, whose) = match taken {
+                Taken::All => (costly.most(), "as many as are answered at once"),
+                Taken::Own => (costly.most_of_one(), "as many as one caller may have at once"),
+            };
             ApiError::exhausted(format!(
-                "{n} waits and streams are open, which is as many as are answered; try again later"
+                "{n} lists, drifts and managed-resources are under way, which is {whose}; try again in a moment, and list \
+                 page by page with `limit`"
             ))
         })
     }

@@ -9,7 +9,9 @@ pub(super) fn answer(call: Call) -> Answering {
     async move {
         let app = call.app()?;
         let format = format(&call.headers);
-        call.ask(|reply| Request::Drift { app, format, reply }).await.map(answer::body)
+        let place = call.place_for_much().await?;
+        let drift = call.ask(|reply| Request::Drift { app, format, reply }).await?;
+        Ok(answer::held(answer::body(drift), place))
     }
     .boxed()
 }

@@ -7,7 +7,9 @@ use futures::FutureExt as _;
 pub(super) fn answer(call: Call) -> Answering {
     async move {
         let (app, filter) = query::objects(call.name.clone(), &call.pairs)?;
-        call.ask(|reply| Request::Managed { app, filter, reply }).await.map(answer::body)
+        let place = call.place_for_much().await?;
+        let managed = call.ask(|reply| Request::Managed { app, filter, reply }).await?;
+        Ok(answer::held(answer::body(managed), place))
     }
     .boxed()
 }

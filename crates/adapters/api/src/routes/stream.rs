@@ -12,7 +12,7 @@ pub(super) fn answer(call: Call) -> Answering {
         let last_event = call.headers.get("last-event-id").and_then(|value| value.to_str().ok());
         let since = last_event.or(since.as_deref()).filter(|text| !matches!(*text, "" | "0"));
         let since = since.map(|text| text.parse::<u64>().map_err(|_| no_version(text))).transpose()?;
-        let place = call.place_to_wait()?;
+        let place = call.place_to_wait().await?;
         match call.ask(|reply| Request::Stream { query, since, reply }).await? {
             Body::Stream(subscription) => Ok(answer::lines(*subscription, lines(&call.headers), Some(place))),
             other @ (Body::Json(_) | Body::Text(_) | Body::Verdict(..)) => Ok(answer::body(other)),

@@ -307,7 +307,7 @@ async fn an_agent_that_stops_is_unavailable() {
     let api = filter(requests, Arc::default(), Limits::default(), Admission::Everyone);
     let response =
         warp::test::request().path("/api/v1/applications").header("host", "localhost").reply(&api).await;
-    assert_eq!(response.status(), 503);
+    assert_eq!((response.status().as_u16(), response.headers()["retry-after"].as_bytes()), (503, &b"1"[..]));
 
     let (requests, mut asked) = mpsc::channel::<Request>(1);
     tokio::spawn(async move { drop(asked.recv().await) });

@@ -1,15 +1,19 @@
 //! How long does what was permitted stay so, and what do floods of tokens cost?
 
-use super::cluster::{FakeCluster, Mood};
-use crate::Access;
+use super::cluster::{FakeCluster, Mood, State};
 use crate::access::{Admission, Session};
+use crate::lines::Lines;
+use crate::{Access, Feed, ListQuery, answer};
 use futures::StreamExt as _;
 use futures::future::join_all;
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 use warp::Reply as _;
 use warp::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+/// What the README promises.
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 const RIGHT: &str = "ada may list argocd/";
 
 async fn show(admission: &Admission, token: &str) -> Result<Session, u16> {
@@ -41,17 +45,42 @@ async fn a_right_that_is_taken_away_ends_what_lasts_within_half_a_minute() {
             cluster.edit(|state| (state.on_tokens, state.on_rights) = (Mood::Badly, Mood::Badly));
         };
         let silent = |cluster: &FakeCluster| cluster.edit(|state| state.on_rights = Mood::NotAtAll);
+        let mute = |cluster: &FakeCluster| cluster.edit(|state| state.on_tokens = Mood::NotAtAll);
         for (expected, (status, took)) in [
             (403, ends(after, right).await),
             (401, ends(after, token).await),
             (403, ends(after, badly).await),
+            (403, ends(after, silent).await),
+            (403, ends(after, mute).await),
         ] {
             assert_eq!(status, expected);
-            assert!(took <= Duration::from_secs(30), "{took:?}");
+            assert!(took <= HALF_A_MINUTE, "{took:?}");
         }
-        let (status, took) = ends(after, silent).await;
-        assert_eq!(status, 403);
-        assert!(took <= Duration::from_secs(40), "{took:?}");
+    }
+}
+
+// N28: what others hear of the same right makes nobody's session longer
+#[tokio::test(start_paused = true)]
+async fn who_asks_beside_makes_no_session_longer() {
+    for phase in (0..10_000).step_by(700).map(Duration::from_millis) {
+        let cluster = FakeCluster::with(&[RIGHT]);
+        let admission = Admission::new(Some(cluster.reviews()));
+        let session = show(&admission, "ada").await.unwrap();
+        let mut revoked = std::pin::pin!(session.revoked());
+        assert!(tokio::time::timeout(Duration::from_secs(25) + phase, &mut revoked).await.is_err());
+        cluster.edit(|state| state.on_rights = Mood::NotAtAll);
+        let changed = Instant::now();
+        // Their questions hang, and end without an answer at any time between its own.
+        let others = tokio::spawn(async move {
+            for _ in 0..100 {
+                drop(show(&admission, "ada").await);
+                tokio::time::sleep(Duration::from_millis(1_300)).await;
+            }
+        });
+        let error = tokio::time::timeout(Duration::from_mins(5), revoked).await.expect("it ends");
+        assert_eq!(error.status, 403);
+        assert!(changed.elapsed() <= HALF_A_MINUTE, "{phase:?}: {:?}", changed.elapsed());
+        others.abort();
     }
 }
 
@@ -102,6 +131,33 @@ async fn a_stream_ends_with_the_right_to_it() {
     // Without authentication nothing is taken away; and what is whole already is left as it is.
     assert!(text(Session::of_everyone().bind(endless())).await.is_err());
     assert_eq!(text(session.bind("all".into_response())).await, Ok(1));
+}
+
+// N28: the last line of a stream, in both of its forms
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_right_or_token_ends_says_why_in_its_last_line() {
+    let right = |state: &mut State| state.rights.clear();
+    let token = |state: &mut State| state.tokens.clear();
+    for (lines, before) in [(Lines::Json, ""), (Lines::Events, "data: ")] {
+        for (taken, code) in [(right as fn(&mut State), 403), (token, 401)] {
+            let cluster = FakeCluster::with(&[RIGHT]);
+            let admission = Admission::new(Some(cluster.reviews()));
+            let session = show(&admission, "ada").await.unwrap();
+            let feed = Feed::default();
+            feed.listed(1);
+            let subscription = feed.subscribe(ListQuery::default(), None, Vec::new).unwrap();
+            let response = session.bind(answer::lines(subscription, lines, None));
+            cluster.edit(taken);
+            let begun = Instant::now();
+            let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+            assert!(begun.elapsed() <= HALF_A_MINUTE, "{:?}", begun.elapsed());
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            let last = text.lines().rfind(|line| !line.is_empty()).unwrap();
+            let last: Value = serde_json::from_str(last.strip_prefix(before).unwrap()).unwrap();
+            assert_eq!(last["error"]["http_code"], code, "{text}");
+            assert_eq!(text.matches("http_code").count(), 1, "{text}");
+        }
+    }
 }
 
 // N30: ten thousand in ten seconds
