@@ -8,6 +8,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use warp::Filter as _;
 use warp::filters::BoxedFilter;
+use warp::http::HeaderValue;
+use warp::http::header::ALLOW;
 use warp::reply::Response;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -54,10 +56,19 @@ pub(crate) fn filter(
         let text = metrics();
         async move { answer::text(200, METRICS, text.await) }
     });
+    let paths = healthz.or(readyz).unify().or(metrics).unify();
+    // Hyper leaves the body of an answer to HEAD away.
+    let read = warp::get().or(warp::head()).unify().and(paths);
+    let known = warp::path!("healthz").or(warp::path!("readyz")).unify().or(warp::path!("metrics")).unify();
     let nothing_here = warp::any()
         .map(|| answer::text(404, TEXT, "GET /healthz, /readyz and /metrics are answered here\n".to_owned()));
-    let paths = healthz.or(readyz).unify().or(metrics).unify();
-    warp::get().and(paths).or(nothing_here).unify().boxed()
+    read.or(known.map(wrong_method)).unify().or(nothing_here).unify().boxed()
+}
+
+fn wrong_method() -> Response {
+    let mut response = answer::text(405, TEXT, "only GET and HEAD are answered here\n".to_owned());
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
 }
 
 fn probe(readiness: &watch::Receiver<Readiness>, holds: fn(&Readiness) -> bool) -> Response {
