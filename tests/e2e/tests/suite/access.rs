@@ -28,6 +28,13 @@ fn routes() -> Vec<(String, String, String)> {
     rows
 }
 
+/// Those of them that are about one app.
+fn of_one_app() -> Vec<(String, String, String)> {
+    let all: Vec<_> = routes().into_iter().filter(|(_, path, _)| path.contains("/shop")).collect();
+    assert_eq!(all.len(), 6, "{all:?}");
+    all
+}
+
 /// An agent that asks for tokens, an app that nobody syncs, and accounts.
 struct Place {
     scene: Scene,
@@ -216,7 +223,7 @@ fn a_route_needs_the_right_that_the_readme_says_and_no_other() {
 #[test]
 fn what_is_absent_looks_like_what_is_forbidden() {
     let place = Place::new("absent", &[]);
-    place.account("shops", &["get", "update"], Some("shop"));
+    place.account("shops", &["get", "list", "update"], Some("shop"));
     place.account("writer", &["update"], None);
     place.account("reader", &["get"], None);
     let (shops, reader, writer) =
@@ -226,19 +233,26 @@ fn what_is_absent_looks_like_what_is_forbidden() {
     place.scene.application("other").repo(&repo).path("app").create();
     place.wait_status(("GET", "/api/v1/applications/other"), &reader, 200);
 
-    assert_eq!(place.call(("GET", "/api/v1/applications/shop"), &shops).status, 200);
-    for (method, action) in [("GET", ""), ("GET", "/drift"), ("POST", "/sync"), ("DELETE", "/operation")] {
-        let path = |name: &str| format!("/api/v1/applications/{name}{action}");
-        let forbidden = place.call((method, &path("other")), &shops);
-        let absent = place.call((method, &path("absent")), &shops);
-        assert_eq!((forbidden.status, &forbidden.body), (403, &absent.body), "{method} {action}");
-        assert_eq!(absent.status, 403);
+    for mine in ["/api/v1/applications/shop", "/api/v1/applications?name=shop"] {
+        assert_eq!(place.call(("GET", mine), &shops).status, 200, "{mine}");
     }
-    let absent = "/api/v1/applications/absent";
-    assert_eq!(place.call(("GET", absent), &reader).status, 404);
-    let sync = format!("{absent}/sync");
-    let refused = place.call(("POST", &sync), &writer);
-    assert_eq!(refused.status, 403, "who may not read it does not learn that it is not there: {refused:?}");
+    for (method, path, _) in routes() {
+        // Where the path names no Application, the query does.
+        let of = |name: &str| match path.strip_suffix("/applications") {
+            Some(_) => format!("{path}?name={name}"),
+            None => path.replace("/shop", &format!("/{name}")),
+        };
+        let forbidden = place.call((&method, &of("other")), &shops);
+        let absent = place.call((&method, &of("absent")), &shops);
+        assert_eq!((forbidden.status, &forbidden.body), (403, &absent.body), "{method} {path}");
+        assert_eq!(absent.status, 403, "{method} {path}");
+    }
+    for (method, path, verb) in of_one_app() {
+        let absent = path.replace("/shop", "/absent");
+        let (token, status) = if verb == "get" { (&reader, 404) } else { (&writer, 403) };
+        let answer = place.call((&method, &absent), token);
+        assert_eq!(answer.status, status, "only who may read it learns that it is not there: {answer:?}");
+    }
     let elsewhere = "/api/v1/applications?appNamespace=kube-system";
     place.account("lister", &["list"], None);
     let lister = place.token("lister", &[]);
@@ -297,6 +311,30 @@ fn what_is_absent_costs_what_is_forbidden_costs() {
         let review = "create subjectaccessreviews.authorization.k8s.io -/*".to_owned();
         assert_eq!(absent, (403, vec![review]), "{method} {action}");
     }
+}
+
+// N29: a project that the app is not in
+#[test]
+fn a_wrong_project_reaches_no_application_and_does_nothing() {
+    let place = Place::new("wrong-project", &[]);
+    place.account("editor", &["get", "update"], None);
+    place.account("writer", &["update"], None);
+    let (editor, writer) = (place.token("editor", &[]), place.token("writer", &[]));
+    let before = place.scene.app("shop");
+    for (method, path, verb) in of_one_app() {
+        let wrong = format!("{path}?project=other");
+        let answer = place.call((&method, &wrong), &editor);
+        assert_eq!(answer.status, 404, "{method} {wrong}: {answer:?}");
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("there is no application `shop` in project `other`"), "{message}");
+        if verb == "update" {
+            let answer = place.call((&method, &wrong), &writer);
+            assert_eq!(answer.status, 403, "who may not read it does not learn its project: {answer:?}");
+        }
+    }
+    assert_eq!(place.scene.app("shop"), before, "nothing came of any of it");
+    let right = "/api/v1/applications/shop?project=default";
+    assert_eq!(place.call(("GET", right), &editor).status, 200);
 }
 
 #[test]
