@@ -319,13 +319,11 @@ impl Agent {
         if self.may_write == may_write {
             return;
         }
+        let reason = writing.as_str();
         if may_write {
-            tracing::info!("this replica writes from now on");
+            tracing::info!(reason, "this replica writes from now on");
         } else {
-            tracing::warn!(
-                writer = writing.as_str(),
-                "this replica writes nothing from now on, and looks on"
-            );
+            tracing::warn!(reason, "this replica writes nothing from now on, and looks on");
         }
         self.may_write = may_write;
         self.gate.store(may_write, Ordering::Release);

@@ -3,7 +3,7 @@
 use crate::agent::Agent;
 use cluster::{EventDraft, EventType, Regarding};
 use engine::{Note, Report, Tone};
-use model::{AppKey, Reason, SyncStatus};
+use model::{AppKey, Reason};
 
 impl Agent {
     /// Tells a transition.
@@ -31,7 +31,6 @@ impl Agent {
             return;
         }
         let revision = report.revision.as_ref().map_or("", |revision| revision.short());
-        let reason = if report.sync == SyncStatus::Synced { Reason::Synced.as_str() } else { "Compared" };
         let (sync, health) = (report.sync.as_str(), report.health.status.as_str());
         let said = |text: String| Some(text).filter(|text| !text.is_empty());
         let conditions: Vec<&str> =
@@ -39,7 +38,7 @@ impl Agent {
         tracing::info!(
             app = %key,
             revision,
-            reason = %reason,
+            reason = %Reason::Compared,
             sync = %sync,
             health = %health,
             cause = said(report.health.message.clone()),

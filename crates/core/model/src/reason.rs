@@ -36,6 +36,8 @@ reasons! {
     Requested,
     /// A failed sync is repeated.
     Retry,
+    /// A comparison gave another status than before.
+    Compared,
     /// The sync did what it should.
     Synced,
     /// An object was refused for its content.

@@ -70,7 +70,7 @@ fn who_stood_still_past_the_end_of_its_lease_writes_nothing_that_was_waiting() {
     first.thaw();
     let looks_on = "tautline_writer{reason=\"LeaseNotHeld\"} 0";
     first.wait_probe("/metrics", |answer| answer.body.contains(looks_on));
-    first.wait_log(|line| line["writer"] == "LeaseNotHeld");
+    first.wait_log(|line| line["reason"] == "LeaseNotHeld");
     scene.let_pass("marker");
     assert_eq!(versions(&scene), before, "{}", first.log_text());
     assert_eq!(first.requests()["apply ConfigMap"], n_sent, "{:?}", first.requests());

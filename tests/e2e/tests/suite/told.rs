@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use e2e::{Agent, Scene, config_map, is_synced_to, operation_phase, sync_status};
+use model::Reason;
 use serde_json::{Value, json};
 
 const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
@@ -105,6 +106,36 @@ fn each_transition_is_one_line_with_the_app_the_revision_and_a_reason() {
         .map(|line| line["message"].as_str().unwrap().to_owned())
         .collect();
     assert!(told.contains(&"sync status Synced, health Healthy".into()), "{told:#?}");
+}
+
+/// Counts everything that is said of one app, whatever it is about.
+#[test]
+fn all_that_is_told_of_a_deploy_are_transitions_each_said_once() {
+    let scene = Scene::new("told-in-all");
+    let agent = scene.agent();
+    let repo = scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    let second = repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
+    scene.wait_app("shop", |app| is_synced_to(app, &second));
+    let name = format!("{}/shop", scene.control);
+    let lines: Vec<Value> = agent.log().into_iter().filter(|line| line["app"] == *name).collect();
+    let lines: Vec<&Value> = lines.iter().filter(|line| line["level"] != "DEBUG").collect();
+    for line in &lines {
+        assert_eq!(line["level"], "INFO", "{line}");
+        assert!(line["revision"].is_string() && line["message"].is_string(), "{line}");
+        let reason = line["reason"].as_str().unwrap_or_default();
+        assert!(Reason::parse(reason).is_some(), "{line}");
+    }
+    let of = |reason: &str| lines.iter().filter(|line| line["reason"] == reason).count();
+    let statuses: Vec<[&str; 2]> = lines
+        .iter()
+        .filter(|line| line["reason"] == "Compared")
+        .map(|line| ["sync", "health"].map(|field| line[field].as_str().unwrap()))
+        .collect();
+    assert_eq!((of("NewRevision"), of("Synced")), (2, 2), "{lines:#?}");
+    assert_eq!(statuses.len() + 4, lines.len(), "{lines:#?}");
+    // A status is told when it is another, and the last one is what the app is.
+    assert!(statuses.windows(2).all(|pair| pair[0] != pair[1]), "{lines:#?}");
+    assert_eq!(statuses.last(), Some(&["Synced", "Healthy"]), "{lines:#?}");
 }
 
 #[test]
