@@ -103,7 +103,7 @@ async fn ask_for(
         if let Some(answer) = answer_already(&found.to_value(), operation) {
             return (answer, Some(found));
         }
-        version = found.resource_version().to_owned();
+        found.resource_version().clone_into(&mut version);
         now = Some(found);
     }
     (Err(ApiError::conflict("the application changes all the time; ask again")), now)

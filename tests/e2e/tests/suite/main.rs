@@ -12,9 +12,11 @@
 
 mod access;
 mod adoption_tools;
+mod api_costs;
 mod api_group;
 mod api_managed;
 mod api_stream;
+mod api_sync;
 mod api_wait;
 mod api_webhook;
 mod argo_cd;
