@@ -11,6 +11,7 @@ use crate::argo_cd::{ArgoCd, Runner};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::desired::Identity;
+use crate::discovering::Discovering;
 use crate::dry_runs::DryRuns;
 use crate::idle_kinds::IdleKinds;
 use crate::input::Input;
@@ -76,9 +77,8 @@ pub(crate) struct Agent {
     pub may_write: bool,
     /// The same for tasks that are under way.
     pub gate: Arc<AtomicBool>,
-    pub is_discovering: bool,
-    pub discovers_again: bool,
-    pub discovers_later: bool,
+    /// What is being asked about kinds, and which are defined.
+    pub discovering: Discovering,
     pub metrics: Metrics,
     /// Limits what renders at the same time.
     pub renders: Arc<Semaphore>,

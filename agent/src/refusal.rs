@@ -52,7 +52,7 @@ fn joined(error: CallError, next: &str) -> String {
 
 /// Returns why an object of a kind that discovery does not name cannot be applied: its group may not answer just now.
 pub(crate) fn unknown_kind(discovery: &cluster::Discovery, gvk: &model::GroupVersionKind) -> CallError {
-    let (class, message) = if discovery.is_absent(&gvk.group_kind()) {
+    let (class, message) = if discovery.lacks(&gvk.group_kind()) {
         (ErrorClass::NoSuchKind, format!("no such kind: {gvk}; is its CRD installed?"))
     } else {
         let (group, version) = (&gvk.group, &gvk.version);

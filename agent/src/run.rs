@@ -5,6 +5,7 @@ use crate::argo_cd::ArgoCd;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::desired::Identity;
+use crate::discovering::Discovering;
 use crate::dry_runs::DryRuns;
 use crate::input::Input;
 use crate::kinds::{self, KindsRecord};
@@ -18,7 +19,7 @@ use crate::workloads::Workloads;
 use anyhow::Context;
 use api::Readiness;
 use cluster::{Access, Cluster, Discovery, LeaseSpec};
-use model::{CallError, ErrorClass};
+use model::{CallError, ErrorClass, GroupVersionKind};
 use serde_json::Value;
 use source::{Hints, Sources};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -190,8 +191,12 @@ async fn first_look(cluster: &Cluster, namespace: &str) -> FirstLook {
 }
 
 async fn try_first_look(cluster: &Cluster, namespace: &str) -> Result<FirstLook, CallError> {
-    let discovery = cluster.discover().await?;
+    let mut discovery = cluster.discover().await?;
     let kinds = kinds::read(cluster, namespace).await?;
+    let mut record = KindsRecord::default();
+    record.load(kinds.as_ref());
+    let recorded = record.known().map(GroupVersionKind::group_kind).collect();
+    cluster.confirm(&mut discovery, &recorded, &BTreeSet::new()).await;
     let endpoint = cluster::Endpoint::new("v1", "ConfigMap", "configmaps", true);
     let settings = cluster.get(&endpoint, namespace, "argocd-cm").await?;
     let id = settings.as_ref().and_then(|map| map.pointer("/data/installationID")).and_then(Value::as_str);
@@ -266,9 +271,7 @@ pub(crate) fn assemble(
         held_back: BTreeSet::new(),
         may_write: false,
         gate: Arc::default(),
-        is_discovering: false,
-        discovers_again: false,
-        discovers_later: false,
+        discovering: Discovering::default(),
         metrics: Metrics::default(),
         renders: Arc::new(Semaphore::new(4)),
         checks: Arc::new(Semaphore::new(4)),

@@ -16,6 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How many kinds that discovery lacks are asked for because a status lists them: whoever may edit it may list anything.
+const MOST_UNKNOWN: usize = 20;
+
 impl Agent {
     /// Reads what an app inherits, as soon as that may be acted on: the kinds of what its status lists are watched and
     /// recorded, and each object is looked for.
@@ -29,8 +32,12 @@ impl Agent {
         let takes_over = entry.is_listed_by_argo_cd || !status::own_state(&raw).is_taken_over;
         let mut listed = application::status::inventory(&raw);
         listed.retain(|(object, _)| Self::permits(entry, object));
+        let (served, lacking): (BTreeSet<GroupVersionKind>, BTreeSet<_>) = listed
+            .iter()
+            .filter_map(|(object, version)| self.gvk_of(object, version))
+            .partition(|gvk| !self.discovery.lacks(&gvk.group_kind()));
         let gvks: BTreeSet<GroupVersionKind> =
-            listed.iter().filter_map(|(object, version)| self.gvk_of(object, version)).collect();
+            served.into_iter().chain(lacking.into_iter().take(MOST_UNKNOWN)).collect();
         for gvk in &gvks {
             self.watch_kind(gvk);
         }
@@ -98,7 +105,7 @@ impl Agent {
                 }
             }
             // Nothing is listed at all of a kind that is not watched: the API server does not know it.
-            None if self.discovery.is_absent(&object.group_kind()) => Sighting::Settled,
+            None if self.discovery.lacks(&object.group_kind()) => Sighting::Settled,
             Some(Sight::Listing | Sight::Blind(..)) | None => Sighting::Unclear,
         }
     }

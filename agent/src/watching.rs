@@ -7,7 +7,7 @@ use crate::judge;
 use crate::known_hosts;
 use crate::live::{KindWatch, Sight};
 use cluster::{Endpoint, Origin, Priority, WatchEvent, WatchId, WatchSpec};
-use model::{CallError, GroupVersionKind, Object, ObjectKey, names};
+use model::{CallError, ErrorClass, GroupVersionKind, Object, ObjectKey, names};
 use std::time::Duration;
 
 /// How many objects that are gone are remembered.
@@ -88,17 +88,7 @@ impl Agent {
             return;
         }
         let Some(endpoint) = self.discovery.endpoint(gvk).or_else(|| self.discovery.preferred(&kind)) else {
-            // Unknown while discovery is whole: the API server has no such objects.
-            let sight = if self.discovery.is_absent(&kind) {
-                Sight::NoSuchKind
-            } else {
-                let why = format!("its API group {} does not answer", kind.group);
-                Sight::Blind(now(), CallError::new(model::ErrorClass::Unavailable, why))
-            };
-            self.live.kinds.insert(
-                kind,
-                KindWatch { gvk: gvk.clone(), handle: None, sight, is_filtered: true, seen: None },
-            );
+            self.look_for_kind(gvk);
             return;
         };
         self.watch_objects(endpoint, Filter::Ours);
@@ -230,6 +220,9 @@ impl Agent {
             }
             WatchEvent::Blind { why, .. } => {
                 tracing::warn!(%kind, error = %why, "the watch does not see");
+                if why.class == ErrorClass::NoSuchKind {
+                    self.discover();
+                }
                 self.sight_changed(kind, Sight::Blind(now(), why));
             }
             WatchEvent::Seeing => self.sight_changed(kind, Sight::Clear),
@@ -300,6 +293,12 @@ impl Agent {
         let Some(endpoint) = self.endpoint_of(&gvk) else {
             if self.discovery.is_absent(&gvk.group_kind()) {
                 self.confirmed(&key, &uid, Ok(None));
+            } else {
+                let why = CallError::new(ErrorClass::Unavailable, "its kind is not served just now");
+                self.spawn(async move {
+                    tokio::time::sleep(CONFIRM_WAIT).await;
+                    Input::Confirmed(key, uid, Err(why))
+                });
             }
             return;
         };

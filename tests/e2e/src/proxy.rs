@@ -113,6 +113,11 @@ impl Proxy {
         }
     }
 
+    /// Leaves an API group out of the answer that tells of all groups, or none any more.
+    pub fn hide_group(&self, group: Option<&str>) {
+        self.shared.journal.hide_group(group);
+    }
+
     /// Returns how often each fault came so far.
     pub fn n_fired(&self) -> Vec<usize> {
         self.shared.journal.n_fired()
@@ -231,6 +236,11 @@ impl<'a> Connection<'a> {
         let mut body = head.body(&mut far)?;
         if exchange.fault == Some(Fault::Partial) {
             body = fault::halved(body);
+        }
+        if exchange.asked.resource == "/apis"
+            && let Some(group) = self.shared.journal.hidden_group()
+        {
+            body = fault::without_group(body, &group);
         }
         let framed = head.written(&format!("content-length: {}", body.len()));
         if let Some(next) = self.befall_answer(exchange, &framed, &body)? {

@@ -192,7 +192,11 @@ impl Cluster {
             // After the wait for a turn: the lease may have run out meanwhile.
             self.inner.permit.check()?;
         }
-        self.inner.count(call.verb, &call.kind);
+        match call.verb {
+            // Which groups are asked for is up to whoever writes manifests, and no label for metrics.
+            Verb::Discover => self.inner.count(call.verb, &GroupKind::new("", "")),
+            verb => self.inner.count(verb, &call.kind),
+        }
         let sending = self.inner.client.send(call.into_request()?);
         let sent = if needs_permit { self.inner.permit.within(sending).await? } else { sending.await };
         sent.map_err(|error| {

@@ -35,7 +35,9 @@ pub struct Discovery {
     preferred: BTreeMap<GroupKind, GroupVersionKind>,
     /// What people call kinds, in lower case; of several kinds, in the server's order.
     names: BTreeMap<String, Vec<GroupVersionKind>>,
-    failed: BTreeSet<String>,
+    pub(crate) failed: BTreeSet<String>,
+    /// Kinds that their own groups do not tell of, either.
+    pub(crate) absent: BTreeSet<GroupKind>,
 }
 
 impl Discovery {
@@ -83,9 +85,31 @@ impl Discovery {
         self.failed.iter().cloned().collect()
     }
 
-    /// Returns whether a kind is certainly not served.
-    pub fn is_absent(&self, kind: &GroupKind) -> bool {
+    /// Returns whether a kind is not told of although its group seems to be told of whole. One answer alone may leave out
+    /// what is there, so nothing is forgotten because of it: see [`Discovery::is_absent`].
+    pub fn lacks(&self, kind: &GroupKind) -> bool {
         !self.preferred.contains_key(kind) && !self.failed.contains(&kind.group)
+    }
+
+    /// Returns whether a kind is certainly not served: its own group was asked as well ([`Cluster::confirm`]).
+    pub fn is_absent(&self, kind: &GroupKind) -> bool {
+        self.lacks(kind) && self.absent.contains(kind)
+    }
+
+    /// Returns the kinds that were asked for and are not served, sorted.
+    pub fn absent(&self) -> &BTreeSet<GroupKind> {
+        &self.absent
+    }
+
+    /// Takes a kind that is lacking as unknown, because something else says that it is there.
+    pub fn doubt(&mut self, kind: &GroupKind) {
+        self.failed.insert(kind.group.clone());
+    }
+
+    /// Returns whether the same is served, and the same groups do not answer.
+    pub fn serves_as(&self, other: &Self) -> bool {
+        (&self.endpoints, &self.preferred, &self.names, &self.failed)
+            == (&other.endpoints, &other.preferred, &other.names, &other.failed)
     }
 
     /// Adds one answer, the core group's or that of all others.
@@ -128,7 +152,7 @@ impl Discovery {
         }
     }
 
-    fn add_resource(
+    pub(crate) fn add_resource(
         &mut self,
         gvk: GroupVersionKind,
         plural: String,
@@ -148,7 +172,7 @@ impl Discovery {
         true
     }
 
-    fn add_names(&mut self, gvk: &GroupVersionKind, names: impl Iterator<Item = String>) {
+    pub(crate) fn add_names(&mut self, gvk: &GroupVersionKind, names: impl Iterator<Item = String>) {
         for name in names.map(|name| name.to_ascii_lowercase()).filter(|name| !name.is_empty()) {
             let kinds = self.names.entry(name).or_default();
             if !kinds.contains(gvk) {
@@ -166,7 +190,7 @@ impl Cluster {
         discovery.add(&core)?;
         discovery.add(&groups)?;
         // Every API server has Namespaces; an answer without them is no answer.
-        if discovery.is_absent(&GroupKind::new("", "Namespace")) {
+        if discovery.lacks(&GroupKind::new("", "Namespace")) {
             return Err(unavailable("the API server's discovery lacks the core group"));
         }
         Ok(discovery)
@@ -356,10 +380,10 @@ mod tests {
     async fn kinds_of_a_group_that_does_not_answer_are_unknown_not_absent() {
         let discovery = discovered().await;
         assert_eq!(discovery.failed_groups(), ["metrics.k8s.io", "odd.io"]);
-        assert!(!discovery.is_absent(&GroupKind::new("metrics.k8s.io", "PodMetrics")));
-        assert!(!discovery.is_absent(&GroupKind::new("odd.io", "Odd")));
-        assert!(discovery.is_absent(&GroupKind::new("apps", "Nothing")));
-        assert!(!discovery.is_absent(&GroupKind::new("b.io", "B")));
+        assert!(!discovery.lacks(&GroupKind::new("metrics.k8s.io", "PodMetrics")));
+        assert!(!discovery.lacks(&GroupKind::new("odd.io", "Odd")));
+        assert!(discovery.lacks(&GroupKind::new("apps", "Nothing")));
+        assert!(!discovery.lacks(&GroupKind::new("b.io", "B")));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The Kubernetes API: discovery, reads, writes, watches, leases, events. The only crate that names kube.
 //!
 //! ```text
-//!  Cluster ─┬─ discover ─▶ Discovery ─▶ Endpoint          (discovery, endpoint)
+//!  Cluster ─┬─ discover ─▶ Discovery ─▶ Endpoint          (discovery, confirm, endpoint)
 //!           ├─ get, apply, patch, create, delete           (objects)
 //!           ├─ list ─▶ Overview                            (overview)
 //!           ├─ watch ─▶ (WatchId, WatchEvent) …            (watch, list, stream, pieces, decode)
@@ -19,6 +19,7 @@
 mod backoff;
 mod call;
 mod classify;
+mod confirm;
 mod connect;
 mod decode;
 mod discovery;

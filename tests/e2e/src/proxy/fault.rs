@@ -189,6 +189,14 @@ pub(crate) fn halved(body: Vec<u8>) -> Vec<u8> {
     list.to_string().into_bytes()
 }
 
+/// Leaves a group out of the list of all groups.
+pub(crate) fn without_group(body: Vec<u8>, group: &str) -> Vec<u8> {
+    let Ok(mut list) = serde_json::from_slice::<Value>(&body) else { return body };
+    let Some(items) = list["items"].as_array_mut() else { return body };
+    items.retain(|item| item["metadata"]["name"] != group);
+    list.to_string().into_bytes()
+}
+
 /// What a server says that no longer knows what happened since a resourceVersion.
 pub(crate) fn expired() -> (&'static str, String) {
     status(410, "Expired", "too old resource version: 1 (2)")
@@ -224,6 +232,8 @@ mod tests {
         let text = |body: Vec<u8>| String::from_utf8(body).expect("it is text");
         assert_eq!(text(halved(br#"{"items":[1,2,3]}"#.into())), r#"{"items":[1,3]}"#);
         assert_eq!(text(halved(b"no list".into())), "no list");
+        let groups = br#"{"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}"#;
+        assert_eq!(text(without_group(groups.into(), "a")), r#"{"items":[{"metadata":{"name":"b"}}]}"#);
     }
 
     #[test]

@@ -44,6 +44,8 @@ struct State {
     rules: Vec<Armed>,
     /// What befalls all that no rule is about.
     refusal: Option<Refusal>,
+    /// What is left out of discovery.
+    hidden: Option<String>,
     sockets: Vec<TcpStream>,
     pid: Option<u32>,
     life: usize,
@@ -117,6 +119,14 @@ impl Journal {
 
     pub(crate) fn refuse_all(&self, refusal: Option<Refusal>) {
         self.lock().refusal = refusal;
+    }
+
+    pub(crate) fn hide_group(&self, group: Option<&str>) {
+        self.lock().hidden = group.map(str::to_owned);
+    }
+
+    pub(crate) fn hidden_group(&self) -> Option<String> {
+        self.lock().hidden.clone()
     }
 
     /// Forgets the faults that are still to come; returns how often each came.

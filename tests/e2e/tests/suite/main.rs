@@ -30,6 +30,7 @@ mod credentials;
 mod definitions;
 mod deletion;
 mod deploy;
+mod discovery;
 mod disk;
 mod drift_edits;
 mod drift_replaced;
