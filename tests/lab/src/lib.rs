@@ -49,7 +49,7 @@
 //!
 //! A pod that no node suits (an impossible `nodeSelector`) stays Pending with the scheduler's own message.
 //! The stages are files in `stages/`; to add a behaviour, add a file there, its line in `src/stages.rs`, its
-//! tag to the exceptions in `stages/pod-ready.yaml`, a line in this table, and a test in `tests/pods.rs`.
+//! tag to the exceptions in `stages/pod-ready.yaml`, a line in this table, and a test in `tests/suite/pods.rs`.
 //!
 //! **Nothing stays behind.** Servers end and the temporary folder goes when the [`Lab`] is dropped or its process ends in
 //! any way, SIGKILL included (`src/folder.rs` shows how).
