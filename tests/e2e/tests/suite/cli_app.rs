@@ -262,6 +262,8 @@ fn the_same_is_asked_of_an_agent() {
     let waited = ask(&["app", "wait", "shop", "--revision", &second]);
     assert_eq!(waited.code, 0, "{waited:?}");
     assert!(waited.out.starts_with(&format!("Deployed {}: ", &second[..7])), "{}", waited.out);
+    // The verdict may be told a moment before the status is written, and who asks in between is to ask again.
+    scene.wait_app("shop", |app| is_synced_to(app, &second));
     let synced = ask(&["app", "sync", "shop", "--wait"]);
     assert_eq!(synced.code, 0, "{synced:?}");
 

@@ -117,11 +117,11 @@ fn what_held_a_sync_up_passes_and_the_sync_succeeds() {
     let manifest = |name| deployment(name, "web:1", &selective, "");
     let (_, repeated) = app(&scene, "repeated", "2s", &manifest("repeated"));
 
-    // A person's sync is not repeated.
+    // A person's sync is not repeated. Its deadline leaves the controllers time to say what it waits for.
     let repo = scene.repo("manual");
     repo.write("web.yaml", &manifest("manual"));
     let revision = repo.commit("first");
-    scene.application("manual").repo(&repo).annotation(DEADLINE, "2s").create();
+    scene.application("manual").repo(&repo).annotation(DEADLINE, "10s").create();
     scene.wait_app("manual", |app| sync_status(app) == "OutOfSync");
     let manual = scene.sync("manual", &json!({}));
     assert_eq!((operation_phase(&manual), sync_status(&manual)), ("Failed", "Synced"), "{manual}");
