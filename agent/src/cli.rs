@@ -3,12 +3,12 @@
 mod app;
 mod app_side;
 mod changes;
-mod checkout;
+pub(crate) mod checkout;
 mod completion;
-mod failure;
+pub(crate) mod failure;
 mod output;
 mod paint;
-mod person;
+pub(crate) mod person;
 mod plan;
 mod serving;
 mod table;
@@ -162,6 +162,11 @@ fn render_command() -> Command {
                 .default_value("")
                 .hide_default_value(true)
                 .help("Only these files, as spec.source.directory.include"),
+            Arg::new("control-namespace")
+                .long("control-namespace")
+                .value_name("NS")
+                .default_value("argocd")
+                .help("Where the key and the host keys of a repository by SSH are"),
             Arg::new("exclude")
                 .long("exclude")
                 .value_name("GLOB")
@@ -175,6 +180,7 @@ fn render_command() -> Command {
                 .default_value("yaml")
                 .help("How to print"),
         ])
+        .args(person::arguments())
 }
 
 fn health_command() -> Command {

@@ -1,17 +1,22 @@
 //! What would be applied of a folder or a repository? What `tautline render` prints: the agent's own answer, as far as it can
 //! be given without a cluster.
 
+use crate::cli::checkout::Checkout;
+use crate::cli::failure::Failure;
+use crate::cli::person::{self, text};
 use crate::desired;
-use crate::effects::look_up;
-use crate::exit::{self, DIFFERENCE, OTHER, USAGE};
-use crate::tools::{complain, print, talk};
+use crate::exit::{self, DIFFERENCE};
+use crate::tools::{print, talk};
 use clap::ArgMatches;
 use manifest::Scope;
-use model::{Directory, NotYet, Object, Problem};
+use model::{Directory, NotYet, Object, Problem, Source};
 use serde_json::{Value, json};
-use source::{Credentials, Folder, Kind, Listing, RepoUrl, Repository, SourceError, Sources};
+use source::{Credentials, Listing, RepoUrl};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// The project whose credentials are taken where no Application says one.
+const PROJECT: &str = "default";
 
 /// What comes of a folder.
 struct Rendered {
@@ -24,26 +29,33 @@ struct Rendered {
 
 /// Prints the objects of a folder as they would be applied, and every problem.
 pub(crate) fn render(arguments: &ArgMatches) -> ExitCode {
-    let text = |name: &str| arguments.get_one::<String>(name).cloned().unwrap_or_default();
-    let directory = Directory {
-        recurse: arguments.get_flag("recurse"),
-        include: text("include"),
-        exclude: text("exclude"),
+    person::run(printed(arguments))
+}
+
+async fn printed(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
+    let text = |name: &str| text(arguments, name);
+    let source = Source {
+        repo_url: text("repo"),
+        path: text("path").trim_matches('/').to_owned(),
+        target_revision: text("revision"),
+        directory: Directory {
+            recurse: arguments.get_flag("recurse"),
+            include: text("include"),
+            exclude: text("exclude"),
+        },
     };
-    if let Err(problem) = manifest::selects("x.yaml", &directory) {
-        return complain(&problem.to_string(), USAGE);
+    if let Err(problem) = manifest::selects("x.yaml", &source.directory) {
+        return Err(Failure::usage(problem.to_string()));
     }
     let dir = arguments.get_one::<PathBuf>("dir");
-    let listing = match (dir, arguments.get_one::<String>("repo")) {
-        (Some(dir), _) => read_folder(dir, &directory),
-        (None, Some(url)) => read_repository(url, &text("path"), &text("revision"), &directory),
-        (None, None) => Err((USAGE, "give a folder, or --repo URL; see tautline render --help".into())),
+    let listing = match dir {
+        Some(dir) => read_folder(dir, &source.directory)?,
+        None if source.repo_url.is_empty() => {
+            return Err(Failure::usage("give a folder, or --repo URL; see tautline render --help"));
+        }
+        None => read_repository(arguments, &source).await?,
     };
-    let listing = match listing {
-        Ok(listing) => listing,
-        Err((code, message)) => return complain(&message, code),
-    };
-    let path = dir.map_or_else(|| text("path").trim_matches('/').to_owned(), |dir| dir.display().to_string());
+    let path = dir.map_or(source.path, |dir| dir.display().to_string());
     let rendered = rendered(&listing, &path, &text("namespace"));
     for warning in &rendered.warnings {
         talk(&format!("warning: {warning}"));
@@ -60,7 +72,7 @@ pub(crate) fn render(arguments: &ArgMatches) -> ExitCode {
         "json" => as_json(&objects),
         _ => as_yaml(&objects),
     };
-    print(&printed, if is_fine { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENCE) })
+    Ok(print(&printed, if is_fine { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENCE) }))
 }
 
 fn rendered(listing: &Listing, path: &str, namespace: &str) -> Rendered {
@@ -124,54 +136,30 @@ fn built_in_scope(gvk: &model::GroupVersionKind) -> Scope {
     }
 }
 
-fn read_folder(dir: &Path, directory: &Directory) -> Result<Listing, (u8, String)> {
+fn read_folder(dir: &Path, directory: &Directory) -> Result<Listing, Failure> {
     let listing =
         source::read_folder(dir, directory.recurse, |relative| desired::is_read(relative, directory));
-    listing.map_err(|error| (exit::of_source(error.kind), error.to_string()))
+    listing.map_err(|error| Failure::new(exit::of_source(error.kind), error.to_string()))
 }
 
-fn read_repository(
-    url: &str,
-    path: &str,
-    revision: &str,
-    directory: &Directory,
-) -> Result<Listing, (u8, String)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| (OTHER, error.to_string()))?;
-    let cache = std::env::temp_dir().join(format!("tautline-render-{}", std::process::id()));
-    let outcome = runtime.block_on(fetch(url, path, revision, directory, &cache));
-    // The folder is ours alone; leaving it behind would be worse than failing to say so.
-    let _absent = std::fs::remove_dir_all(&cache);
-    outcome.map_err(|error| (exit::of_source(error.kind), error.to_string()))
-}
-
-async fn fetch(
-    url: &str,
-    path: &str,
-    revision: &str,
-    directory: &Directory,
-    cache: &Path,
-) -> Result<Listing, SourceError> {
-    let url = RepoUrl::parse(url)?;
-    if url.is_ssh() {
-        let message = format!("repository {url} is reached by SSH, for which this command has no keys");
-        return Err(SourceError::new(Kind::NotSupported, message).help("clone it, and name the folder"));
-    }
-    let mut config = source::Config::new(cache);
-    // Whoever runs this may read whatever is on the disk anyway.
-    config.local_repos = url.local_path().map(Path::to_path_buf).into_iter().collect();
-    let sources =
-        Sources::open(config).map_err(|error| SourceError::new(Kind::Unavailable, format!("{error:#}")))?;
-    let repository = Repository::new(url, Credentials::None);
-    let mut found = look_up(&sources, &repository, &[revision.to_owned()]).await?;
-    let revision = found
-        .remove(revision)
-        .unwrap_or_else(|| Err(SourceError::new(Kind::RevisionNotFound, "no such revision")))?;
-    let folder = Folder { path: path.trim_matches('/').into(), recurse: directory.recurse };
-    let directory = directory.clone();
-    sources
-        .read(&repository, &revision, &folder, move |relative| desired::is_read(relative, &directory))
-        .await
+/// Reads a repository: by SSH with what the cluster has for the agent, for it is nothing without a key; otherwise as
+/// anybody may.
+async fn read_repository(arguments: &ArgMatches, source: &Source) -> Result<Listing, Failure> {
+    let url = RepoUrl::parse(&source.repo_url)
+        .map_err(|error| Failure::new(exit::of_source(error.kind), error.to_string()))?;
+    let checkout = if url.is_ssh() {
+        let needs = |failure: Failure| {
+            let why = format!("repository {url} needs the key and the host keys that the cluster has for it");
+            Failure::new(failure.code, format!("{why}: {}", failure.message))
+        };
+        let (cluster, _) = person::connect(arguments).await.map_err(needs)?;
+        let control = text(arguments, "control-namespace");
+        Checkout::as_the_agent(&cluster, &control, url.clone(), PROJECT).await.map_err(needs)?
+    } else {
+        Checkout::open(url, Credentials::None)?
+    };
+    let revision = checkout.resolve(&source.target_revision).await?;
+    checkout.listing(&revision, source).await
 }
 
 #[cfg(test)]

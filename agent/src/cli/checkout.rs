@@ -44,12 +44,22 @@ impl Checkout {
     pub(crate) async fn of_app(cluster: &Cluster, control: &str, app: &App) -> Result<Self, Failure> {
         let what = format!("read the repository of Application {}", app.key);
         let url = RepoUrl::parse(&app.source.repo_url).map_err(|error| Failure::of_source(&what, &error))?;
+        Self::as_the_agent(cluster, control, url, &app.project).await
+    }
+
+    /// Opens a repository with the credentials, and by the host keys, that the cluster has for the agent.
+    pub(crate) async fn as_the_agent(
+        cluster: &Cluster,
+        control: &str,
+        url: RepoUrl,
+        project: &str,
+    ) -> Result<Self, Failure> {
         if url.local_path().is_some() {
             return Self::open(url, Credentials::None);
         }
         let secrets = secrets(cluster, control).await?.secrets();
-        let access =
-            source::pick(&secrets, &url, &app.project).map_err(|error| Failure::of_source(&what, &error))?;
+        let access = source::pick(&secrets, &url, project)
+            .map_err(|error| Failure::of_source(&format!("read repository {url}"), &error))?;
         let is_ssh = url.is_ssh();
         let checkout = Self::open(url, access)?;
         if is_ssh {
@@ -67,7 +77,8 @@ impl Checkout {
         for problem in
             self.sources.set_known_hosts(map["data"][known_hosts::KEY].as_str().unwrap_or_default())
         {
-            talk(&format!("warning: ConfigMap {}: {}", known_hosts::MAP, printable(&problem)));
+            let (map, key) = (known_hosts::MAP, known_hosts::KEY);
+            talk(&format!("warning: ConfigMap {map}: {key}: {}; it is left out", printable(&problem)));
         }
         Ok(())
     }

@@ -58,6 +58,20 @@ fn a_repository_by_ssh_is_deployed_once_its_host_key_is_vouched_for() {
             )
     });
 
+    // A person who has the rights of the agent reads the same.
+    let render = ["render", "--repo", &url, "--control-namespace", &scene.control];
+    let rendered = scene.tautline(&render);
+    assert_eq!(
+        (rendered.code, rendered.err.as_str()),
+        (
+            0,
+            "warning: ConfigMap argocd-ssh-known-hosts-cm: ssh_known_hosts: line 3 is not `hosts kind key`; it is left out\n"
+        )
+    );
+    assert!(rendered.out.contains("name: web"), "{rendered:?}");
+    let nowhere = scene.tautline(&[&render[..], &["--kubeconfig", "/nowhere/config"]].concat());
+    assert!(nowhere.code == 4 && nowhere.err.contains("needs the key and the host keys"), "{nowhere:?}");
+
     // What is deployed stays when the keys go.
     scene.delete("v1", "ConfigMap", &scene.control, KNOWN_HOSTS);
     repo.write("web.yaml", &config_map("web", "two")).commit("second");
@@ -65,6 +79,8 @@ fn a_repository_by_ssh_is_deployed_once_its_host_key_is_vouched_for() {
     scene.patch_app("shop", &json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}));
     agent.wait_log(|line| line.to_string().contains("is not known, and neither is any"));
     assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+    let unknown = scene.tautline(&render);
+    assert!(unknown.code == 6 && unknown.err.contains("is not known, and neither is any"), "{unknown:?}");
     scene.create(&known_hosts(&scene, &text)).unwrap();
     scene.wait_app("shop", |app| is_synced_to(app, &revision));
 
