@@ -1,6 +1,7 @@
 //! What is coloured, and when?
 
 use model::printable;
+use std::ffi::OsStr;
 use std::io::IsTerminal as _;
 
 /// Whether words are coloured.
@@ -13,16 +14,17 @@ pub(crate) enum Paint {
 }
 
 impl Paint {
-    /// Returns how standard output is written: in colours only on a terminal that can show them, unless `NO_COLOR` says
-    /// otherwise (no-color.org).
+    /// Returns how standard output is written.
     pub(crate) fn of_stdout() -> Self {
-        let says_no = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if std::io::stdout().is_terminal() && !says_no("NO_COLOR") && !is_dumb {
-            Self::Colours
-        } else {
-            Self::Plain
-        }
+        let says_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let terminal = std::env::var_os("TERM").filter(|_| std::io::stdout().is_terminal());
+        Self::on(terminal.as_deref(), says_no)
+    }
+
+    /// Returns how a terminal of a kind, if it is one, is written to: in colours only where it can show them, unless
+    /// `NO_COLOR` says otherwise (no-color.org).
+    fn on(terminal: Option<&OsStr>, says_no: bool) -> Self {
+        if terminal.is_some_and(|kind| kind != "dumb") && !says_no { Self::Colours } else { Self::Plain }
     }
 
     /// Colours a word by what it says; in others what a terminal would act on is escaped.
@@ -74,6 +76,15 @@ fn colour(word: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_can_show_them_and_people_who_want_them() {
+        let on = |terminal: Option<&str>, says_no| Paint::on(terminal.map(OsStr::new), says_no);
+        assert_eq!(on(Some("xterm"), false), Paint::Colours);
+        for (terminal, says_no) in [(None, false), (Some("dumb"), false), (Some("xterm"), true)] {
+            assert_eq!(on(terminal, says_no), Paint::Plain, "{terminal:?} {says_no}");
+        }
+    }
 
     #[test]
     fn words_are_coloured_by_what_they_say_and_others_are_left_alone() {

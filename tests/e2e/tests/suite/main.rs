@@ -26,6 +26,7 @@ mod children;
 mod cli_app;
 mod cli_plan;
 mod cli_server;
+mod cli_shell;
 mod cli_why;
 mod credentials;
 mod definitions;

@@ -1,0 +1,111 @@
+//! How does `tautline` behave in a shell: what it completes, who reads no further, and what a terminal gets?
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+
+use e2e::{Scene, config_map};
+
+/// Returns what bash completes for a line whose last word is not ended yet.
+fn completed(script: &str, line: &[&str]) -> Vec<String> {
+    let words: Vec<String> = line.iter().map(|word| format!("'{word}'")).collect();
+    let last = line.len() - 1;
+    // As bash calls it: the function that the script names, with the command, the word, and the word before.
+    let asked = format!(
+        "{script}\nf=$(complete -p tautline | grep -o -- '-F [^ ]*' | cut -d' ' -f2)\nCOMP_WORDS=({})\nCOMP_CWORD={last}\n\
+         \"$f\" tautline \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{}]}}\"\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
+        words.join(" "),
+        last - 1
+    );
+    let output =
+        Command::new("bash").args(["--norc", "--noprofile", "-c", &asked]).output().expect("bash is there");
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{line:?}");
+    let mut words: Vec<String> = out.lines().filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    words.sort();
+    words
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let scene = Scene::new("cli-completion");
+    let told = scene.tautline(&["completion", "bash"]);
+    assert_eq!((told.code, told.err.as_str()), (0, ""));
+    let complete = |line: &[&str]| completed(&told.out, line);
+    let has = |words: &[String], word: &str| words.iter().any(|one| one == word);
+
+    let commands = complete(&["tautline", "app", ""]);
+    for command in ["create", "drift", "get", "history", "list", "sync", "wait"] {
+        assert!(has(&commands, command), "{command} is not in {commands:?}");
+    }
+    assert_eq!(complete(&["tautline", "app", "hi"]), ["history"]);
+    assert_eq!(complete(&["tautline", "pl"]), ["plan"]);
+    assert_eq!(complete(&["tautline", "app", "list", "--sel"]), ["--selector"]);
+    assert_eq!(complete(&["tautline", "app", "sync", "shop", "--rev"]), ["--revision"]);
+    assert_eq!(complete(&["tautline", "app", "list", "-o", "w"]), ["wide"]);
+    assert_eq!(complete(&["tautline", "nonsense"]), Vec::<String>::new());
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_mistake() {
+    let scene = Scene::new("cli-pipe");
+    let _agent = scene.agent();
+    let repo = scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    let list = ["app", "list", "-n", &scene.control];
+    for arguments in [&["crd"][..], &["completion", "bash"], &["app", "--help"], &["app", "nonsense"], &list]
+    {
+        let mut command = scene.tautline_command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Nobody reads a single byte.
+        drop(child.stdout.take());
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, Some(if arguments.contains(&"nonsense") { 2 } else { 0 }), "{arguments:?}: {err}");
+        assert!(!err.contains("panicked"), "{arguments:?}: {err}");
+    }
+
+    // One that goes on ends with the first change that nobody wants to see.
+    let mut command = scene.tautline_command(&[&list[..], &["-w"]].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("NAME "), "{line}");
+    repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn only_a_terminal_gets_colours_and_not_with_no_color() {
+    let scene = Scene::new("cli-colours");
+    let _agent = scene.agent();
+    scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    let command = scene.tautline_command(&["app", "list", "-n", &scene.control]);
+    let line: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect();
+    // `script` runs a command on a terminal of its own.
+    let on_terminal = |variables: &[(&str, &str)]| {
+        let typescript = scene.folder().join("typescript");
+        let mut script = Command::new("script");
+        script.args(["-qec", &line.join(" ")]).arg(&typescript).stdin(Stdio::null());
+        script.env("KUBECONFIG", scene.lab.kubeconfig()).env("TERM", "xterm").env_remove("NO_COLOR");
+        script.env_remove("TAUTLINE_SERVER").envs(variables.iter().copied());
+        let output = script.output().expect("script is there");
+        assert!(output.status.success(), "{output:?}");
+        fs::read_to_string(typescript).unwrap()
+    };
+    let coloured = "\u{1b}[32mSynced\u{1b}[0m";
+    assert!(on_terminal(&[]).contains(coloured));
+    assert!(on_terminal(&[("NO_COLOR", "")]).contains(coloured), "an empty one says nothing");
+    for variables in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let told = on_terminal(&[variables]);
+        assert!(told.contains("Synced") && !told.contains("\u{1b}[32m"), "{variables:?}: {told}");
+    }
+    let piped = scene.tautline(&["app", "list", "-n", &scene.control]);
+    assert!(piped.out.contains("Synced") && !piped.out.contains('\u{1b}'), "{piped:?}");
+}
