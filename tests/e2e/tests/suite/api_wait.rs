@@ -21,6 +21,16 @@ fn shop(scene: &Scene, agent: &Agent, server: &GitServer) -> Repo {
     repo
 }
 
+/// An app whose newest commit, which is returned last, was pushed and never becomes ready.
+fn late(name: &str) -> (Scene, Agent, GitServer, Repo, String) {
+    let scene = Scene::new(name);
+    let agent = scene.agent();
+    let server = seldom_polled(&scene);
+    let repo = shop(&scene, &agent, &server);
+    let pushed = repo.write("late.yaml", NEVER_READY).commit("late");
+    (scene, agent, server, repo, pushed)
+}
+
 /// Waits for a revision; returns the status and the body.
 fn wait(agent: &Agent, revision: &str) -> (u16, Value) {
     wait_for(agent, &format!("revision={revision}&timeout=100s"))
@@ -135,11 +145,7 @@ fn a_commit_that_nobody_asked_to_sync_is_not_requested_until_somebody_does() {
 
 #[test]
 fn a_commit_that_is_replaced_is_superseded() {
-    let scene = Scene::new("wait-superseded");
-    let agent = scene.agent();
-    let server = seldom_polled(&scene);
-    let repo = shop(&scene, &agent, &server);
-    let pushed = repo.write("late.yaml", NEVER_READY).commit("late");
+    let (scene, agent, _server, repo, pushed) = late("wait-superseded");
     std::thread::scope(|threads| {
         let waiting = threads.spawn(|| wait(&agent, &pushed));
         scene.wait_app("shop", |app| operation_phase(app) == "Running");
@@ -152,11 +158,7 @@ fn a_commit_that_is_replaced_is_superseded() {
 
 #[test]
 fn a_wait_whose_time_is_over_says_what_it_waits_for() {
-    let scene = Scene::new("wait-late");
-    let agent = scene.agent();
-    let server = seldom_polled(&scene);
-    let repo = shop(&scene, &agent, &server);
-    let pushed = repo.write("late.yaml", NEVER_READY).commit("late");
+    let (scene, agent, _server, _repo, pushed) = late("wait-late");
     std::thread::scope(|threads| {
         let on = threads.spawn(|| wait(&agent, &pushed));
         scene.wait_app("shop", |app| operation_phase(app) == "Running");
@@ -185,11 +187,7 @@ fn a_wait_whose_time_is_over_says_what_it_waits_for() {
 
 #[test]
 fn a_wait_for_an_app_that_goes_ends_with_it() {
-    let scene = Scene::new("wait-gone");
-    let agent = scene.agent();
-    let server = seldom_polled(&scene);
-    let repo = shop(&scene, &agent, &server);
-    let pushed = repo.write("late.yaml", NEVER_READY).commit("late");
+    let (scene, agent, _server, _repo, pushed) = late("wait-gone");
     std::thread::scope(|threads| {
         let waiting = threads.spawn(|| wait(&agent, &pushed));
         scene.wait_app("shop", |app| operation_phase(app) == "Running");
