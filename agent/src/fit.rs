@@ -113,6 +113,7 @@ pub(crate) mod tests {
             reason: None,
             is_condemned: false,
             is_release: false,
+            headway: None,
         };
         Report {
             sync: SyncStatus::OutOfSync,

@@ -11,7 +11,7 @@ use crate::sources::RepoId;
 use api::{ApiError, Body, Reply};
 use engine::State;
 use engine::waiting::{self, Outcome, Verdict, Wanted, Word};
-use model::{AppKey, ObjectKey, Revision};
+use model::{AppKey, ObjectKey, Revision, Timestamp};
 use serde_json::{Value, json};
 use source::SourceError;
 use std::collections::BTreeMap;
@@ -209,7 +209,7 @@ impl Agent {
             body["revision"] = json!(revision);
             body["waitsFor"] = json!(waits_for);
             if let Some(sync) = sync {
-                body["syncId"] = json!(sync.0);
+                body["syncId"] = sync_id(sync);
             }
             http::send(answer, Ok(Body::Verdict(408, body)));
         }
@@ -277,12 +277,17 @@ fn decided(key: &AppKey, verdict: &Verdict) -> Body {
     body["revision"] = json!(revision.as_str());
     body["application"] = json!(key.to_string());
     if let Some(sync) = sync {
-        body["syncId"] = json!(sync.0);
+        body["syncId"] = sync_id(*sync);
     }
     if let Some(object) = object {
         body["object"] = object_json(object);
     }
     Body::Verdict(status, body)
+}
+
+/// Names a sync by the second in which it began, as its status does: so it has the same name after a restart.
+fn sync_id(began: Timestamp) -> Value {
+    json!(began.as_millis().div_euclid(1000))
 }
 
 fn object_json(key: &ObjectKey) -> Value {

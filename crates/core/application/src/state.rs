@@ -4,7 +4,7 @@
 //! makes everything count as adopted, which is the careful side.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use model::{DesiredHash, ObjectKey, Reason, Revision, digest};
+use model::{DesiredHash, Digest, Headway, ObjectKey, Reason, Revision, digest};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -31,6 +31,8 @@ pub struct State {
     /// Whether everything that the status listed was found to carry our labels: what carries none since then, another tool
     /// did not leave behind.
     pub is_taken_over: bool,
+    /// How far the sync has got that is under way and waits for health.
+    pub headway: Option<Headway>,
     created: BTreeSet<String>,
 }
 
@@ -58,6 +60,7 @@ impl State {
             is_condemned: value["condemned"] == true,
             heals: value["heals"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
             is_taken_over: value["takenOver"] == true,
+            headway: headway(&value["underWay"]),
             created: value["created"]
                 .as_array()
                 .into_iter()
@@ -84,6 +87,10 @@ impl State {
         add("condemned", self.is_condemned.then(|| true.into()));
         add("heals", (self.heals > 0).then(|| self.heals.into()));
         add("takenOver", self.is_taken_over.then(|| true.into()));
+        let headway = self.headway.as_ref().map(|Headway { tried_at, progress, progress_at }| {
+            json!({"triedAt": tried_at.to_string(), "progress": progress.to_string(), "progressAt": progress_at.to_string()})
+        });
+        add("underWay", headway);
         let room =
             LIMIT.saturating_sub(Value::Object(fields.clone()).to_string().len() + r#","created":[]"#.len());
         let mut used = 0;
@@ -121,6 +128,15 @@ impl State {
     pub fn n_created(&self) -> usize {
         self.created.len()
     }
+}
+
+fn headway(value: &Value) -> Option<Headway> {
+    let time = |field: &str| value[field].as_str()?.parse().ok();
+    Some(Headway {
+        tried_at: time("triedAt")?,
+        progress: Digest::from_hex(value["progress"].as_str()?)?,
+        progress_at: time("progressAt")?,
+    })
 }
 
 /// Six bytes of a hash as eight characters: enough to tell objects of one app apart, small enough for a thousand of them.

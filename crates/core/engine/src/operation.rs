@@ -41,6 +41,7 @@ fn running(run: &Run, finished_at: Option<Timestamp>, message: String) -> Operat
         reason: None,
         is_condemned: false,
         is_release: false,
+        headway: run.headway(),
     }
 }
 
@@ -64,6 +65,7 @@ fn ended(last: &Attempt) -> OperationReport {
             && last.selective.is_empty()
             && last.heals == 0
             && !is_dry_run,
+        headway: None,
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::state::{Activity, RefreshView, SourceView, State};
 use crate::{conditions, deletion, operation, trigger, unreadable};
 use model::{
-    App, Comparison, DesiredHash, Health, HealthStatus, ObjectKey, ObjectResult, Operation, OperationPhase,
-    Reason, ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
+    App, Comparison, DesiredHash, Headway, Health, HealthStatus, ObjectKey, ObjectResult, Operation,
+    OperationPhase, Reason, ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
 };
 use std::sync::Arc;
 
@@ -98,11 +98,13 @@ pub struct OperationReport {
     pub is_condemned: bool,
     /// Whether it becomes an entry of history once it succeeded.
     pub is_release: bool,
+    /// How far it has got, while it waits for health. A reader learns nothing by it, so it is written with the rest only.
+    pub headway: Option<Headway>,
 }
 
 /// Returns what the status should say now; `None` while there is nothing settled to say.
 pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
-    let is_young = state.run().is_some_and(|run| now < run.started_at + QUIET)
+    let is_young = state.run().is_some_and(|run| now < run.begun_at + QUIET)
         || deletion::quiet_until(state).is_some_and(|until| now < until);
     // A repeat is worth a write by its outcome: that it was to come stands in the status.
     let is_repeating = match &state.activity {
@@ -225,7 +227,7 @@ fn same_operation(old: Option<&OperationReport>, new: Option<&OperationReport>) 
 
 /// Returns when the report may change although nothing happens.
 pub(crate) fn next_change(state: &State, app: &App, now: Timestamp) -> Option<Timestamp> {
-    let run = state.run().map(|run| run.started_at + QUIET).or_else(|| deletion::quiet_until(state));
+    let run = state.run().map(|run| run.begun_at + QUIET).or_else(|| deletion::quiet_until(state));
     let blind = match &state.source {
         SourceView::Failing(failure, since) if failure.is_transient => Some(*since + BLIND_GRACE),
         SourceView::Failing(..)

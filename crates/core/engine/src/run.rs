@@ -2,9 +2,10 @@
 
 use crate::effect::{Effect, Mode};
 use crate::event::Desired;
+use crate::state::Attempt;
 use model::{
-    App, Comparison, Digest, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, SyncId,
-    Timestamp,
+    App, Comparison, Digest, Headway, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation,
+    SyncId, Timestamp,
 };
 use plan::{Plan, Selection, prune::Prune};
 use std::collections::{BTreeSet, VecDeque};
@@ -32,8 +33,10 @@ pub struct Run {
     pub desired: Option<Arc<Desired>>,
     /// How live compares with a revision that somebody chose, unless that is what Git wants anyway.
     pub comparison: Option<Arc<Comparison>>,
-    /// When it began.
+    /// When it began, in an earlier life of the agent where it was found under way.
     pub started_at: Timestamp,
+    /// When this life of the agent began with it.
+    pub begun_at: Timestamp,
     /// When this try of it began.
     pub tried_at: Timestamp,
     /// Repeats so far.
@@ -91,6 +94,7 @@ impl Run {
             desired: None,
             comparison: None,
             started_at: now,
+            begun_at: now,
             tried_at: now,
             retries: 0,
             steps: VecDeque::new(),
@@ -105,6 +109,37 @@ impl Run {
             broken_since: None,
             waits_for: String::new(),
         }
+    }
+
+    /// Goes on with what an earlier life of the agent began, in its time: whoever is started again and again must come to an
+    /// end, too. What got on since it told of it got on now.
+    pub fn go_on_from(&mut self, last: &Attempt, now: Timestamp) {
+        self.started_at = last.started_at.min(now);
+        self.retries = last.retries;
+        match &last.headway {
+            Some(headway) => {
+                self.tried_at = headway.tried_at.min(now);
+                self.progress = Some(headway.progress);
+                self.progress_at = headway.progress_at.min(now);
+            }
+            // The first try began with the sync; of later ones only the number is known.
+            None if last.retries == 0 => self.tried_at = self.started_at,
+            None => {}
+        }
+    }
+
+    /// Returns how far the sync has got, once it waited for health.
+    pub fn headway(&self) -> Option<Headway> {
+        let (tried_at, progress_at) = (self.tried_at, self.progress_at);
+        self.progress.map(|progress| Headway { tried_at, progress, progress_at })
+    }
+
+    /// Returns whether a stage of this life changed something.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.results.iter().any(|result| match result.outcome {
+            ObjectOutcome::Created | ObjectOutcome::Configured | ObjectOutcome::Pruned => true,
+            ObjectOutcome::Unchanged | ObjectOutcome::PruneSkipped(_) | ObjectOutcome::Failed(..) => false,
+        })
     }
 
     /// Returns the operation that asked for this sync.

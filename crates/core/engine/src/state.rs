@@ -7,8 +7,8 @@ use crate::retry::Heals;
 use crate::run::Run;
 use crate::unreadable::Unreadable;
 use model::{
-    Comparison, DesiredHash, Destination, NotYet, ObjectResult, Operation, OperationPhase, Problem, Reason,
-    Refresh, ResourceSelector, Revision, Source, SyncId, Timestamp,
+    Comparison, DesiredHash, Destination, Headway, NotYet, ObjectResult, Operation, OperationPhase, Problem,
+    Reason, Refresh, ResourceSelector, Revision, Source, SyncId, Timestamp,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -195,6 +195,8 @@ pub struct Attempt {
     pub was_blind: bool,
     /// Whether this was reported already, by an earlier life of the agent.
     pub is_old: bool,
+    /// How far it had got, if it is found under way.
+    pub headway: Option<Headway>,
 }
 
 impl Attempt {

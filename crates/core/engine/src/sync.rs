@@ -101,7 +101,7 @@ fn begin(state: &mut State, cause: Cause, app: &App, now: Timestamp, out: &mut V
     }
     state.desired.clone_into(&mut run.desired);
     if run.cause == Cause::NewDesired {
-        resume(state, &mut run);
+        resume(state, &mut run, now);
         let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short());
         out.push(note(Reason::NewRevision, format!("sync to {revision} begins"), Tone::Plain));
     }
@@ -110,7 +110,7 @@ fn begin(state: &mut State, cause: Cause, app: &App, now: Timestamp, out: &mut V
 
 /// Goes on where the attempt before left off: repeats are counted on, and what an earlier life of the agent may have
 /// set in motion is waited for.
-fn resume(state: &State, run: &mut Run) {
+fn resume(state: &State, run: &mut Run, now: Timestamp) {
     let (Some(last), Some((desired, comparison))) = (state.tried(), state.current()) else { return };
     match last.phase {
         OperationPhase::Running | OperationPhase::Terminating => {
@@ -120,6 +120,11 @@ fn resume(state: &State, run: &mut Run) {
                 matches!(status, Some(HealthStatus::Progressing | HealthStatus::Degraded))
             };
             run.watched.extend(comparison.objects.iter().filter(is_open).map(|o| o.key.clone()));
+            let is_same =
+                last.revision == desired.revision && last.operation.is_none() && last.selective.is_empty();
+            if is_same && last.phase == OperationPhase::Running {
+                run.go_on_from(last, now);
+            }
         }
         OperationPhase::Failed | OperationPhase::Error if last.was_about(desired) && !last.may_repeat => {
             run.retries = last.retries.saturating_add(1);
@@ -285,6 +290,8 @@ pub(crate) fn go_on(state: &mut State, mut run: Run, now: Timestamp, app: &App, 
                 return;
             }
         }
+        // What was found under way and is only waited for gets no more time by that.
+        None if run.progress.is_some() && !run.has_changed() => {}
         None => run.progress_at = now,
     }
     if run.failures().next().is_some() {

@@ -99,6 +99,7 @@ pub(crate) fn fail(
         out.push(note(verdict.reason, format!("{}; trying again at {at}", verdict.message), Tone::Warning));
         run.retries += 1;
         run.progress_at = now;
+        run.progress = None;
         run.broken_since = None;
         run.waits_for = verdict.message;
         state.activity = Activity::Waiting(run, at);
@@ -204,6 +205,7 @@ fn why(reason: Reason) -> &'static str {
 
 fn attempt(run: Run, verdict: Verdict, hash: Option<model::DesiredHash>, now: Timestamp) -> Attempt {
     Attempt {
+        headway: if verdict.phase.is_completed() { None } else { run.headway() },
         hash,
         revision: run.desired.as_ref().map_or_else(|| Revision::new(""), |desired| desired.revision.clone()),
         phase: verdict.phase,

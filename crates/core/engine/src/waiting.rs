@@ -10,7 +10,7 @@ mod settled;
 use crate::run::Run;
 use crate::settle::CONSENT;
 use crate::state::{Activity, Attempt, SourceView, State};
-use model::{App, Comparison, ObjectKey, ObjectOutcome, OperationPhase, Problem, Revision, SyncId};
+use model::{App, Comparison, ObjectKey, ObjectOutcome, OperationPhase, Problem, Revision, Timestamp};
 use std::collections::BTreeSet;
 
 /// How often a sync has to fail of what may pass before a wait ends with it: a blip is nobody's verdict.
@@ -62,8 +62,8 @@ pub struct Verdict {
     pub word: Word,
     /// The revision that it is about: the wanted one, or what came after it or took its place.
     pub revision: Revision,
-    /// Number of the sync that it is about.
-    pub sync: Option<SyncId>,
+    /// When the sync began that it is about: what tells it from others, for another life of the agent, too.
+    pub sync: Option<Timestamp>,
     /// The object that decided it.
     pub object: Option<ObjectKey>,
     /// Why, in a sentence.
@@ -89,9 +89,9 @@ pub fn revisions(state: &State) -> BTreeSet<&Revision> {
     all.into_iter().flatten().filter(|revision| !revision.as_str().is_empty()).collect()
 }
 
-/// Returns the number of the sync under way.
-pub fn sync_under_way(state: &State) -> Option<SyncId> {
-    state.run().map(|run| run.id)
+/// Returns when the sync under way began.
+pub fn sync_under_way(state: &State) -> Option<Timestamp> {
+    state.run().map(|run| run.started_at)
 }
 
 /// Decides a wait by what is known of the app now.
@@ -187,7 +187,7 @@ fn under_way(state: &State, run: &Run, wanted: &Wanted) -> Outcome {
     let verdict = |word, message: &str| {
         let revision = revision.clone().or_else(|| wanted.revision.clone());
         let revision = revision.unwrap_or_else(|| Revision::new(""));
-        let sync = Some(run.id);
+        let sync = Some(run.started_at);
         Outcome::Decided(Verdict { word, revision, sync, object: object.clone(), message: message.into() })
     };
     match &state.activity {
@@ -207,11 +207,6 @@ fn under_way(state: &State, run: &Run, wanted: &Wanted) -> Outcome {
             Outcome::Waits("the sync under way".into())
         }
     }
-}
-
-/// Returns the number of a sync that has ended, which is known of the last one of this life of the agent.
-fn number(state: &State, tried: &Attempt) -> Option<SyncId> {
-    (state.before.is_none() && !tried.is_old).then_some(state.newest)
 }
 
 /// Decides by a sync that has ended and was about the revision.
@@ -236,7 +231,7 @@ fn tried_verdict(state: &State, tried: &Attempt) -> Outcome {
     Outcome::Decided(Verdict {
         word,
         revision: tried.revision.clone(),
-        sync: number(state, tried),
+        sync: Some(tried.started_at),
         object,
         message: tried.message.clone(),
     })

@@ -224,3 +224,56 @@ fn the_same_request_for_a_sync_may_be_sent_again_and_another_may_not() {
     scene.wait_app("shop", |app| operation_phase(app) == "Failed" && app["operation"].is_null());
     assert_eq!(sync(&json!({"dryRun": true})).status, 200, "nothing is under way any more");
 }
+
+#[test]
+fn a_wait_that_a_restart_cuts_short_is_asked_again_and_finds_the_same_sync() {
+    let scene = Scene::new("wait-restart");
+    let mut agent = scene.agent();
+    let server = seldom_polled(&scene);
+    let repo = shop(&scene, &agent, &server);
+    // Healthy once somebody gives it an address.
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: late}\nspec: {type: LoadBalancer, ports: [{port: 80}]}\n";
+    let pushed = repo.write("late.yaml", service).commit("late");
+    let asks = format!("/api/v1/applications/shop/wait?revision={pushed}");
+    let sync_under_way = |agent: &Agent| {
+        let (status, body) = wait_for(agent, &format!("revision={pushed}&timeout=10s"));
+        assert_eq!((status, body["syncId"].is_u64()), (408, true), "{body:#}");
+        body["syncId"].clone()
+    };
+    let mut sync = Value::Null;
+    for end in [Agent::kill as fn(&mut Agent), |agent| assert_eq!(agent.terminate().code(), Some(0))] {
+        // Somebody waits while it ends: the connection is closed, or answered by what says that it may be asked again.
+        let (api, path) = (agent.api(), format!("{asks}&timeout=100s"));
+        let waiting = std::thread::spawn(move || e2e::try_get(api, &path));
+        let now = sync_under_way(&agent);
+        assert!(sync.is_null() || sync == now, "{sync} is {now} by now");
+        sync = now;
+        end(&mut agent);
+        if let Ok(answer) = waiting.join().unwrap() {
+            assert!(matches!(answer.status, 0 | 408 | 503), "{answer:?}");
+        }
+        agent.restart();
+        agent.wait_ready();
+    }
+    assert_eq!(sync_under_way(&agent), sync);
+    let address = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}).to_string();
+    let patch = [
+        "-n",
+        &scene.namespace,
+        "patch",
+        "service/late",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &address,
+    ];
+    scene.lab.kubectl(&patch).unwrap();
+    for _ in 0..2 {
+        let answer = wait(&agent, &pushed);
+        verdict(&answer, "Deployed", &pushed);
+        assert_eq!(answer.1["syncId"], sync, "{:#}", answer.1);
+        // Whoever asks only after one more restart gets the same.
+        agent.restart();
+        agent.wait_ready();
+    }
+}

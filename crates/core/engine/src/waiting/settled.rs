@@ -1,6 +1,6 @@
 //! What came of a revision that Git wants now, where nothing is under way for it?
 
-use super::{Outcome, Verdict, Wanted, Word, decided, number, sentences, tried_verdict};
+use super::{Outcome, Verdict, Wanted, Word, decided, sentences, tried_verdict};
 use crate::conditions::read_only_sentence;
 use crate::state::{SourceView, State};
 use crate::trigger;
@@ -28,7 +28,7 @@ pub(super) fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
         return Outcome::Decided(Verdict {
             word: Word::Deployed,
             revision: desired.revision.clone(),
-            sync: of_it.and_then(|tried| number(state, tried)),
+            sync: of_it.map(|tried| tried.started_at),
             object: None,
             message: message.into(),
         });

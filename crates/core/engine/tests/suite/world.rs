@@ -302,6 +302,7 @@ fn remembered(told: &OperationReport) -> Attempt {
         may_repeat: false,
         was_blind: false,
         is_old: true,
+        headway: told.headway.clone(),
     }
 }
 

@@ -3,8 +3,9 @@
 use super::{hash, revision};
 use engine::{Attempt, CascadePass, Desired, Event, SourceFailure, State, Told, Unreadable, Writes};
 use model::{
-    Comparison, ErrorClass, Evidence, Health, HealthStatus, NotYet, ObjectKey, ObjectOutcome, ObjectResult,
-    ObjectStatus, OperationPhase, Problem, Reason, Seconds, SyncId, SyncStatus, Timestamp, digest,
+    Comparison, ErrorClass, Evidence, Headway, Health, HealthStatus, NotYet, ObjectKey, ObjectOutcome,
+    ObjectResult, ObjectStatus, OperationPhase, Problem, Reason, Seconds, SyncId, SyncStatus, Timestamp,
+    digest,
 };
 use plan::{Plan, Stage};
 use std::sync::Arc;
@@ -234,7 +235,14 @@ fn pass(text: &str) -> CascadePass {
     }
 }
 
-/// Makes what a status remembers of `phase name`, such as `Running a`; nothing of nothing.
+/// Returns when it was, `name=seconds` ago.
+fn ago(now: Timestamp, word: &str) -> Timestamp {
+    let (_, seconds) = word.split_once('=').expect("name=seconds");
+    now - Seconds::new(seconds.parse().expect("seconds"))
+}
+
+/// Makes what a status remembers of `phase name`, such as `Running a`; nothing of nothing. It began `since=seconds` ago, and
+/// for so long it was `stuck` as it is, or was so before it `moved`.
 pub(crate) fn remembered(text: &str, now: Timestamp) -> Option<Attempt> {
     let (phase, rest) = text.split_once(' ')?;
     let mut words = rest.split_whitespace();
@@ -256,6 +264,7 @@ pub(crate) fn remembered(text: &str, now: Timestamp) -> Option<Attempt> {
         may_repeat: false,
         was_blind: false,
         is_old: true,
+        headway: None,
     };
     for word in words {
         match word {
@@ -263,6 +272,13 @@ pub(crate) fn remembered(text: &str, now: Timestamp) -> Option<Attempt> {
             "condemned" => attempt.is_condemned = true,
             "hashless" => attempt.hash = None,
             word if word.starts_with("needs=") => {}
+            word if word.starts_with("since=") => attempt.started_at = ago(now, word),
+            word if word.starts_with("stuck=") || word.starts_with("moved=") => {
+                let since = ago(now, word);
+                let progress = digest(if word.starts_with("stuck=") { b"0" } else { b"1" });
+                attempt.started_at = since;
+                attempt.headway = Some(Headway { tried_at: since, progress, progress_at: since });
+            }
             "dry" => attempt.operation.get_or_insert_default().dry_run = true,
             other => panic!("no such word: {other}"),
         }
