@@ -383,6 +383,7 @@ impl Agent {
             let Ok(input) = outcome else {
                 // Whoever waits for the answer would wait for ever; a new process starts from what is stored.
                 tracing::error!("an effect panicked; the process ends so that it is started afresh");
+                let _is_written = crate::logs::flush();
                 std::process::abort();
             };
             // The loop ends before its effects do; then nobody wants the answer.

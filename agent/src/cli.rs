@@ -20,6 +20,7 @@ use crate::{rendering, run, tools};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures::FutureExt;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -204,7 +205,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn run_agent(arguments: &ArgMatches) -> ExitCode {
-    crate::logs::start(arguments.get_one::<String>("log-format").is_some_and(|format| format == "json"));
+    let is_json = arguments.get_one::<String>("log-format").is_some_and(|format| format == "json");
+    if let Err(error) = crate::logs::start(is_json) {
+        // There is no other place left to say it.
+        let _untold = writeln!(std::io::stderr(), "cannot start the thread that writes the log: {error}");
+        return ExitCode::from(OTHER);
+    }
     let config = match config(arguments) {
         Ok(config) => config,
         Err(sentence) => {

@@ -35,6 +35,7 @@ mod judge;
 mod kinds;
 mod known_hosts;
 mod live;
+mod log_queue;
 mod logs;
 mod look_up;
 mod metrics;
@@ -77,5 +78,8 @@ fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         return ExitCode::from(exit::OTHER);
     }
-    cli::main()
+    let code = cli::main();
+    // What is not written by then, nobody reads.
+    let _is_written = logs::flush();
+    code
 }

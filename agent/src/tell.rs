@@ -82,3 +82,22 @@ impl Agent {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{Harness, shop};
+
+    #[tokio::test]
+    async fn events_that_find_no_room_are_dropped_and_counted_and_hold_nothing_up() {
+        let harness = Harness::new(&[]).await;
+        let agent = &harness.agent;
+        let note = Note { reason: Reason::Synced, message: "look".into(), tone: Tone::Warning };
+        let room = agent.event_room.available_permits();
+        // Nothing is written meanwhile: the tasks do not run before this one waits.
+        for _ in 0..room + 3 {
+            agent.tell(&shop(), &note);
+        }
+        assert_eq!(agent.metrics.events_dropped.get(), 3);
+    }
+}

@@ -121,6 +121,7 @@ fn probes_and_metrics_say_how_the_agent_is() {
         "tautline_polls_total ",
         "tautline_status_writes_total ",
         "tautline_events_dropped_total ",
+        "tautline_log_lines_dropped_total ",
         "tautline_live_objects ",
         "tautline_api_requests_total{verb=\"apply\",kind=\"ConfigMap\"} ",
         "tautline_source_age_seconds{",

@@ -64,6 +64,7 @@ mod restored;
 mod rights;
 mod sight;
 mod sigterm;
+mod sinks;
 mod ssh;
 mod takeover;
 mod tenant;
