@@ -251,6 +251,16 @@ impl DesiredSet {
         Self { summary: Arc::new(summary), ..self.clone() }
     }
 
+    /// Returns whether its objects stand where the kinds that are served now would have them, in namespaces or not: a kind
+    /// may come back with another scope, and no file says so.
+    pub(crate) fn fits(&self, discovery: &Discovery) -> bool {
+        self.objects.iter().all(|(key, kept)| match discovery.scope(&kept.gvk(key)) {
+            Some(cluster::Scope::Namespaced) => !key.namespace.is_empty(),
+            Some(cluster::Scope::Cluster) => key.namespace.is_empty(),
+            None => true,
+        })
+    }
+
     /// Returns what the set is compared by.
     pub(crate) fn hash(&self) -> DesiredHash {
         self.summary.hash

@@ -249,7 +249,9 @@ impl Agent {
         let guessed: Vec<AppKey> = self
             .apps
             .iter()
-            .filter(|(_, entry)| entry.current().is_some_and(|set| set.has_unknown_kinds))
+            .filter(|(_, entry)| {
+                entry.current().is_some_and(|set| set.has_unknown_kinds || !set.fits(&self.discovery))
+            })
             .map(|(key, _)| key.clone())
             .collect();
         for key in guessed {

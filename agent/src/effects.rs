@@ -340,14 +340,11 @@ impl Render {
         let ids = ids.map_err(RenderError::Source)?.into_iter().next();
         let ids = ids.unwrap_or_else(|| Ok(String::new())).map_err(RenderError::Source)?;
         let inputs = format!("{ids};{}", parameters(&self.app, &self.rules));
-        if let Some(known) =
-            self.known.as_ref().filter(|known| known.inputs == inputs && !known.has_unknown_kinds)
-        {
+        let is_good = |set: &DesiredSet| set.inputs == inputs && set.fits(&self.rules.discovery);
+        if let Some(known) = self.known.as_ref().filter(|known| is_good(known) && !known.has_unknown_kinds) {
             return Ok(Arc::new(known.at(&self.revision)));
         }
-        if let Some(cached) =
-            self.cache.as_ref().and_then(|path| cache::load(path)).filter(|set| set.inputs == inputs)
-        {
+        if let Some(cached) = self.cache.as_ref().and_then(|path| cache::load(path)).filter(is_good) {
             return Ok(Arc::new(cached.at(&self.revision)));
         }
         self.counter.add(1);

@@ -197,3 +197,21 @@ fn a_kind_whose_definition_is_deleted_holds_nothing_up() {
     let no_web = scene.config_map("web").is_none();
     assert!(no_web && begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_kind_that_comes_back_with_another_scope_moves_its_objects() {
+    let scene = Scene::new("rescoped");
+    let case = Case::begin(&scene);
+    let name = format!("boxes.{}", case.group);
+    let mut crd =
+        scene.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", &name).expect("it is installed");
+    scene.lab.kubectl(&["delete", "crd", &name]).unwrap_or_else(|error| panic!("{error:#}"));
+    crd["spec"]["scope"] = json!("Cluster");
+    crd["metadata"] = json!({"name": name});
+    scene.create(&crd).unwrap_or_else(|error| panic!("{error}"));
+    // No commit, and nobody asks.
+    let is_there = || scene.lab.kubectl(&["get", &name, "a", "-o", "jsonpath={.metadata.namespace}."]).ok();
+    case.wait("the object does not come back", || is_there().is_some());
+    assert_eq!(is_there().as_deref(), Some("."), "it has a namespace");
+    scene.wait_app("shop", |app| is_synced_to(app, &case.repo.head()));
+}
