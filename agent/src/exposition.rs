@@ -1,6 +1,7 @@
 //! What do the metrics say? Argo CD's names where they mean the same, ours under `tautline_`.
 
-use crate::agent::Agent;
+use crate::agent::{Agent, now};
+use crate::live::Sight;
 use crate::metrics::Metrics;
 use crate::stored::Labels;
 use api::Webhooks;
@@ -22,6 +23,7 @@ pub(crate) fn text(agent: &Agent) -> String {
         ),
         watches(agent),
         ages(agent),
+        unseen(agent),
         unreadable(agent),
         writer(agent),
     ])
@@ -43,6 +45,11 @@ pub(crate) fn counters(m: &Metrics, cluster: &Cluster, webhooks: &Webhooks) -> S
             "tautline_events_dropped_total",
             "Events dropped because too many were under way.",
             m.events_dropped.get(),
+        ),
+        counter(
+            "tautline_log_lines_dropped_total",
+            "Log lines dropped because nobody read them.",
+            crate::logs::dropped(),
         ),
         family(
             "tautline_tasks",
@@ -146,6 +153,24 @@ fn ages(agent: &Agent) -> Family {
     family(
         "tautline_source_age_seconds",
         "Time since a repository was last read well.",
+        Kind::Gauge,
+        samples.collect(),
+    )
+}
+
+/// While nothing can be written, no status says how old it is.
+fn unseen(agent: &Agent) -> Family {
+    let now = now();
+    let samples = agent.live.kinds.iter().filter_map(|(kind, watch)| match &watch.sight {
+        Sight::Blind(since, _) => {
+            let seconds = now.since(*since).as_millis() / 1000;
+            Some(sample(vec![("kind", kind.to_string())], u64::try_from(seconds).unwrap_or_default()))
+        }
+        Sight::Listing | Sight::Clear | Sight::NoSuchKind => None,
+    });
+    family(
+        "tautline_unseen_seconds",
+        "Time since a kind was last seen, of those that are not seen now.",
         Kind::Gauge,
         samples.collect(),
     )

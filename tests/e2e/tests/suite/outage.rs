@@ -140,6 +140,21 @@ fn the_api_server_goes_and_comes_back_while_nothing_is_to_do() {
 }
 
 #[test]
+fn how_long_nothing_was_seen_is_told_while_no_status_can_be_written() {
+    let shop = Shop::alone("unseen-outage");
+    let unseen = |answer: &e2e::Answer| {
+        let line =
+            answer.body.lines().find(|line| line.starts_with("tautline_unseen_seconds{kind=\"ConfigMap\"} "));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    assert_eq!(unseen(&shop.agent.probe("/metrics")), None, "all is seen");
+    shop.scene.lab.stop_api_server().unwrap();
+    shop.agent.wait_probe("/metrics", |answer| unseen(answer).is_some_and(|seconds| seconds >= 10));
+    shop.scene.lab.start_api_server().unwrap();
+    shop.agent.wait_probe("/metrics", |answer| unseen(answer).is_none());
+}
+
+#[test]
 fn the_api_server_goes_in_the_middle_of_a_sync() {
     let mut shop = Shop::alone("busy-outage");
     for n in 0..40 {
