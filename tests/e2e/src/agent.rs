@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -99,18 +102,18 @@ impl Agent {
 
     /// Posts JSON, as it stands there, with more headers.
     pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        http::post_with(self.api, path, headers, body)
+        self.keep("POST", path, http::post_with(self.api, path, headers, body))
     }
 
     /// Reads a path of the API whose answer goes on; `headers` are lines such as `Accept: text/event-stream`.
     pub fn open(&self, path: &str, headers: &[&str]) -> http::Lines {
         let headers: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
-        http::Lines::open(self.api, path, &headers)
+        http::Lines::open(self.api, path, &headers, &self.log)
     }
 
     /// Sends a `DELETE` to the API.
     pub fn delete(&self, path: &str) -> Answer {
-        http::send(self.api, "DELETE", path, "")
+        self.keep("DELETE", path, http::send(self.api, "DELETE", path, ""))
     }
 
     /// Calls the API by method and path with more headers; the body is an empty object.
@@ -120,7 +123,7 @@ impl Agent {
 
     /// Reads a path of the listener of probes and metrics.
     pub fn probe(&self, path: &str) -> Answer {
-        http::send(self.probes, "GET", path, "")
+        self.keep("GET", path, http::send(self.probes, "GET", path, ""))
     }
 
     /// Has an answer looked through with everything else that the agent says.
@@ -198,13 +201,18 @@ impl Agent {
         assert!(sent.is_ok_and(|status| status.success()), "SIG{signal} could not be sent");
     }
 
+    /// Sends SIGTERM and does not wait for what comes of it.
+    pub fn ask_to_end(&self) {
+        self.log.hang_up();
+        self.signal("TERM");
+    }
+
     /// Sends SIGTERM and waits for the end.
     ///
     /// # Panics
     /// When it does not end before [`DEADLINE`].
     pub fn terminate(&mut self) -> ExitStatus {
-        self.log.hang_up();
-        self.signal("TERM");
+        self.ask_to_end();
         let end = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
@@ -282,6 +290,25 @@ fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
     let probes = address("probes").expect("the start line names the probes");
     log.call_at(api, probes);
     (child, api, probes)
+}
+
+/// Starts the program with a standard error that nobody reads and that is full from the beginning. It says at no place where
+/// it listens, so the settings have to name both addresses.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn unread(settings: &Settings) -> Child {
+    let (mut full, reader) = UnixStream::pair().expect("a pair of sockets");
+    full.set_nonblocking(true).expect("it is open");
+    while full.write(&[b'\n'; 4096]).is_ok() {}
+    full.set_nonblocking(false).expect("it is open");
+    let mut command = Command::new(program());
+    command.arg("run").args(arguments(settings)).env("RUST_LOG", "debug").envs(&settings.environment);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(OwnedFd::from(full)));
+    let child = command.spawn().expect("the agent starts");
+    // Open, and never read.
+    std::mem::forget(reader);
+    child
 }
 
 fn appended(path: &Path) -> File {

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::log::Log;
+
 /// The longest silence that a request may meet: longer than any wait that a test asks for.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -39,11 +41,12 @@ pub(crate) fn send(to: SocketAddr, method: &str, path: &str, body: &str) -> Answ
 }
 
 /// An answer that goes on, line by line.
-#[derive(Debug)]
 pub struct Lines {
     /// Head of the answer: the status line and the headers, as sent.
     pub head: String,
     reader: BufReader<TcpStream>,
+    /// Where all that comes is kept, and as an answer to what.
+    kept: (Log, String),
 }
 
 impl Lines {
@@ -51,11 +54,12 @@ impl Lines {
     ///
     /// # Panics
     /// When nobody answers.
-    pub(crate) fn open(to: SocketAddr, path: &str, headers: &str) -> Self {
+    pub(crate) fn open(to: SocketAddr, path: &str, headers: &str, log: &Log) -> Self {
         let mut stream = TcpStream::connect_timeout(&to, PATIENCE).expect("the agent listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a patience that is not zero");
         write!(stream, "GET {path} HTTP/1.0\r\nHost: {to}\r\n{headers}\r\n").expect("the agent reads");
-        let mut lines = Self { head: String::new(), reader: BufReader::new(stream) };
+        let kept = (log.clone(), format!("GET {path}"));
+        let mut lines = Self { head: String::new(), reader: BufReader::new(stream), kept };
         while let Some(line) = lines.read().filter(|line| line != "\r\n") {
             lines.head.push_str(&line);
         }
@@ -80,6 +84,8 @@ impl Lines {
         let mut line = String::new();
         let n_read =
             self.reader.read_line(&mut line).unwrap_or_else(|error| panic!("{error} after {:?}", self.head));
+        let (log, asked) = &self.kept;
+        log.keep(asked, &line);
         (n_read > 0).then_some(line)
     }
 }
@@ -87,6 +93,14 @@ impl Lines {
 /// Speaks HTTP/1.0, in which an answer ends with its connection: nothing to count or to join.
 pub(crate) fn ask(to: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
     exchange(to, method, path, &[("Accept", "*/*")], body)
+}
+
+/// Reads a path of an agent that may end meanwhile; an answer without a head has the status 0.
+///
+/// # Errors
+/// The connection is refused, or ends.
+pub fn try_get(to: SocketAddr, path: &str) -> std::io::Result<Answer> {
+    ask(to, "GET", path, "")
 }
 
 /// Reads a path as somebody who wants a media type.
@@ -139,15 +153,15 @@ fn exchange(
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }
 
-/// Reads what comes of an answer in a time, head and all: some answers do not end by themselves.
+/// Reads what comes of an answer in a time, head and all: some answers do not end by themselves. `headers` end with line breaks.
 pub(crate) fn overhear(
     to: SocketAddr,
     path: &str,
-    accept: &str,
+    headers: &str,
     longest: Duration,
 ) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {to}\r\nAccept: {accept}\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {to}\r\n{headers}\r\n")?;
     let end = Instant::now() + longest;
     let (mut answer, mut piece) = (Vec::new(), vec![0; 65_536]);
     loop {

@@ -63,13 +63,13 @@ mod sweep;
 mod webhook;
 mod words;
 
-pub use agent::{Agent, Settings};
+pub use agent::{Agent, Settings, unread};
 pub use application::Application;
 pub use canary::Canaries;
 pub use cli::Told;
 pub use git_server::{GitFault, GitServer, GitStep};
 pub use held_up::HeldUp;
-pub use http::{Answer, Lines};
+pub use http::{Answer, Lines, try_get};
 pub use kube::DEADLINE;
 pub use program::program;
 pub use proxy::{Asked, Entry, Fault, Proxy, Refusal, Rule, Verb};

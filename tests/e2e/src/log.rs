@@ -24,6 +24,8 @@ struct Said {
     ended: usize,
     /// Where the one that runs answers: its API, its probes.
     addresses: Option<(SocketAddr, SocketAddr)>,
+    /// What has it answer callers whom it would turn away.
+    token: Option<String>,
     /// What was asked of them, and what they answered.
     answers: Vec<(String, String)>,
 }
@@ -57,6 +59,16 @@ impl Log {
     /// Returns where the process that runs answers: its API, its probes.
     pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         self.said().addresses
+    }
+
+    /// Has whoever asks it for everything show this token.
+    pub(crate) fn show_token(&self, token: &str) {
+        self.said().token = Some(token.to_owned());
+    }
+
+    /// Returns what whoever asks it for everything shows.
+    pub(crate) fn token(&self) -> Option<String> {
+        self.said().token.clone()
     }
 
     /// Keeps an answer.

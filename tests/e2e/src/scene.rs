@@ -175,7 +175,11 @@ impl Scene {
     pub fn start(&self, settings: Settings) -> Agent {
         self.add_credentials(&settings.kubeconfig);
         let (output, cache) = (output_of(&settings), settings.cache.clone());
+        let asks_for_tokens = settings.options.iter().any(|option| option == "--authenticate");
         let agent = Agent::start(settings);
+        if asks_for_tokens {
+            agent.shared_log().show_token(&self.lab.admin_token().expect("the lab has an administrator"));
+        }
         self.agents.borrow_mut().push(Traces { log: agent.shared_log(), output, cache });
         agent
     }

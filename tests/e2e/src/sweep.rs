@@ -52,7 +52,8 @@ impl Scene {
 
     /// Looks for canaries in everything that the scene's agents said, answered and wrote so far; returns where they are.
     pub fn search(&self, canaries: &Canaries) -> Vec<String> {
-        let mut found = search(canaries, &self.agents.borrow(), self.place.kube, &self.control);
+        let places = [self.control.as_str(), &self.namespace];
+        let mut found = search(canaries, &self.agents.borrow(), self.place.kube, places);
         for (command, told) in self.told.borrow().iter() {
             let names = canaries.found_in(told).into_iter();
             found.extend(names.map(|name| format!("{name} stands in what `{command}` prints")));
@@ -61,7 +62,7 @@ impl Scene {
     }
 
     /// Has what a command prints looked through as well. `render` prints what Git holds, Secrets as they are.
-    pub(crate) fn keep(&self, arguments: &[&str], printed: String) {
+    pub fn keep(&self, arguments: &[&str], printed: String) {
         if arguments.first() != Some(&"render") {
             self.told.borrow_mut().push((format!("tautline {}", arguments.join(" ")), printed));
         }
@@ -91,8 +92,8 @@ impl Scene {
 }
 
 /// Returns where canaries were found, one sentence each, in what agents said, answered and keep on disk, and in what stands
-/// in a control namespace.
-fn search(canaries: &Canaries, agents: &[Traces], kube: &Kube, control: &str) -> Vec<String> {
+/// in a control namespace, or as an event in an app's.
+fn search(canaries: &Canaries, agents: &[Traces], kube: &Kube, [control, app]: [&str; 2]) -> Vec<String> {
     let mut found = Vec::new();
     let mut look = |place: &str, text: &str| {
         let names = canaries.found_in(text).into_iter();
@@ -106,8 +107,9 @@ fn search(canaries: &Canaries, agents: &[Traces], kube: &Kube, control: &str) ->
             look(&format!("the answer to {asked}"), &answer);
         }
     }
-    for (api_version, kind) in WRITTEN {
-        for object in kube.list((api_version, kind, control)) {
+    let written = WRITTEN.map(|(api_version, kind)| (api_version, kind, control));
+    for (api_version, kind, namespace) in written.into_iter().chain([("v1", "Event", app)]) {
+        for object in kube.list((api_version, kind, namespace)) {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             look(&format!("{kind} {name}"), &object.to_string());
         }
@@ -150,7 +152,11 @@ pub(crate) fn overhear(log: &Log) {
     let end = Instant::now() + LONGEST;
     let ask = |to: SocketAddr, path: &str, accept: &str, longest: Duration| {
         let left = end.saturating_duration_since(Instant::now()).min(longest);
-        let answer = if left.is_zero() { Ok(String::new()) } else { http::overhear(to, path, accept, left) };
+        let as_whom =
+            log.token().map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let headers = format!("Accept: {accept}\r\n{as_whom}");
+        let answer =
+            if left.is_zero() { Ok(String::new()) } else { http::overhear(to, path, &headers, left) };
         let answer = answer.unwrap_or_default();
         log.keep(&format!("GET {path}"), &answer);
         answer

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Agent, Asked, Fault, GitServer, Proxy, Rule, Scene, config_map, is_synced_to, operation_phase};
+use e2e::{
+    Agent, Asked, Fault, GitServer, Proxy, Refusal, Rule, Scene, config_map, is_synced_to, operation_phase,
+};
 use serde_json::{Value, json};
 
 /// A pod has 30 s; half of it is left to a machine that is busy.
@@ -98,6 +100,107 @@ fn while_an_apply_is_not_answered() {
     let revision = deploys(&play.scene);
     play.wait_fault();
     play.terminate();
+    play.succeed(|app| is_synced_to(app, &revision));
+    assert_eq!(play.scene.config_map("web").unwrap()["data"]["key"], "one");
+}
+
+#[test]
+fn while_a_prune_is_not_answered() {
+    let mut play = Play::new("term-prune", &["delete configmaps app/old"]);
+    let repo = play.scene.deployed(
+        "shop",
+        &[("web.yaml", &config_map("web", "one")), ("old.yaml", &config_map("old", "one"))],
+    );
+    let revision = repo.remove("app/old.yaml").commit("without old");
+    play.wait_fault();
+    play.terminate();
+    assert!(play.scene.config_map("old").is_some(), "the proxy did not hold it");
+    play.succeed(|app| is_synced_to(app, &revision));
+    assert!(play.scene.config_map("old").is_none() && play.scene.config_map("web").is_some());
+}
+
+#[test]
+fn while_it_waits_for_the_next_try() {
+    let mut play = Play::new("term-retry", &[]);
+    let target = Asked::parse("apply configmaps app/web").unwrap();
+    let fault = Fault::Refuse(Refusal::Unavailable);
+    play.proxy.arm(&[Rule { target, skip: 0, fault, times: usize::MAX }]);
+    let revision = deploys(&play.scene);
+    play.scene.wait_app("shop", |app| e2e::retries(app) > 0 && operation_phase(app) == "Running");
+    play.terminate();
+    play.succeed(|app| is_synced_to(app, &revision));
+}
+
+#[test]
+fn while_a_dry_run_is_not_answered() {
+    let mut play = Play::new("term-dry-run", &["dry-run configmaps app/web"]);
+    let repo = play.scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
+    // What counts as a difference changes, so only the API server can tell.
+    let ignored = json!([{"kind": "ConfigMap", "jsonPointers": ["/data/other"]}]);
+    play.scene.patch_app("shop", &json!({"spec": {"ignoreDifferences": ignored}}));
+    play.wait_fault();
+    play.terminate();
+    let revision = repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
+    play.succeed(|app| is_synced_to(app, &revision));
+    assert_eq!(play.scene.config_map("web").unwrap()["data"]["key"], "two");
+}
+
+#[test]
+fn while_what_argo_cd_deployed_is_being_labelled() {
+    let mut play = Play::new("term-takeover", &["apply configmaps app/old"]);
+    let (scene, repo) = (&play.scene, play.scene.repo("shop"));
+    repo.write("web.yaml", &config_map("web", "one")).commit("first");
+    let id = format!(
+        "name: old\n  annotations: {{'argocd.argoproj.io/tracking-id': 'shop:/ConfigMap:{}/old'}}",
+        scene.namespace
+    );
+    scene.apply_as("argocd-controller", &config_map("old", "one").replace("name: old", &id));
+    scene.application("shop").repo(&repo).create();
+    let old = json!({"version": "v1", "kind": "ConfigMap", "namespace": scene.namespace, "name": "old", "status": "Synced"});
+    let status = json!({"resources": [old], "sync": {"status": "Synced", "revision": "0".repeat(40)}});
+    scene.patch_app("shop", &json!({"status": status}));
+    play.wait_fault();
+    play.terminate();
+    let labelled = |map: Option<&Value>| {
+        map.is_some_and(|map| map["metadata"]["labels"]["tautline.dev/part-of"].is_string())
+    };
+    assert!(!labelled(play.scene.config_map("old").as_ref()), "the proxy did not hold it");
+    play.proxy.disarm();
+    play.agent.restart();
+    play.scene.wait_config_map("old", labelled);
+}
+
+#[test]
+fn while_the_lease_is_refused() {
+    let mut play = Play::new("term-refused", &[]);
+    let fault = Fault::Refuse(Refusal::Forbidden);
+    let rules =
+        ["get leases.coordination.k8s.io control/tautline", "create leases.coordination.k8s.io control/*"];
+    let rule = |text: &&str| Rule { target: Asked::parse(text).unwrap(), skip: 0, fault, times: usize::MAX };
+    play.proxy.arm(&rules.iter().map(rule).collect::<Vec<_>>());
+    play.agent.restart();
+    let revision = deploys(&play.scene);
+    play.wait_fault();
+    play.terminate();
+    assert!(play.scene.config_map("web").is_none(), "it wrote without a lease");
+    let gone = ["-n", &play.scene.control, "delete", "lease", "tautline", "--ignore-not-found"];
+    // One that was taken before the rules came runs out in 15 s: tests of the lease wait for that.
+    play.scene.lab.kubectl(&gone).unwrap();
+    play.succeed(|app| is_synced_to(app, &revision));
+}
+
+/// What a kubelet does whose grace period is over.
+#[test]
+fn and_is_killed_a_second_later_in_the_middle_of_a_sync() {
+    let mut play = Play::new("term-killed", &["apply configmaps app/web"]);
+    // It has to be asked for in vain: else it is gone before.
+    play.proxy.arm(&[held("patch leases.coordination.k8s.io control/tautline")]);
+    let revision = deploys(&play.scene);
+    play.wait_fault();
+    play.agent.ask_to_end();
+    std::thread::sleep(Duration::from_secs(1));
+    play.agent.kill();
+    // Nobody handed the Lease back: whoever comes waits until it has run out.
     play.succeed(|app| is_synced_to(app, &revision));
     assert_eq!(play.scene.config_map("web").unwrap()["data"]["key"], "one");
 }

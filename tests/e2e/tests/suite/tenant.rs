@@ -329,6 +329,7 @@ fn what_others_say_forges_no_line_and_no_colour() {
     let said = events["items"].as_array().unwrap().iter().filter_map(|event| event["message"].as_str());
     let text = std::fs::read_to_string(&log).unwrap();
     assert!(text.contains("forged line"), "{text}");
+    scene.keep(&["run"], text.clone());
     for line in text.lines().chain([message.as_str()]).chain(said) {
         let active =
             line.chars().find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c));
