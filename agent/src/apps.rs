@@ -3,6 +3,7 @@
 use crate::agent::Task;
 use crate::desired::DesiredSet;
 use crate::fit::Fit;
+use crate::refreshing::Refreshes;
 use crate::stages::Stage;
 use crate::stored::Stored;
 use crate::undecided::Undecided;
@@ -16,7 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
-use tokio::sync::oneshot;
 
 /// One Application.
 pub(crate) struct AppEntry {
@@ -70,8 +70,8 @@ pub(crate) struct AppEntry {
     pub listed: BTreeSet<GroupKind>,
     /// What the status told of the last sync when we had to stop writing.
     pub told_at_leave: Option<engine::Attempt>,
-    /// Who waits for the end of a refresh; each is answered with the Application.
-    pub waiters: Vec<oneshot::Sender<Value>>,
+    /// Who waits for the end of a refresh.
+    pub refreshes: Refreshes,
     /// Objects that other apps may hold or that carry no label yet and were looked up one by one.
     pub probed: BTreeMap<ObjectKey, Probe>,
     /// Objects that cannot be compared.
@@ -150,7 +150,7 @@ impl AppEntry {
             stage: None,
             writer: Writer::default(),
             told_at_leave: None,
-            waiters: Vec::new(),
+            refreshes: Refreshes::default(),
             probed: BTreeMap::new(),
             undecided: Undecided::default(),
         }

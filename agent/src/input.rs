@@ -62,8 +62,8 @@ pub(crate) enum Input {
     KindsRecorded(Result<(), CallError>),
     /// It is time to try again to write it.
     KindsDue,
-    /// Somebody asked for a refresh of an Application, which looks so now, and waits for its end.
-    RefreshAsked(AppKey, Box<Object>, oneshot::Sender<Value>),
+    /// A refresh of an Application was asked for, which looks so now; or that was refused.
+    RefreshAsked(AppKey, Result<Box<Object>, CallError>),
     /// An Application was changed as a caller of the API asked, and looks so now.
     Patched(AppKey, Box<Object>),
     /// Somebody who waits for a verdict has to hear something.

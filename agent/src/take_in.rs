@@ -63,7 +63,7 @@ impl Agent {
             Input::KindsRead(outcome) => self.kinds_read(outcome),
             Input::KindsRecorded(outcome) => self.kinds_recorded(outcome),
             Input::KindsDue => self.kinds_due(),
-            Input::RefreshAsked(key, asked, waiter) => self.refresh_asked(&key, *asked, waiter),
+            Input::RefreshAsked(key, asked) => self.refresh_asked(&key, asked),
             Input::Patched(key, object) => self.application_seen(&key, *object),
             Input::Waiting(news) => self.wait_news(news),
             Input::Api(request) => self.answer(request),

@@ -26,6 +26,6 @@ impl Agent {
         if !self.may_write {
             return send(reply, Err(not_the_writer(self.writing())));
         }
-        self.refresh(key, refresh, reply);
+        self.refresh(&key, refresh, reply);
     }
 }

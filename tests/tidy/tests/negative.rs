@@ -77,7 +77,7 @@ const NUMBERS: &[(&str, Waits)] = &[
     ("bodies without end (CVE-2024-40634)", Nothing),
     ("malformed payloads (CVE-2025-59531)", Nothing),
     ("payloads that are believed (CVE-2026-44937)", Nothing),
-    ("signatures of others, refreshes by the thousand (CVE-2026-40109)", Partly("a flood of refreshes")),
+    ("signatures of others, refreshes by the thousand (CVE-2026-40109)", Nothing),
     ("YAML that unfolds, nests or goes on for ever (CVE-2019-11253)", Nothing),
     ("one wrong object stops all of its kind (CVE-2022-39272)", Nothing),
     ("patterns that cost without end (CVE-2024-32476)", Partly("jq, regular expressions")),

@@ -49,12 +49,14 @@ pub(crate) fn resolved(state: &mut State, revision: Revision, out: &mut Vec<Effe
         // The ref moved back: what the newer revision needed is no longer needed.
         state.unsupported = Vec::new();
     }
-    if hard || !(is_known || is_rendering || is_bad) {
+    // However many hard refreshes come while one of them renders: to begin anew with each would end none.
+    let is_answered = is_rendering && (state.renders_anew || !hard);
+    if !is_answered && (hard || !(is_known || is_bad)) {
         let trust = if hard { Trust::Nothing } else { Trust::Cache };
-        state.rendering = Some(revision.clone());
+        (state.rendering, state.renders_anew) = (Some(revision.clone()), hard);
         out.push(Effect::Render { revision, trust });
         looked(state);
-    } else if is_rendering {
+    } else if is_answered {
         looked(state);
     } else {
         // A newer revision that was being rendered is no longer wanted: the ref moved back.

@@ -24,6 +24,8 @@ pub struct State {
     pub source: SourceView,
     /// The revision being rendered.
     pub rendering: Option<Revision>,
+    /// Whether it is rendered from its files, whatever is kept of earlier renderings.
+    pub renders_anew: bool,
     /// What Git wants: the last rendering that went well stays in force.
     pub desired: Option<Arc<Desired>>,
     /// How that compares.
@@ -217,6 +219,7 @@ impl State {
             unanswered: None,
             source: SourceView::Unknown,
             rendering: None,
+            renders_anew: false,
             desired: None,
             comparison: None,
             heals: Heals::default(),

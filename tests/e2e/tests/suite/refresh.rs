@@ -1,5 +1,6 @@
 //! What does somebody get who asks over HTTP to look at Git again? What came of it, or a sentence.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use e2e::{Agent, GitServer, Repo, Scene, condition, config_map, is_synced_to};
@@ -124,4 +125,75 @@ fn a_refresh_that_does_not_come_to_an_end_is_told_and_goes_on() {
     assert_eq!(refused.status, 400, "{refused:?}");
     assert!(refused.body.contains("skip-reconcile"), "{refused:?}");
     assert_eq!(agent.get("/api/v1/applications/nothing?refresh=normal").status, 404);
+}
+
+/// How often the agent changed the one Application that is refreshed, and what it looked at.
+fn cost(agent: &Agent) -> [u64; 3] {
+    let patches = ["patch", "apply"]
+        .map(|verb| agent.requests().get(&format!("{verb} Application.argoproj.io")).copied());
+    [
+        patches.into_iter().flatten().sum(),
+        agent.metric("tautline_renders_total"),
+        agent.metric("tautline_polls_total"),
+    ]
+}
+
+// N47: a thousand hard refreshes over HTTP, by somebody who may only read
+#[test]
+fn a_flood_of_refreshes_shares_a_few_and_holds_up_nobody() {
+    const CALLERS: usize = 40;
+    const EACH: u64 = 25;
+    let scene = Scene::new("flooded");
+    let (agent, _server, repo) = shop(&scene);
+    let before = cost(&agent);
+    let is_over = AtomicBool::new(false);
+    let (last, n_calls) = std::thread::scope(|threads| {
+        let call = || {
+            let mut n_calls = 0;
+            while n_calls < EACH || !is_over.load(Ordering::Relaxed) {
+                refreshed(&agent, "hard");
+                n_calls += 1;
+            }
+            n_calls
+        };
+        let callers: Vec<_> = (0..CALLERS).map(|_| threads.spawn(call)).collect();
+        // Meanwhile another app is made and synced, and the flooded one follows Git.
+        scene.let_pass("other");
+        let last = repo.write("web.yaml", &config_map("web", "last")).commit("last");
+        scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == last);
+        is_over.store(true, Ordering::Relaxed);
+        (last, callers.into_iter().map(|caller| caller.join().unwrap()).sum::<u64>())
+    });
+    assert_eq!(refreshed(&agent, "normal")["status"]["sync"]["revision"], last);
+    // A round is an annotation put on, a poll, a render, and a status; each answers those who came before it. How many come in
+    // time for one is the machine's affair.
+    let cost: Vec<u64> = cost(&agent).iter().zip(before).map(|(now, before)| now - before).collect();
+    let rounds = n_calls / 4;
+    assert!(cost[0] <= 2 * rounds && cost[1] <= rounds && cost[2] <= rounds, "{cost:?} for {n_calls} calls");
+}
+
+// N47: annotations, by somebody who may change the Application
+#[test]
+fn annotations_without_end_cost_no_more_than_their_writes_and_hold_up_nobody() {
+    let scene = Scene::new("annotated");
+    let (agent, _server, repo) = shop(&scene);
+    let before = cost(&agent);
+    let other = scene.repo("other");
+    let first = other.write("web.yaml", &config_map("other", "one")).commit("first");
+    scene.application("other").repo(&other).automated().create();
+    let last = repo.write("web.yaml", &config_map("web", "last")).commit("last");
+    let is_done = || {
+        is_synced_to(&scene.app("other"), &first) && scene.app("shop")["status"]["sync"]["revision"] == last
+    };
+    let (begun, mut n_written) = (Instant::now(), 0);
+    while n_written < 200 || !is_done() {
+        let stamp = format!("stamp-{n_written}");
+        let annotations = json!({REFRESH: "hard", "argocd.argoproj.io/refresh-timestamp": stamp});
+        scene.patch_app("shop", &json!({"metadata": {"annotations": annotations}}));
+        n_written += 1;
+        assert!(begun.elapsed() < 2 * e2e::DEADLINE, "held up by {n_written} annotations");
+    }
+    scene.wait_app("shop", |app| app["metadata"]["annotations"][REFRESH].is_null());
+    let cost: Vec<u64> = cost(&agent).iter().zip(before).map(|(now, before)| now - before).collect();
+    assert!(cost.iter().all(|cost| *cost <= n_written + 20), "{cost:?} for {n_written} annotations");
 }

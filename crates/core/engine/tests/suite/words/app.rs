@@ -38,7 +38,10 @@ fn change(app: &mut App, word: &str) {
             app.refresh = Some(Refresh::Normal);
             app.refresh_stamp = value.into();
         }
-        "hard-refresh" => app.refresh = Some(Refresh::Hard),
+        "hard-refresh" => {
+            app.refresh = Some(Refresh::Hard);
+            app.refresh_stamp = value.into();
+        }
         "terminate" => app.terminate = true,
         "skip" => app.skip_reconcile = true,
         "approved" => app.deletion_approved = Some(seconds(value)),
