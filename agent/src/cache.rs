@@ -5,8 +5,8 @@ use model::{AppKey, digest};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -167,13 +167,31 @@ fn keep_only(folder: &Path, wanted: &BTreeSet<PathBuf>) -> std::io::Result<usize
     Ok(n_gone)
 }
 
-/// Reads a rendered set; `None` where there is none or where anything in it is off.
+/// Reads a rendered set; `None` where there is none or where anything in it is off. A file that was cut or altered is told and
+/// removed, so that it is told once.
 pub(crate) fn load(path: &Path) -> Option<DesiredSet> {
-    let text = std::fs::read(path).ok()?;
-    let (sum, body) = text.split_at_checked(65)?;
-    // A sum over the content tells a torn or altered file from a whole one.
-    (sum[..64] == *digest(body).to_string().as_bytes()).then_some(())?;
+    let mut file = File::open(path).ok()?;
+    // Not in the middle of a write. Where a file system knows no locks, a torn file is told by its sum.
+    drop(file.lock_shared());
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).ok()?;
+    if text.is_empty() {
+        // It was just made, or nothing came after that.
+        return None;
+    }
+    let Some(body) = whole(&text) else {
+        tracing::warn!(path = %path.display(), "cached manifests were cut or altered; they are rendered anew");
+        let _absent = std::fs::remove_file(path);
+        return None;
+    };
+    // One that an earlier version wrote is whole, and may be of no use.
     DesiredSet::from_json(&serde_json::from_slice::<Value>(body).ok()?)
+}
+
+/// Returns what stands behind the sum over it, which tells a torn or altered file from a whole one.
+fn whole(text: &[u8]) -> Option<&[u8]> {
+    let (sum, body) = text.split_at_checked(65)?;
+    (sum[..64] == *digest(body).to_string().as_bytes()).then_some(body)
 }
 
 /// Writes a rendered set over the one before: a file that was cut short is told by its sum, and a new file per commit and
@@ -191,6 +209,7 @@ fn store(path: &Path, set: &DesiredSet) -> std::io::Result<()> {
         }
         opened => opened?,
     };
+    drop(file.lock());
     file.write_all(text.as_bytes())?;
     file.set_len(text.len() as u64)
 }
@@ -252,10 +271,15 @@ mod tests {
         for length in [0, 64, 65, whole.len() - 1] {
             fs::write(&path, &whole[..length]).unwrap();
             assert!(load(&path).is_none(), "{length} bytes");
+            // It is told once: the next one finds nothing.
+            assert_eq!(path.exists(), length == 0, "{length} bytes");
         }
         let mut mixed = whole.clone();
         mixed[70] ^= 1;
         fs::write(&path, mixed).unwrap();
-        assert!(load(&path).is_none());
+        assert!(load(&path).is_none() && !path.exists());
+        // What nobody altered is kept, whether it is of use or not.
+        fs::write(&path, format!("{}\n{{}}", digest(b"{}"))).unwrap();
+        assert!(load(&path).is_none() && path.exists());
     }
 }

@@ -1,4 +1,5 @@
 //! What happens when the agent's disk is taken away from it? It is a cache, and nothing but a cache.
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -111,4 +112,45 @@ fn a_full_disk_is_told_and_harms_nothing_until_there_is_room() {
 #[test]
 fn a_disk_without_room_for_another_file_is_told_and_harms_nothing() {
     is_full_for_a_while("no-inodes", "size=8m,nr_inodes=400", fill_inodes);
+}
+
+/// Turns the bits of every pack below a folder around; returns how many there were.
+fn spoil_packs(folder: &Path) -> usize {
+    let mut n_packs = 0;
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            n_packs += spoil_packs(&path);
+        } else if path.extension().is_some_and(|extension| extension == "pack") {
+            let bytes: Vec<u8> = fs::read(&path).unwrap().iter().map(|byte| !byte).collect();
+            // Git makes packs read-only; a new file takes the old one's place.
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, bytes).unwrap();
+            n_packs += 1;
+        }
+    }
+    n_packs
+}
+
+// N41: clones, while the agent is down
+#[test]
+fn a_clone_that_was_altered_is_told_once_and_built_anew() {
+    let scene = Scene::new("turned");
+    let mut agent = scene.agent_with(&["--poll-interval", "1s"]);
+    let server = GitServer::start(scene.repos());
+    let far = scene.repo("far");
+    far.write("web.yaml", &config_map("far", "one")).write("old.yaml", &config_map("old", "one"));
+    let first = far.commit("first");
+    scene.application("far").set("/spec/source/repoURL", server.url("far")).automated().create();
+    scene.wait_app("far", |app| is_synced_to(app, &first));
+    agent.terminate();
+    assert!(spoil_packs(&scene.settings().cache) > 0);
+    agent.restart();
+    for n in 0..5 {
+        let revision = far.write("web.yaml", &config_map("far", &n.to_string())).commit("next");
+        scene.wait_app("far", |app| is_synced_to(app, &revision));
+    }
+    assert!(scene.config_map("old").is_some(), "what nobody changed is as it was");
+    let n_told = agent.log_text().matches("cached clone is damaged and is built anew").count();
+    assert_eq!(n_told, 1, "{}", agent.log_text());
 }

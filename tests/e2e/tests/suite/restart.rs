@@ -1,7 +1,7 @@
 //! What does a restart cost? Nothing that the cluster would notice, whatever is left of the cache.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -213,12 +213,24 @@ fn a_corrupted_cache_is_built_anew_by_itself() {
     resting.wait_started();
     resting.mark("1");
     assert_eq!(resting.versions(), before, "{}", resting.agent.log_text());
+    // Each file is told once, however often its app is rendered from now on.
+    let told = || {
+        let lines = resting.agent.log().into_iter();
+        let is_it =
+            |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("cut or altered"));
+        let paths: Vec<String> = lines.filter(is_it).map(|line| line["path"].to_string()).collect();
+        let once: BTreeSet<&String> = paths.iter().collect();
+        assert_eq!(once.len(), paths.len(), "{paths:#?}");
+        paths.len()
+    };
+    assert_eq!(told(), APPS + 1, "{}", resting.agent.log_text());
     // The clone has to be whole again: a commit needs what the earlier ones brought.
     resting.repo.write("shop-3/web.yaml", &config_map("web-3", "two"));
     let second = resting.repo.commit("second");
     resting.scene.wait_app("shop-3", |app| is_synced_to(app, &second));
     assert_eq!(resting.scene.config_map("web-3").unwrap()["data"]["key"], "two");
     assert_eq!(resting.scene.config_map("web-4").unwrap()["data"]["key"], "one");
+    assert_eq!(told(), APPS + 1, "{}", resting.agent.log_text());
 }
 
 /// Overwrites every file below a folder; returns how many.
