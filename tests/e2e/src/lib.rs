@@ -8,6 +8,7 @@
 //!        ├─ install_account, grant ─▶ …    the rights of an agent that may not do everything   (account)
 //!        ├─ edit_as, apply_as ─▶ …         other people and tools, by their field managers      (hands)
 //!        ├─ Proxy ─▶ Rule, Entry               faults between an agent and the API server, and what was asked      (proxy)
+//!        ├─ TlsFront                           what a proxy shows by TLS, with certificates that are replaced    (tls_front)
 //!        ├─ rig ─▶ Scenario, Case              stories, each told with every fault                                (rig)
 //!        ├─ HeldUp                          objects that the API server takes long over              (held_up)
 //!        ├─ GitServer, Webhook ─▶ …        servers on 127.0.0.1, plain or by TLS      (git_server, webhook, server)
@@ -60,6 +61,7 @@ pub mod rig;
 mod scene;
 mod server;
 mod sweep;
+mod tls_front;
 mod webhook;
 mod words;
 
@@ -75,6 +77,7 @@ pub use program::program;
 pub use proxy::{Asked, Entry, Fault, Proxy, Refusal, Rule, Verb};
 pub use repo::Repo;
 pub use scene::{ANYTHING, Scene};
+pub use tls_front::TlsFront;
 pub use webhook::Webhook;
 pub use words::{
     condition, config_map, is_condemned, is_synced_to, operation_message, operation_phase, result_of,

@@ -59,6 +59,11 @@ impl Proxy {
         Self { address: Mutex::new(listen(&shared)), shared }
     }
 
+    /// Returns where it listens.
+    pub(crate) fn listens_at(&self) -> SocketAddr {
+        *self.address()
+    }
+
     /// Writes a kubeconfig of the administrator that leads through the proxy.
     ///
     /// # Panics

@@ -61,9 +61,13 @@ impl Cluster {
                 let kubeconfig = Kubeconfig::read_from(file)
                     .map_err(unquoted)
                     .with_context(|| format!("read kubeconfig {}", file.display()))?;
-                Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                let authority = authority_file(&kubeconfig);
+                let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                     .await
-                    .with_context(|| format!("use kubeconfig {}", file.display()))?
+                    .with_context(|| format!("use kubeconfig {}", file.display()))?;
+                // As kube does by itself inside of a cluster: one that is replaced is taken up within a minute.
+                config.root_cert_file = authority;
+                config
             }
             None => Config::incluster().context("use the service account of this pod")?,
         };
@@ -159,6 +163,16 @@ impl Cluster {
     pub fn in_flight_limit(&self) -> usize {
         self.inner.gate.limit()
     }
+}
+
+/// Returns the file of the authority that vouches for the current context's cluster; `None` where it stands in the kubeconfig.
+fn authority_file(kubeconfig: &Kubeconfig) -> Option<PathBuf> {
+    let current = kubeconfig.current_context.as_ref()?;
+    let context = kubeconfig.contexts.iter().find(|named| named.name == *current)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()?;
+    let file =
+        cluster.certificate_authority.as_ref().filter(|_| cluster.certificate_authority_data.is_none());
+    file.map(PathBuf::from)
 }
 
 /// Says where a kubeconfig is wrong, and nothing of what stands there: the parser quotes lines, and they hold credentials.
