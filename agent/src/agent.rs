@@ -9,6 +9,7 @@
 use crate::apps::AppEntry;
 use crate::argo_cd::{ArgoCd, Runner};
 use crate::cache::Cache;
+use crate::clock::now;
 use crate::config::Config;
 use crate::desired::Identity;
 use crate::discovering::Discovering;
@@ -26,7 +27,7 @@ use crate::workloads::Workloads;
 use crate::writing::Writing;
 use cluster::{Cluster, Discovery, WatchId};
 use engine::claims::Claims;
-use engine::{Effect, Event, State, Writes, step};
+use engine::{Activity, Effect, Event, State, Writes, step};
 use futures::FutureExt;
 use health::Member;
 use model::{App, AppKey, GroupKind, Timestamp};
@@ -35,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
@@ -165,12 +166,6 @@ impl Watched {
     }
 }
 
-/// Returns the time.
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 impl Agent {
     /// Runs until `shutdown` is done. Inputs are taken in one by one; apps are compared after each batch.
     pub(crate) async fn run(
@@ -206,6 +201,7 @@ impl Agent {
                 self.take_in(input);
             }
             self.poll_due();
+            self.follow_clock();
             self.wake_due();
             self.explain_workloads();
             self.compare_dirty();
@@ -223,6 +219,20 @@ impl Agent {
         });
         let poll = self.repos.next_due().filter(|_| self.has_listed_apps);
         [poll, wake].into_iter().flatten().fold(far, Instant::min)
+    }
+
+    /// Has all look at the time again if it is another one: what they wait for was reckoned by the old one.
+    fn follow_clock(&mut self) {
+        let is_calm = |state: &State| matches!(state.activity, Activity::Idle | Activity::Waiting(..));
+        if !crate::clock::follow(|| self.apps.values().all(|entry| is_calm(&entry.state))) {
+            return;
+        }
+        for (_, key) in std::mem::take(&mut self.wakes) {
+            if let Some(entry) = self.apps.get_mut(&key) {
+                entry.wake = None;
+            }
+            self.event(&key, Event::Woke);
+        }
     }
 
     fn wake_due(&mut self) {

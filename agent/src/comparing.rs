@@ -1,8 +1,9 @@
 //! How does each app compare with the cluster, given what the watches showed?
 
-use crate::agent::{Agent, now};
+use crate::agent::Agent;
 use crate::apps::{AppEntry, Probe};
 use crate::checking::Likely;
+use crate::clock::now;
 use crate::desired::DesiredSet;
 use crate::judge::{self, Judgement};
 use crate::live::Unjudged;

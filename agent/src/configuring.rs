@@ -1,6 +1,7 @@
 //! What follows when projects, repository Secrets or settings change?
 
-use crate::agent::{Agent, now};
+use crate::agent::Agent;
+use crate::clock::now;
 use cluster::WatchEvent;
 use engine::Event;
 use model::{AppKey, Object, Problem, Seconds};

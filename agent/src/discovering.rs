@@ -1,6 +1,7 @@
 //! Which kinds are there, and what follows when some come or go?
 
-use crate::agent::{Agent, Watched, now};
+use crate::agent::{Agent, Watched};
+use crate::clock::now;
 use crate::defined::is_established;
 use crate::input::Input;
 use crate::live::{KindWatch, Sight};

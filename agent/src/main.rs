@@ -15,6 +15,7 @@ mod cache;
 mod cascade;
 mod checking;
 mod cli;
+mod clock;
 mod comparing;
 mod config;
 mod configuring;

@@ -307,5 +307,5 @@ fn holder() -> String {
         return pod;
     }
     let host = std::env::var("HOSTNAME").unwrap_or_default();
-    format!("{host}_{}_{}", std::process::id(), crate::agent::now().as_millis())
+    format!("{host}_{}_{}", std::process::id(), crate::clock::now().as_millis())
 }

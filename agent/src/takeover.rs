@@ -1,8 +1,9 @@
 //! How are objects that Argo CD deployed taken over? Those that a status lists and no watch shows are looked up one by one,
 //! and get our labels where they say themselves that they are the app's.
 
-use crate::agent::{Agent, now};
+use crate::agent::Agent;
 use crate::apps::{AppEntry, Probe};
+use crate::clock::now;
 use crate::desired::DesiredSet;
 use crate::input::Input;
 use crate::live::Sight;

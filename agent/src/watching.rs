@@ -1,7 +1,8 @@
 //! What do the watches tell, and what follows from it?
 
-use crate::agent::{Agent, Watched, now};
+use crate::agent::{Agent, Watched};
 use crate::argo_cd::Runner;
+use crate::clock::now;
 use crate::input::Input;
 use crate::judge;
 use crate::known_hosts;

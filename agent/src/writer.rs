@@ -1,8 +1,9 @@
 //! When is a status written? One write at a time per app, the newest report wins, and an equal status costs nothing.
 
-use crate::agent::{Agent, now};
+use crate::agent::Agent;
 use crate::applications::{get_application, patch_application};
 use crate::apps::Writer;
+use crate::clock::now;
 use crate::fit::is_too_large;
 use crate::input::Input;
 use crate::stages::IN_FLIGHT;

@@ -116,7 +116,7 @@ pub(crate) async fn changes_at(
 }
 
 fn now() -> Timestamp {
-    crate::agent::now()
+    crate::clock::now()
 }
 
 async fn of_folder(

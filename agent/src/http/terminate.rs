@@ -1,8 +1,9 @@
 //! How is a sync ended?
 
 use super::{not_the_writer, send};
-use crate::agent::{Agent, now};
+use crate::agent::Agent;
 use crate::apps::AppEntry;
+use crate::clock::now;
 use api::{ApiError, AppRef, Body, Reply};
 use model::OperationPhase;
 use serde_json::{Value, json};

@@ -15,6 +15,7 @@
 //! ([`Unanswered`]). Every effect may be repeated; a restart begins with [`State::new`].
 
 pub mod claims;
+mod clock;
 mod conditions;
 mod correction;
 mod deletion;
@@ -51,6 +52,7 @@ use model::{App, Problem, Reason, Refresh, Timestamp};
 /// Takes in an event and returns what to do. Pure: equal arguments give equal results.
 pub fn step(mut state: State, event: Event, now: Timestamp, app: &App) -> (State, Vec<Effect>) {
     let mut out = Vec::new();
+    clock::mind(&mut state, app, now);
     state.unanswered = state.unanswered.filter(|unanswered| now < unanswered.until);
     requests::withdraw(&mut state, app, now, &mut out);
     take_in(&mut state, event, now, app, &mut out);

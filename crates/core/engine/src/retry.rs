@@ -29,6 +29,11 @@ pub(crate) fn next_attempt(
     (limit < 0 || i64::from(retries) < limit).then(|| finished_at + wait(backoff, retries))
 }
 
+/// Returns the longest wait before any repeat.
+pub(crate) fn longest_wait(app: &App) -> Seconds {
+    app.retry.map_or_else(Backoff::default, |retry| retry.backoff).max
+}
+
 /// Returns the wait before repeat number `retries + 1`.
 fn wait(backoff: Backoff, retries: u32) -> Seconds {
     let exponent = i32::try_from(retries).unwrap_or(i32::MAX);
@@ -48,6 +53,11 @@ impl Heals {
             let times = self.0.get(key).map_or(0, |(times, _)| *times);
             self.0.insert(key.clone(), (times.saturating_add(1), now));
         }
+    }
+
+    /// Returns when each was corrected last.
+    pub(crate) fn times_mut(&mut self) -> impl Iterator<Item = &mut Timestamp> {
+        self.0.values_mut().map(|(_, at)| at)
     }
 
     /// Forgets all: something else is deployed.

@@ -1,6 +1,7 @@
 //! Does the engine decide as it should? One binary: stories, all pairs of state and event, replays and random logs
 //! share their language.
 
+mod clock;
 mod invariants;
 mod pairs;
 mod random;
