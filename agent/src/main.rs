@@ -41,6 +41,7 @@ mod logs;
 mod look_up;
 mod metrics;
 mod moving;
+mod open_files;
 mod owning;
 mod parameters;
 mod probes;

@@ -108,7 +108,7 @@ async fn serve_api(
 ) -> anyhow::Result<api::Serving> {
     let listener = api::Listener {
         addr: config.api.listen,
-        limits: api::Limits::default(),
+        limits: crate::open_files::limits(),
         reviews: crate::reviews::of(config, cluster),
         transport: config.api.transport.clone(),
     };

@@ -16,6 +16,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// What Prometheus asks for (its exposition formats documentation).
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Connections open at once: kubelets and Prometheus are few.
+const MOST_CONNECTIONS: usize = 64;
+
 /// How the agent is, by its own account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
@@ -41,7 +44,8 @@ pub async fn serve_probes(
     metrics: MetricsText,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<Serving> {
-    let service = Service { limits: Limits::default(), filter: filter(readiness, metrics), tls: None };
+    let limits = Limits { max_connections: MOST_CONNECTIONS, ..Limits::default() };
+    let service = Service { limits, filter: filter(readiness, metrics), tls: None };
     bind(listen, service, shutdown).await
 }
 

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -171,7 +171,7 @@ pub(crate) async fn bind(
 async fn accept(listener: TcpListener, service: Service, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let (stop, stopping) = watch::channel(());
-    let mut connections = Connections::default();
+    let (mut connections, mut refusals) = (Connections::default(), Refusals::default());
     loop {
         tokio::select! {
             () = &mut shutdown => break,
@@ -184,8 +184,8 @@ async fn accept(listener: TcpListener, service: Service, shutdown: impl Future<O
                 }
                 Ok((_, peer)) => tracing::warn!(%peer, "connection refused: all others have requests under way"),
                 Err(error) => {
+                    refusals.tell(&error);
                     // Out of file descriptors, mostly: accepting again at once would spin until one is free.
-                    tracing::warn!(%error, "accept failed");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
@@ -249,6 +249,27 @@ async fn exchange(
     };
     if let Err(error) = ended {
         tracing::debug!(error, "connection ended early");
+    }
+}
+
+/// Connections that the system does not let us have, told once in a while: there may be twenty a second.
+#[derive(Default)]
+struct Refusals {
+    told: Option<Instant>,
+}
+
+impl Refusals {
+    const TELL_EVERY: Duration = Duration::from_mins(1);
+
+    fn tell(&mut self, error: &io::Error) {
+        if self.told.is_some_and(|told| told.elapsed() < Self::TELL_EVERY) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        tracing::warn!(
+            %error,
+            "no connection can be accepted; if too many files are open, let the agent open more (ulimit -n)"
+        );
     }
 }
 
