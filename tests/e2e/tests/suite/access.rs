@@ -393,7 +393,9 @@ fn a_right_that_is_taken_away_ends_a_stream_and_no_other() {
     let ((mut of_ada, token), (mut of_bea, _)) = (open("ada"), open("bea"));
     place.kubectl(&["delete", "rolebinding", "ada"]);
     let deleted = Instant::now();
-    while of_ada.next_line().is_some() {}
+    let last = std::iter::from_fn(|| of_ada.next_line()).last().expect("the last line says why");
+    let last: Value = serde_json::from_str(&last).unwrap();
+    assert_eq!(last["error"]["http_code"], 403, "{last}");
     // Half a minute is promised; the machine may be busy.
     assert!(deleted.elapsed() < Duration::from_secs(45), "{:?}", deleted.elapsed());
     assert_eq!(place.call(("GET", STREAM), &token).status, 403);
