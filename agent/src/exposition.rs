@@ -1,6 +1,7 @@
 //! What do the metrics say? Argo CD's names where they mean the same, ours under `tautline_`.
 
-use crate::agent::{Agent, now};
+use crate::agent::Agent;
+use crate::clock::now;
 use crate::live::Sight;
 use crate::metrics::Metrics;
 use crate::stored::Labels;

@@ -95,7 +95,8 @@ fn is_new_release(raw: &Value, operation: &OperationReport) -> bool {
 
 /// Returns what the annotation remembers after a sync ended: what was tried, and what went well.
 fn state(own: &State, operation: &OperationReport) -> State {
-    let mut state = State { headway: operation.headway.clone(), ..own.clone() };
+    let mut state = own.clone();
+    state.headway.clone_from(&operation.headway);
     let has_begun = operation.revision.is_some();
     let is_no_try = operation.operation.as_ref().is_some_and(|asked| asked.dry_run || !has_begun);
     if !operation.phase.is_completed() || is_no_try {

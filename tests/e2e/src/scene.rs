@@ -179,7 +179,7 @@ impl Scene {
         let asks_for_tokens = settings.options.iter().any(|option| option == "--authenticate");
         let agent = Agent::start(settings);
         if asks_for_tokens {
-            agent.shared_log().show_token(&self.lab.admin_token().expect("the lab has an administrator"));
+            agent.shared_log().show_token(self.lab.admin_token().expect("the lab has an administrator"));
         }
         self.agents.borrow_mut().push(Traces { log: agent.shared_log(), output, cache });
         agent

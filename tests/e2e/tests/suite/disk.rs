@@ -52,7 +52,7 @@ fn fill_bytes(disk: &Path) {
 
 /// Fills a disk with files that hold nothing, as many as it takes.
 fn fill_inodes(disk: &Path) {
-    let _last = (0..).find(|n| File::create(disk.join(format!("filler-{n}"))).is_err());
+    let _last = (0..1_000_000).find(|n| File::create(disk.join(format!("filler-{n}"))).is_err());
 }
 
 fn make_room(disk: &Path) {
