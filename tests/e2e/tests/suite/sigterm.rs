@@ -132,20 +132,6 @@ fn while_it_waits_for_the_next_try() {
 }
 
 #[test]
-fn while_a_dry_run_is_not_answered() {
-    let mut play = Play::new("term-dry-run", &["dry-run configmaps app/web"]);
-    let repo = play.scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
-    // What counts as a difference changes, so only the API server can tell.
-    let ignored = json!([{"kind": "ConfigMap", "jsonPointers": ["/data/other"]}]);
-    play.scene.patch_app("shop", &json!({"spec": {"ignoreDifferences": ignored}}));
-    play.wait_fault();
-    play.terminate();
-    let revision = repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
-    play.succeed(|app| is_synced_to(app, &revision));
-    assert_eq!(play.scene.config_map("web").unwrap()["data"]["key"], "two");
-}
-
-#[test]
 fn while_what_argo_cd_deployed_is_being_labelled() {
     let mut play = Play::new("term-takeover", &["apply configmaps app/old"]);
     let (scene, repo) = (&play.scene, play.scene.repo("shop"));
