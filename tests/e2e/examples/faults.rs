@@ -40,6 +40,13 @@ fn wanted() -> Wanted {
     wanted
 }
 
+/// Returns each N-th of the cases whose text has all of the words.
+fn chosen(wanted: &Wanted, references: &[Reference]) -> Vec<Case> {
+    let all = references.iter().flat_map(Reference::cases);
+    let has = |case: &Case, word: &str| word == "all" || word == "list" || case.to_string().contains(word);
+    all.filter(|case| wanted.what.iter().all(|word| has(case, word))).step_by(wanted.every).collect()
+}
+
 fn main() -> ExitCode {
     let wanted = wanted();
     let named: Vec<Case> = wanted.what.iter().filter_map(|text| Case::parse(text)).collect();
@@ -51,16 +58,7 @@ fn main() -> ExitCode {
             needed.map(|(scenario, _)| threads.spawn(move || Reference::play(scenario))).collect();
         played.into_iter().map(|played| played.join().expect("it comes to its end")).collect()
     });
-    let cases = if named.is_empty() {
-        let all = references.iter().flat_map(Reference::cases);
-        all.filter(|case| {
-            wanted.what.iter().all(|word| word == "all" || word == "list" || case.to_string().contains(word))
-        })
-        .step_by(wanted.every)
-        .collect()
-    } else {
-        named
-    };
+    let cases = if named.is_empty() { chosen(&wanted, &references) } else { named };
     if wanted.what.iter().any(|word| word == "list") {
         for case in &cases {
             println!("{case}");

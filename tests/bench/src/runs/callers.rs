@@ -43,17 +43,16 @@ impl Bench {
         self.report
             .time(&bench, "a page of 50 with a filter, p99", ms(&pages, 0.99), "ms", Some(20.0))
             .beside("8,000 apps, all of them: Argo CD 35 s");
-        self.report.time(&bench, "one Application, p50", ms(&alone, 0.5), "ms", None);
-        self.report.time(&bench, "one Application, p99", ms(&alone, 0.99), "ms", None);
-        self.report.time(&bench, "beside 200 streams and waits, p50", ms(&beside, 0.5), "ms", None);
-        self.report.time(&bench, "beside 200 streams and waits, p99", ms(&beside, 0.99), "ms", None);
-        self.report.time(
-            &bench,
-            "push to changed object beside them",
-            ms(&[changed], 1.0),
-            "ms",
-            Some(300.0),
-        );
+        for (what, times, share) in [
+            ("one Application, p50", &alone, 0.5),
+            ("one Application, p99", &alone, 0.99),
+            ("beside 200 streams and waits, p50", &beside, 0.5),
+            ("beside 200 streams and waits, p99", &beside, 0.99),
+        ] {
+            self.report.time(&bench, what, ms(times, share), "ms", None);
+        }
+        let changed = ms(&[changed], 1.0);
+        self.report.time(&bench, "push to changed object beside them", changed, "ms", Some(300.0));
         self.report.count(&bench, "streams that did not hear of it", size(OPEN - told), 0.0);
         self.report.count(&bench, "waits that did not wait on", size(answered), 0.0);
         let threads = open.threads.saturating_sub(before.threads);
