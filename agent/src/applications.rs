@@ -5,12 +5,13 @@ use crate::apps::AppEntry;
 use crate::sources::RepoId;
 use crate::stored::Stored;
 use crate::unread::Unread;
-use api::feed::Kind;
+use api::Listed;
+use api::feed::{By, Kind};
 use cluster::{Cluster, Priority, WatchEvent};
 use engine::{Event, State};
 use model::{AppKey, CallError, Digest, Object, Problem, Reason};
 use serde_json::Value;
-use source::{Repository, SourceError};
+use source::{Repository, RepositorySecret, SourceError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,7 +56,10 @@ impl Agent {
                     seen.insert(key.clone());
                 }
                 let was_unread = self.unread.remove(&key).is_some();
-                self.application_seen(&key, object);
+                let version = object.resource_version().parse().unwrap_or(0);
+                self.application_told(&key, object, By::Watch);
+                // Also where it shows what we wrote and know.
+                self.feed.watched(version);
                 if was_unread {
                     // Its status says so, and nothing of what happened meanwhile.
                     self.rewrite_status(&key);
@@ -64,18 +68,21 @@ impl Agent {
             WatchEvent::Deleted(key, last) => {
                 let key = AppKey::new(key.namespace, key.name);
                 self.unread.remove(&key);
-                self.forget_app(&key, last.resource_version().parse().ok());
+                let version = last.resource_version().parse().unwrap_or(0);
+                self.forget_app(&key, (By::Watch, version));
+                self.feed.watched(version);
             }
             WatchEvent::Listed(version) => {
                 self.has_listed_apps = true;
-                self.feed.listed(version.parse().unwrap_or(0));
+                let version = version.parse().unwrap_or(0);
                 let seen = self.seen_apps.take().unwrap_or_default();
                 self.unread.retain(|key, _| seen.contains(key));
                 let gone: Vec<AppKey> =
                     self.apps.keys().filter(|key| !seen.contains(*key)).cloned().collect();
                 for key in gone {
-                    self.forget_app(&key, None);
+                    self.forget_app(&key, (By::Other, version));
                 }
+                self.feed.listed(version);
             }
             WatchEvent::Undecodable { namespace, name, sentence, head } => {
                 let key = AppKey::new(namespace, name);
@@ -90,9 +97,13 @@ impl Agent {
         }
     }
 
-    /// Takes in an Application as somebody wrote it.
+    /// Takes in an Application as somebody wrote it, from an answer to a call.
     pub(crate) fn application_seen(&mut self, key: &AppKey, object: Object) {
-        if let Some(raw) = self.keep(key, object)
+        self.application_told(key, object, By::Other);
+    }
+
+    fn application_told(&mut self, key: &AppKey, object: Object, by: By) {
+        if let Some(raw) = self.keep(key, object, by)
             && !self.read_if_changed(key, &raw)
         {
             // Somebody else wrote the status: ours is put back.
@@ -102,13 +113,13 @@ impl Agent {
 
     /// Takes in the answer to a write of ours: the status says what we wrote.
     pub(crate) fn application_written(&mut self, key: &AppKey, object: Object) {
-        if let Some(raw) = self.keep(key, object) {
+        if let Some(raw) = self.keep(key, object, By::Other) {
             self.read_if_changed(key, &raw);
         }
     }
 
     /// Keeps an Application; returns it unless a newer one is known.
-    fn keep(&mut self, key: &AppKey, mut object: Object) -> Option<Value> {
+    fn keep(&mut self, key: &AppKey, mut object: Object, by: By) -> Option<Value> {
         let managed_fields = object.metadata_mut().remove("managedFields").unwrap_or_default();
         if let Some(entry) = self.apps.get_mut(key) {
             let is_listed_anew = std::mem::take(&mut entry.is_listed_anew);
@@ -122,9 +133,11 @@ impl Agent {
             }
         }
         let raw = object.into_value();
+        let told = |listed: &Listed| (by, listed.head.version);
         if let Some(entry) = self.apps.get_mut(key) {
             let before = std::mem::replace(&mut entry.stored, Stored::new(&raw));
-            self.feed.tell(Kind::Modified, &entry.stored.listed, Some(&before.listed), None);
+            let listed = &entry.stored.listed;
+            self.feed.tell(Kind::Modified, listed, Some(&before.listed), told(listed));
         } else {
             let mut state = State::new(crate::status::remembered(&raw), self.may_write);
             state.is_new = raw.pointer("/status/sync/status").is_none();
@@ -133,7 +146,8 @@ impl Agent {
             let project = self.settings.built_in_project();
             let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);
             self.by_part_of.insert(entry.part_of.clone(), key.clone());
-            self.feed.tell(Kind::Added, &entry.stored.listed, None, None);
+            let listed = &entry.stored.listed;
+            self.feed.tell(Kind::Added, listed, None, told(listed));
             self.apps.insert(key.clone(), Box::new(entry));
         }
         if let Some(entry) = self.apps.get_mut(key) {
@@ -241,8 +255,18 @@ impl Agent {
 
     /// Follows what the app's spec names.
     pub(crate) fn follow(&mut self, key: &AppKey, app: &model::App) -> Result<(), SourceError> {
+        self.follow_by(&self.settings.secrets(), key, app)
+    }
+
+    /// Follows what the app's spec names, by these repository Secrets.
+    pub(crate) fn follow_by(
+        &mut self,
+        secrets: &[RepositorySecret],
+        key: &AppKey,
+        app: &model::App,
+    ) -> Result<(), SourceError> {
         let url = source::RepoUrl::parse(&app.source.repo_url)?;
-        let access = source::pick(&self.settings.secrets(), &url, &app.project)?;
+        let access = source::pick(secrets, &url, &app.project)?;
         let id = RepoId { url: url.normalised(), project: app.project.clone(), login: url.login() };
         // Looked for on disk once and not for each of its apps; while it is not there, with every one that names it.
         let is_unfollowed =
@@ -271,11 +295,11 @@ impl Agent {
         self.repos.ask(key, Instant::now());
     }
 
-    /// Forgets an Application that is gone, since a resourceVersion if that is known.
-    fn forget_app(&mut self, key: &AppKey, version: Option<u64>) {
+    /// Forgets an Application that is gone, as is known since a resourceVersion.
+    fn forget_app(&mut self, key: &AppKey, known: (By, u64)) {
         let Some(entry) = self.apps.remove(key) else { return };
         let listed = &entry.stored.listed;
-        self.feed.tell(Kind::Deleted, listed, Some(listed), version);
+        self.feed.tell(Kind::Deleted, listed, Some(listed), known);
         let revision = entry.state.desired.as_ref().map_or("", |desired| desired.revision.short());
         tracing::info!(app = %key, revision, reason = %Reason::Deleted, "the Application is gone");
         self.by_part_of.remove(&entry.part_of);
@@ -312,5 +336,26 @@ mod tests {
         for task in [rendering, preparing] {
             assert!(task.await.unwrap_err().is_cancelled());
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_list_misses_is_told_before_its_number_is_a_place_to_come_back_to() {
+        let mut harness = Harness::new(&[]).await;
+        let agent = &mut harness.agent;
+        agent.feed.listed(5);
+        agent.application_event(cluster::WatchEvent::Began);
+        assert_eq!(agent.feed.version(), 5);
+        agent.application_event(cluster::WatchEvent::Listed("9".into()));
+        assert!(agent.apps.is_empty() && agent.feed.version() == 9);
+        // What we wrote ourselves is no news of the watch.
+        let raw = |version: &str| {
+            let mut object = Object::from_value(crate::harness::application()).unwrap();
+            object.metadata_mut()["resourceVersion"] = version.into();
+            object
+        };
+        agent.application_written(&shop(), raw("12"));
+        assert_eq!((agent.apps.len(), agent.feed.version()), (1, 9));
+        agent.application_event(cluster::WatchEvent::Object(raw("12"), cluster::Origin::Modified));
+        assert_eq!(agent.feed.version(), 12);
     }
 }

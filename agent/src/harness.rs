@@ -117,7 +117,8 @@ impl Harness {
     }
 }
 
-fn application() -> Value {
+/// The app as the API server would show it.
+pub(crate) fn application() -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
         "metadata": {"name": "shop", "namespace": "argocd", "uid": "u", "resourceVersion": "1"},

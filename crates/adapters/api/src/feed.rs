@@ -9,6 +9,10 @@
 //! The agent's loop puts a change into the ring and wakes one task, however many streams there are. A stream reads at its own
 //! pace; one that is slower than the ring is long, is cut off. Places are resourceVersions, as in Kubernetes: they survive a
 //! restart of the agent, which forgets the ring, but not what it listed.
+//!
+//! A place is where the watch of Applications has come to, and nothing else: an answer to a write of ours overtakes the watch,
+//! and what a list shows comes in no order. Such changes are told at once and are no places. Whoever comes back may hear of
+//! them twice, and misses nothing.
 
 use crate::listed::Head;
 use crate::{ApiError, ListQuery, Listed, Projection};
@@ -45,6 +49,15 @@ impl Kind {
     }
 }
 
+/// How the agent knows of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The watch told it, so that everything older was told before.
+    Watch,
+    /// A list, or an answer to a call: what is older may be told after it.
+    Other,
+}
+
 /// The agent's end: what is told here reaches all streams. They end when it is dropped.
 #[derive(Debug)]
 pub struct Feed(Arc<Shared>);
@@ -62,20 +75,26 @@ struct Ring {
     /// Number of the first of them; each has the next number.
     first: u64,
     n_bytes: usize,
-    /// The newest resourceVersion that was seen.
+    /// The resourceVersion that the watch has come to.
     version: u64,
-    /// The same when the list under way, or the last one, began.
-    before_list: u64,
-    /// Whoever knows less than this resourceVersion may have missed something; `None` before anything was listed.
-    floor: Option<u64>,
+    /// What it had come to when, each with the number of the first change that was not told by then.
+    places: VecDeque<(u64, u64)>,
+    /// The highest resourceVersion of those that were no places and are not known any more.
+    lost: u64,
+    /// Whether a list is under way.
+    is_listing: bool,
+    /// Whether anything was listed.
+    is_listed: bool,
     is_closed: bool,
 }
 
 #[derive(Debug)]
 struct Change {
     kind: Kind,
-    /// Where it stands in the order of resourceVersions.
+    /// Its own resourceVersion.
     version: u64,
+    /// The same where everything up to that was told once it was.
+    place: Option<u64>,
     app: Arc<Listed>,
     /// What the Application was chosen by before; none where it is new.
     before: Option<Head>,
@@ -104,43 +123,53 @@ impl Shared {
 }
 
 impl Feed {
-    /// Tells of a change. `before` is what the Application was, where it was; `version` the resourceVersion of a deletion.
-    pub fn tell(&self, kind: Kind, app: &Arc<Listed>, before: Option<&Listed>, version: Option<u64>) {
+    /// Tells of a change at a resourceVersion. `before` is what the Application was, where it was.
+    pub fn tell(&self, kind: Kind, app: &Arc<Listed>, before: Option<&Listed>, (by, version): (By, u64)) {
         let mut ring = self.0.ring();
-        // What was found by a list is told late, under the number of the list.
-        ring.version = ring.version.max(version.unwrap_or(app.head.version));
+        let place = (by == By::Watch && !ring.is_listing).then(|| ring.version.max(version));
         let change = Change {
             kind,
-            version: ring.version,
+            version,
+            place,
             app: Arc::clone(app),
             before: before.map(|before| before.head.clone()),
             written: Mutex::default(),
         };
         ring.push(change);
+        if let Some(place) = place {
+            ring.advance(place);
+        }
         drop(ring);
         self.0.wake.notify_one();
     }
 
+    /// Notes that the watch has come to a resourceVersion: all that it had to say up to there was told.
+    pub fn watched(&self, version: u64) {
+        let mut ring = self.0.ring();
+        if !ring.is_listing && version > ring.version {
+            ring.advance(version);
+        }
+    }
+
     /// Notes that a list begins.
     pub fn list_begins(&self) {
-        let mut ring = self.0.ring();
-        ring.before_list = ring.version;
+        self.0.ring().is_listing = true;
     }
 
-    /// Notes that all Applications were listed as of a resourceVersion. What was deleted before that and found missing by the
-    /// list is told after it.
+    /// Notes that all Applications were listed as of a resourceVersion, and what the list shows or misses was told.
     pub fn listed(&self, version: u64) {
         let mut ring = self.0.ring();
-        if version < ring.before_list {
+        ring.is_listing = false;
+        if version < ring.version {
             // Another cluster, or one that was restored: what its numbers meant is no longer so.
             ring.forget();
-            (ring.version, ring.floor) = (version, None);
         }
-        ring.version = ring.version.max(version);
-        ring.floor.get_or_insert(version);
+        ring.is_listed = true;
+        ring.advance(version);
     }
 
-    /// Returns the newest resourceVersion that was seen.
+    /// Returns the resourceVersion that the watch has come to: whoever knows all Applications as they are now comes back with
+    /// it.
     pub fn version(&self) -> u64 {
         self.0.ring().version
     }
@@ -156,15 +185,11 @@ impl Feed {
         all: impl FnOnce() -> Vec<Arc<Listed>>,
     ) -> Result<Subscription, ApiError> {
         let ring = self.0.ring();
-        let Some(floor) = ring.floor else {
+        if !ring.is_listed {
             return Err(ApiError::unavailable("the applications are not listed yet; try again in a moment"));
-        };
-        if since.is_some_and(|since| since < floor) {
-            return Err(too_old());
         }
-        // Of what is as old as the floor nothing was forgotten; deletions that a list found have its number.
-        let next = since.map_or(ring.end(), |since| ring.after(since));
-        let version = ring.version;
+        let next = since.map_or(Some(ring.end()), |since| ring.after(since)).ok_or_else(too_old)?;
+        let version = since.map_or(ring.version, |since| since.min(ring.version));
         drop(ring);
         let now = if since.is_none() { all() } else { Vec::new() };
         Ok(Subscription {
@@ -198,7 +223,22 @@ impl Ring {
             let Some(oldest) = self.changes.pop_front() else { return };
             self.first += 1;
             self.n_bytes -= oldest.app.size();
-            self.floor = self.floor.map(|floor| floor.max(oldest.version));
+            if oldest.place.is_none() {
+                self.lost = self.lost.max(oldest.version);
+            }
+        }
+        while self.places.front().is_some_and(|(_, next)| *next < self.first) {
+            self.places.pop_front();
+        }
+    }
+
+    /// Takes in that the watch has come to a resourceVersion, and all that it had to say was told.
+    fn advance(&mut self, version: u64) {
+        self.version = version;
+        let end = self.end();
+        // Where nothing was told since the last place, that leads to the same.
+        if self.places.back().is_none_or(|(_, next)| *next != end) {
+            self.places.push_back((version, end));
         }
     }
 
@@ -206,7 +246,8 @@ impl Ring {
         // One more, so that whoever has heard everything has lost its place as well.
         self.first += self.changes.len() as u64 + 1;
         self.changes.clear();
-        self.n_bytes = 0;
+        self.places.clear();
+        (self.n_bytes, self.lost) = (0, 0);
     }
 
     /// Returns the number that the next change gets.
@@ -214,9 +255,18 @@ impl Ring {
         self.first + self.changes.len() as u64
     }
 
-    /// Returns the number of the first change after a resourceVersion.
-    fn after(&self, version: u64) -> u64 {
-        self.first + self.changes.partition_point(|change| change.version <= version) as u64
+    /// Returns the number of the first change that may be news to who knows everything up to a place; `None` where something
+    /// since then is not known any more. Some come back with the resourceVersion of what they heard last instead, which may be
+    /// no place: they know what was told before that.
+    fn after(&self, version: u64) -> Option<u64> {
+        let passed = self.places.partition_point(|(place, _)| *place <= version);
+        let (place, next) = self.places.get(passed.checked_sub(1)?)?;
+        let is_it = |change: &Arc<Change>| change.place.is_none() && change.version == version;
+        let heard = self.changes.iter().position(is_it).map(|at| self.first + at as u64 + 1);
+        if heard.is_none() && *place != version && version <= self.lost {
+            return None;
+        }
+        Some(heard.map_or(*next, |heard| heard.min(*next)))
     }
 }
 
@@ -242,7 +292,7 @@ pub struct Subscription {
 /// What a stream has to say next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// A message, and the resourceVersion to come back with, once everything before it was told.
+    /// A message, and the resourceVersion to come back with, where everything up to that was told.
     Message(Arc<str>, Option<u64>),
     /// The stream ends, for a reason.
     Ended(ApiError),
@@ -275,13 +325,17 @@ impl Subscription {
                 }
                 let Some(at) = self.next.checked_sub(ring.first) else { return Some(Said::Ended(too_old())) };
                 let at = usize::try_from(at).unwrap_or(usize::MAX);
-                Arc::clone(ring.changes.get(at)?)
+                let Some(change) = ring.changes.get(at) else {
+                    self.version = ring.version;
+                    return None;
+                };
+                Arc::clone(change)
             };
             self.next += 1;
-            self.version = change.version;
+            self.version = change.place.unwrap_or(self.version);
             if let Some(kind) = change.kind_for(&self.query) {
                 let message = change.written(kind, &self.query.fields);
-                return Some(Said::Message(message, Some(change.version)));
+                return Some(Said::Message(message, change.place));
             }
         }
     }

@@ -111,7 +111,7 @@ async fn fill(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::Kind;
+    use crate::feed::{By, Kind};
     use crate::{Feed, ListQuery, Listed};
     use futures::StreamExt as _;
     use serde_json::Value;
@@ -131,7 +131,12 @@ mod tests {
 
     fn tell(feed: &Feed, version: u64) {
         let app = json!({"metadata": {"name": "web", "namespace": "argocd", "resourceVersion": version.to_string()}});
-        feed.tell(Kind::Modified, &Arc::new(Listed::new(&app)), Some(&Listed::new(&app)), None);
+        feed.tell(
+            Kind::Modified,
+            &Arc::new(Listed::new(&app)),
+            Some(&Listed::new(&app)),
+            (By::Watch, version),
+        );
     }
 
     /// The JSON of a message, in either form.

@@ -48,8 +48,8 @@ fn a_stream_begins_with_what_there_is_and_goes_on_with_what_changes() {
     stream.begin();
     // To come back before all were told would leave some out.
     assert_eq!(all(&mut stream), ["ADDED api -", "ADDED web 20"]);
-    feed.tell(Kind::Modified, &app("web", 21, "a"), Some(&app("web", 7, "a")), None);
-    feed.tell(Kind::Deleted, &app("api", 12, "a"), Some(&app("api", 12, "a")), Some(22));
+    feed.tell(Kind::Modified, &app("web", 21, "a"), Some(&app("web", 7, "a")), (By::Watch, 21));
+    feed.tell(Kind::Deleted, &app("api", 12, "a"), Some(&app("api", 12, "a")), (By::Watch, 22));
     let Some(Said::Message(text, Some(21))) = stream.poll() else { panic!("web was changed") };
     assert!(text.contains(r#""type":"MODIFIED""#), "{text}");
     let Some(Said::Message(text, Some(22))) = stream.poll() else { panic!("api is gone") };
@@ -61,7 +61,12 @@ fn a_stream_begins_with_what_there_is_and_goes_on_with_what_changes() {
 fn who_comes_back_hears_what_was_missed_and_nothing_twice() {
     let feed = feed(20);
     for version in 21..=24 {
-        feed.tell(Kind::Modified, &app("web", version, "a"), Some(&app("web", 20, "a")), None);
+        feed.tell(
+            Kind::Modified,
+            &app("web", version, "a"),
+            Some(&app("web", 20, "a")),
+            (By::Watch, version),
+        );
     }
     assert_eq!(all(&mut subscribe(&feed, 22)), ["MODIFIED web 23", "MODIFIED web 24"]);
     assert!(all(&mut subscribe(&feed, 24)).is_empty());
@@ -73,13 +78,78 @@ fn who_comes_back_hears_what_was_missed_and_nothing_twice() {
 }
 
 #[test]
+fn what_overtakes_the_watch_is_told_at_once_and_is_no_place_to_come_back_to() {
+    let feed = feed(100);
+    feed.tell(Kind::Modified, &app("web", 102, "a"), None, (By::Watch, 102));
+    let mut stream = subscribe(&feed, 100);
+    assert_eq!(all(&mut stream), ["ADDED web 102"]);
+    // The answer to a write of ours comes before the watch tells what is older.
+    feed.tell(Kind::Modified, &app("web", 105, "a"), None, (By::Other, 105));
+    assert_eq!(all(&mut stream), ["ADDED web -"]);
+    // A list and a stream begun now have the older one of what comes next.
+    let begun = feed.subscribe(ListQuery::default(), None, Vec::new).unwrap();
+    assert_eq!((stream.version(), begun.version(), feed.version()), (102, 102, 102));
+    feed.tell(Kind::Modified, &app("api", 103, "a"), None, (By::Watch, 103));
+    assert_eq!(all(&mut subscribe(&feed, 102)), ["ADDED web -", "ADDED api 103"]);
+    // Whoever comes back with the number of what it heard, as with Kubernetes, misses nothing either.
+    assert_eq!(all(&mut subscribe(&feed, 105)), ["ADDED api 103"]);
+    assert!(all(&mut subscribe(&feed, 103)).is_empty());
+    // The watch shows the write as well.
+    feed.watched(105);
+    assert_eq!((all(&mut stream), stream.version()), (vec!["ADDED api 103".to_owned()], 105));
+    feed.tell(Kind::Modified, &app("api", 106, "a"), None, (By::Watch, 106));
+    assert_eq!(all(&mut subscribe(&feed, 103)), ["ADDED api 106"]);
+}
+
+#[test]
+fn whoever_heard_last_what_is_forgotten_and_was_no_place_begins_anew() {
+    let feed = feed(1);
+    feed.tell(Kind::Modified, &app("web", 5_000, "a"), None, (By::Other, 5_000));
+    let change =
+        |version: u64| feed.tell(Kind::Modified, &app("api", version, "a"), None, (By::Watch, version));
+    (2..=LONGEST as u64).for_each(change);
+    assert_eq!(all(&mut subscribe(&feed, 5_000)).len(), LONGEST - 1);
+    (LONGEST as u64 + 1..=LONGEST as u64 + 5).for_each(change);
+    assert!(feed.subscribe(ListQuery::default(), Some(5_000), Vec::new).is_err());
+    assert_eq!(all(&mut subscribe(&feed, LONGEST as u64)).len(), 5);
+}
+
+#[test]
+fn what_a_list_shows_comes_in_no_order_and_its_number_is_known_at_its_end() {
+    let feed = feed(100);
+    let mut stream = subscribe(&feed, 100);
+    feed.list_begins();
+    for (name, version) in [("api", 150), ("old", 120), ("web", 190)] {
+        feed.tell(Kind::Modified, &app(name, version, "a"), None, (By::Watch, version));
+        feed.watched(version);
+    }
+    assert_eq!(all(&mut stream), ["ADDED api -", "ADDED old -", "ADDED web -"]);
+    assert_eq!((stream.version(), feed.version()), (100, 100));
+    assert_eq!(all(&mut subscribe(&feed, 100)).len(), 3);
+    // What is no place leads back to the one before it.
+    assert_eq!(all(&mut subscribe(&feed, 150)).len(), 3);
+    feed.listed(200);
+    assert!(all(&mut subscribe(&feed, 200)).is_empty());
+    assert_eq!((all(&mut stream).len(), stream.version()), (0, 200));
+}
+
+#[test]
 fn what_a_later_list_finds_missing_is_told_to_who_knew_less_than_the_list() {
     let feed = feed(20);
+    feed.list_begins();
+    for name in ["web", "api", "old"] {
+        feed.tell(Kind::Deleted, &app(name, 12, "a"), None, (By::Other, 30));
+    }
     feed.listed(30);
-    feed.tell(Kind::Deleted, &app("web", 12, "a"), None, None);
-    assert_eq!(all(&mut subscribe(&feed, 20)), ["DELETED web 30"]);
-    feed.tell(Kind::Added, &app("api", 31, "a"), None, None);
-    assert_eq!(all(&mut subscribe(&feed, 30)), ["ADDED api 31"]);
+    let mut stream = subscribe(&feed, 20);
+    // To come back with the list's number after the first of them would leave the others out.
+    assert_eq!(all(&mut stream), ["DELETED web -", "DELETED api -", "DELETED old -"]);
+    assert_eq!(stream.version(), 30);
+    // Some come back with the number of what they heard.
+    assert_eq!(all(&mut subscribe(&feed, 30)), ["DELETED api -", "DELETED old -"]);
+    feed.tell(Kind::Added, &app("api", 31, "a"), None, (By::Watch, 31));
+    assert_eq!(all(&mut stream), ["ADDED api 31"]);
+    assert_eq!(all(&mut subscribe(&feed, 31)).len(), 0);
 }
 
 #[test]
@@ -87,14 +157,14 @@ fn the_ring_is_bounded_and_who_is_slower_is_cut_off() {
     let feed = feed(1);
     let mut slow = subscribe(&feed, 1);
     for version in 2..(LONGEST as u64 + 10) {
-        feed.tell(Kind::Modified, &app("web", version, "a"), None, None);
+        feed.tell(Kind::Modified, &app("web", version, "a"), None, (By::Watch, version));
     }
     assert!(all_but_endless(&mut slow).starts_with("410: too old resource version"));
     assert_eq!(feed.0.ring().changes.len(), LONGEST);
     assert!(feed.subscribe(ListQuery::default(), Some(2), Vec::new).is_err());
     let large = Arc::new(Listed::new(&json!({ "metadata": { "name": "x".repeat(LARGEST / 4) } })));
     for _ in 0..8 {
-        feed.tell(Kind::Modified, &large, None, None);
+        feed.tell(Kind::Modified, &large, None, (By::Watch, 5_000));
     }
     assert!(feed.0.ring().n_bytes <= LARGEST && feed.0.ring().changes.len() == 3);
 }
@@ -107,13 +177,13 @@ fn all_but_endless(stream: &mut Subscription) -> String {
 #[test]
 fn a_cluster_that_was_restored_has_other_numbers_and_streams_begin_anew() {
     let feed = feed(100);
-    feed.tell(Kind::Added, &app("web", 101, "a"), None, None);
+    feed.tell(Kind::Added, &app("web", 101, "a"), None, (By::Watch, 101));
     let mut stream = subscribe(&feed, 100);
     feed.list_begins();
     // A list that is told late says less than what was written meanwhile, and that is no reason.
-    feed.tell(Kind::Modified, &app("web", 103, "a"), Some(&app("web", 101, "a")), None);
+    feed.tell(Kind::Modified, &app("web", 103, "a"), Some(&app("web", 101, "a")), (By::Other, 103));
     feed.listed(102);
-    assert_eq!(all(&mut stream), ["ADDED web 101", "MODIFIED web 103"]);
+    assert_eq!(all(&mut stream), ["ADDED web 101", "MODIFIED web -"]);
     feed.list_begins();
     feed.listed(50);
     assert!(all_but_endless(&mut stream).starts_with("410"));
@@ -128,18 +198,18 @@ fn an_app_that_begins_or_ceases_to_fit_comes_and_goes() {
     let query = ListQuery { selector, ..ListQuery::default() };
     let mut stream = feed.subscribe(query, Some(1), Vec::new).unwrap();
     let (other, ours) = (|version| app("web", version, "other"), |version| app("web", version, "shop"));
-    feed.tell(Kind::Added, &other(2), None, None);
-    feed.tell(Kind::Modified, &ours(3), Some(&other(2)), None);
-    feed.tell(Kind::Modified, &ours(4), Some(&ours(3)), None);
-    feed.tell(Kind::Modified, &other(5), Some(&ours(4)), None);
-    feed.tell(Kind::Deleted, &other(5), Some(&other(5)), Some(6));
+    feed.tell(Kind::Added, &other(2), None, (By::Watch, 2));
+    feed.tell(Kind::Modified, &ours(3), Some(&other(2)), (By::Watch, 3));
+    feed.tell(Kind::Modified, &ours(4), Some(&ours(3)), (By::Watch, 4));
+    feed.tell(Kind::Modified, &other(5), Some(&ours(4)), (By::Watch, 5));
+    feed.tell(Kind::Deleted, &other(5), Some(&other(5)), (By::Watch, 6));
     assert_eq!(all(&mut stream), ["ADDED web 3", "MODIFIED web 4", "DELETED web 5"]);
 }
 
 #[test]
 fn messages_are_written_once_and_hold_no_password() {
     let feed = feed(1);
-    feed.tell(Kind::Added, &app("web", 2, "a"), None, None);
+    feed.tell(Kind::Added, &app("web", 2, "a"), None, (By::Watch, 2));
     let texts: Vec<Arc<str>> = (0..3)
         .map(|_| match subscribe(&feed, 1).poll() {
             Some(Said::Message(text, _)) => text,
@@ -170,7 +240,7 @@ async fn streams_wake_when_something_is_told_and_end_with_the_agent() {
         }
         said
     });
-    feed.tell(Kind::Added, &app("web", 2, "a"), None, None);
+    feed.tell(Kind::Added, &app("web", 2, "a"), None, (By::Watch, 2));
     // The stream may have to be woken for it.
     tokio::task::yield_now().await;
     drop(feed);
