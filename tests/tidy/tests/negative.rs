@@ -46,7 +46,10 @@ const NUMBERS: &[(&str, Waits)] = &[
     ("`file://` reads what is others' on the agent's disk", Nothing),
     ("the machine's Git configuration, home and user (libgit2#6663)", Nothing),
     ("tools that tell the agent's environment", Wholly("renders that start a program (Helm, Kustomize)")),
-    ("credentials follow a redirect (CVE-2021-32690)", Nothing),
+    (
+        "credentials follow a redirect (CVE-2021-32690)",
+        Partly("a bearer token follows one to another port of the same host: libgit2 leaves no say"),
+    ),
     ("servers that do not prove who they are (CVE-2023-22742)", Nothing),
     ("look-alikes of a credential template", Nothing),
     ("credentials in errors and logs (CVE-2023-25163)", Nothing),

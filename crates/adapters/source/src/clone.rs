@@ -17,6 +17,8 @@ pub(crate) struct CacheClone {
     fetching: Mutex<()>,
     /// Held while another folder is built to replace this one.
     building: Mutex<()>,
+    /// Held while who may read it changes, or moves to another folder.
+    access: Mutex<()>,
     /// Held for reading while objects are read, for writing while the folder is replaced.
     swap: RwLock<()>,
     /// How often the folder was replaced.
@@ -33,6 +35,8 @@ fn new_layout() -> u64 {
 /// Names who has been served from this repository: marks of credentials, one per line. Without it an app could
 /// name a commit that others fetched with credentials that it does not have.
 const ACCESS: &str = "tautline-access";
+/// The same while it is written.
+const ACCESS_UNFINISHED: &str = "tautline-access.unfinished";
 
 impl CacheClone {
     pub(crate) fn new(folder: PathBuf) -> Self {
@@ -40,6 +44,7 @@ impl CacheClone {
             folder,
             fetching: Mutex::default(),
             building: Mutex::default(),
+            access: Mutex::default(),
             swap: RwLock::default(),
             generation: AtomicU64::new(0),
             layout: AtomicU64::new(new_layout()),
@@ -113,13 +118,14 @@ impl CacheClone {
     ) -> Result<(), SourceError> {
         let fresh = self.folder.with_extension("new");
         let old = self.folder.with_extension("old");
-        let made =
-            remove(&fresh).map_err(|error| disk(&error)).and_then(|()| init(&fresh)).and_then(|repository| {
-                fill(&repository)?;
-                let access = fs::read(self.folder.join(ACCESS)).unwrap_or_default();
-                fs::write(fresh.join(ACCESS), access).map_err(|error| disk(&error))
-            });
+        let made = remove(&fresh)
+            .map_err(|error| disk(&error))
+            .and_then(|()| init(&fresh))
+            .and_then(|repository| fill(&repository));
         let moved = made.and_then(|()| {
+            let _access = self.lock_access();
+            let access = fs::read(self.folder.join(ACCESS)).unwrap_or_default();
+            fs::write(fresh.join(ACCESS), access).map_err(|error| disk(&error))?;
             let _guard = self.swap.write().unwrap_or_else(PoisonError::into_inner);
             self.generation.fetch_add(1, Ordering::Relaxed);
             self.layout.store(new_layout(), Ordering::Relaxed);
@@ -138,6 +144,7 @@ impl CacheClone {
 
     /// Remembers whether the server accepted these credentials.
     pub(crate) fn remember(&self, credentials: &Credentials, is_accepted: bool) {
+        let _access = self.lock_access();
         if self.is_known(credentials) == is_accepted {
             return;
         }
@@ -147,9 +154,17 @@ impl CacheClone {
         if is_accepted {
             marks.push(&mark);
         }
-        if let Err(error) = fs::write(self.folder.join(ACCESS), marks.join("\n")) {
+        // Whoever reads it meanwhile reads all of the one or all of the other.
+        let unfinished = self.folder.join(ACCESS_UNFINISHED);
+        let written = fs::write(&unfinished, marks.join("\n"))
+            .and_then(|()| fs::rename(&unfinished, self.folder.join(ACCESS)));
+        if let Err(error) = written {
             tracing::warn!(%error, folder = %self.folder.display(), "cache folder cannot be written");
         }
+    }
+
+    fn lock_access(&self) -> MutexGuard<'_, ()> {
+        self.access.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -207,4 +222,38 @@ pub(crate) fn disk(error: &std::io::Error) -> SourceError {
 pub(crate) fn cannot_write(why: &str) -> SourceError {
     SourceError::new(Kind::Unavailable, format!("the cache folder cannot be written: {why}"))
         .help("see that --cache-dir has room and belongs to the agent")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(n: usize) -> Credentials {
+        Credentials::Basic { username: format!("user-{n}"), password: "p".into() }
+    }
+
+    #[test]
+    fn who_may_read_a_clone_is_remembered_of_all_who_come_at_the_same_time_and_of_a_rebuild() {
+        const USERS: usize = 8;
+        let folder = tempfile::tempdir().unwrap();
+        let clone = CacheClone::new(folder.path().join("clone"));
+        drop(clone.ensure().unwrap());
+        std::thread::scope(|threads| {
+            for n in 0..USERS {
+                let clone = &clone;
+                threads.spawn(move || {
+                    for _ in 0..20 {
+                        clone.remember(&user(n), true);
+                        assert!(clone.is_known(&user(n)), "{n} was forgotten by another");
+                        clone.remember(&user(n), false);
+                        assert!(!clone.is_known(&user(n)), "{n} was let in again by another");
+                        clone.remember(&user(n), true);
+                    }
+                });
+            }
+            threads.spawn(|| (0..20).for_each(|_| clone.replace(|_| Ok(())).unwrap()));
+        });
+        assert!((0..USERS).all(|n| clone.is_known(&user(n))));
+        assert!(!folder.path().join("clone").join(ACCESS_UNFINISHED).exists());
+    }
 }

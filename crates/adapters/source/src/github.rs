@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An installation of a GitHub App. Prints without its key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,10 @@ const API: &str = "https://api.github.com";
 const MAX_ANSWER: usize = 64 * 1024;
 /// How long before its end a token is not used any more.
 const SPARE: SignedDuration = SignedDuration::from_mins(5);
+/// How long nobody asks again after GitHub gave no token: many repositories may have one app.
+const REST: Duration = Duration::from_secs(5);
+/// The same at most, where GitHub says how long.
+const LONGEST_REST: Duration = Duration::from_mins(5);
 
 impl fmt::Debug for GitHubApp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,25 +93,32 @@ impl GitHubApp {
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
-    /// Asks GitHub for a token.
-    async fn ask(&self, now: Timestamp, timeout: Duration) -> Result<Token, SourceError> {
-        let claim = self.claim(now).map_err(|why| self.failed(Kind::Authentication, &why))?;
+    /// Asks GitHub for a token; an error comes with how long nobody is to ask again.
+    async fn ask(&self, now: Timestamp, timeout: Duration) -> Result<Token, (SourceError, Duration)> {
+        let rest = |error| (error, REST);
+        let claim = self.claim(now).map_err(|why| rest(self.failed(Kind::Authentication, &why)))?;
         let url = format!("{}/app/installations/{}/access_tokens", self.api, self.installation);
         let request = http::Request::post(url)
             .header("Accept", "application/vnd.github+json")
             .header("User-Agent", "tautline")
             .header("Authorization", format!("Bearer {claim}"))
             .body(Full::<&[u8]>::default());
-        let request = request.map_err(|_| self.failed(Kind::InvalidUrl, "its API's URL is none"))?;
+        let request = request.map_err(|_| rest(self.failed(Kind::InvalidUrl, "its API's URL is none")))?;
         let answer = tokio::time::timeout(timeout, self.send(request)).await;
-        let (status, body) =
-            answer.unwrap_or_else(|_| Err(self.failed(Kind::TimedOut, "no answer in time")))?;
+        let answer = answer.unwrap_or_else(|_| Err(self.failed(Kind::TimedOut, "no answer in time")));
+        let Answer { status, body, limited } = answer.map_err(rest)?;
         // GitHub echoes nothing that is secret, but who knows what answers.
-        let said = body["message"].as_str().unwrap_or_default().replace(&claim, "***");
-        self.token(status, &body, &printable(&said))
+        let said = printable(&body["message"].as_str().unwrap_or_default().replace(&claim, "***"));
+        match limited {
+            Some(length) if matches!(status, 403 | 429) => {
+                let why = format!("its API answered {status}, for it was asked too often: {said}");
+                Err((self.failed(Kind::Unavailable, &why), length))
+            }
+            Some(_) | None => self.token(status, &body, &said).map_err(rest),
+        }
     }
 
-    async fn send(&self, request: http::Request<Full<&'static [u8]>>) -> Result<(u16, Value), SourceError> {
+    async fn send(&self, request: http::Request<Full<&'static [u8]>>) -> Result<Answer, SourceError> {
         let unreachable =
             |why: &dyn fmt::Display| self.failed(Kind::Unavailable, &printable(&why.to_string()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -116,10 +127,10 @@ impl GitHubApp {
             connector.map_err(|error| unreachable(&error))?.https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
         let answer = client.request(request).await.map_err(|error| unreachable(&chain(&error)))?;
-        let status = answer.status().as_u16();
+        let (status, limited) = (answer.status().as_u16(), rate_limit(answer.headers()));
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
         let body = body.map_err(|error| unreachable(&error))?.to_bytes();
-        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default(), limited })
     }
 
     fn token(&self, status: u16, body: &Value, said: &str) -> Result<Token, SourceError> {
@@ -144,6 +155,22 @@ impl GitHubApp {
     }
 }
 
+/// What GitHub answered.
+struct Answer {
+    status: u16,
+    body: Value,
+    /// How long it wants to be left alone, where it says that it was asked too often.
+    limited: Option<Duration>,
+}
+
+/// Reads of an answer that it is one to too many requests (GitHub's documentation, "Rate limits for the REST API").
+fn rate_limit(headers: &http::HeaderMap) -> Option<Duration> {
+    let word = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let after = word("retry-after").map(|text| text.parse().map_or(REST, Duration::from_secs));
+    let spent = word("x-ratelimit-remaining").filter(|text| *text == "0").map(|_| REST);
+    after.or(spent).map(|length| length.clamp(REST, LONGEST_REST))
+}
+
 /// What an installation may log in with, for a while. It is never printed.
 struct Token {
     text: String,
@@ -154,8 +181,31 @@ struct Token {
 #[derive(Default)]
 pub(crate) struct Tokens(Mutex<BTreeMap<GitHubApp, Arc<Slot>>>);
 
-/// The token of one installation. Whoever asks for it holds it, so that others wait instead of asking, too.
-type Slot = tokio::sync::Mutex<Option<Token>>;
+/// What is known of one installation. Whoever asks for a token holds it, so that others wait instead of asking, too.
+type Slot = tokio::sync::Mutex<Known>;
+
+/// What came of asking for a token.
+#[derive(Default)]
+enum Known {
+    /// Nobody asked, or it is good for nothing any more.
+    #[default]
+    Nothing,
+    /// A token.
+    Token(Token),
+    /// None, and nobody is to ask again before this.
+    Failed(SourceError, Instant),
+}
+
+impl Known {
+    /// Returns what needs no asking.
+    fn standing(&self, now: Timestamp) -> Option<Result<String, SourceError>> {
+        match self {
+            Self::Token(token) if token.until.duration_since(now) > SPARE => Some(Ok(token.text.clone())),
+            Self::Failed(error, until) if Instant::now() < *until => Some(Err(error.clone())),
+            Self::Nothing | Self::Token(_) | Self::Failed(..) => None,
+        }
+    }
+}
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,7 +219,8 @@ impl Tokens {
         Arc::clone(slots.entry(app.clone()).or_default())
     }
 
-    /// Returns what a server is told for an app; asks GitHub where no token is good for five more minutes.
+    /// Returns what a server is told for an app; asks GitHub where no token is good for five more minutes. Whether there is
+    /// one or none, all who ask within some seconds hear the same.
     ///
     /// # Errors
     /// [`Kind::Authentication`] where GitHub knows no such app, else [`Kind::Unavailable`] or [`Kind::TimedOut`].
@@ -179,19 +230,35 @@ impl Tokens {
         timeout: Duration,
     ) -> Result<Credentials, SourceError> {
         let slot = self.slot(app);
-        let mut slot = slot.lock().await;
+        let held = tokio::time::timeout(timeout, slot.lock()).await;
+        let mut known = held.map_err(|_| app.failed(Kind::TimedOut, "no answer in time"))?;
         let now = Timestamp::now();
-        let good = slot.as_ref().filter(|token| token.until.duration_since(now) > SPARE);
-        let password = match good {
-            Some(token) => token.text.clone(),
-            None => slot.insert(app.ask(now, timeout).await?).text.clone(),
+        let text = match known.standing(now) {
+            Some(standing) => standing,
+            None => match app.ask(now, timeout).await {
+                Ok(token) => {
+                    let text = token.text.clone();
+                    *known = Known::Token(token);
+                    Ok(text)
+                }
+                Err((error, rest)) => {
+                    *known = Known::Failed(error.clone(), Instant::now() + rest);
+                    Err(error)
+                }
+            },
         };
-        Ok(Credentials::Basic { username: "x-access-token".into(), password })
+        Ok(Credentials::Basic { username: "x-access-token".into(), password: text? })
     }
 
-    /// Forgets a token that a server refused.
-    pub(crate) async fn forget(&self, app: &GitHubApp) {
-        *self.slot(app).lock().await = None;
+    /// Forgets the token that a server refused, unless it is another by now.
+    pub(crate) async fn forget(&self, app: &GitHubApp, refused: &Credentials) {
+        let slot = self.slot(app);
+        let mut known = slot.lock().await;
+        if let (Known::Token(token), Credentials::Basic { password, .. }) = (&*known, refused)
+            && token.text == *password
+        {
+            *known = Known::Nothing;
+        }
     }
 }
 

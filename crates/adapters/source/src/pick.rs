@@ -2,7 +2,7 @@
 
 use crate::credentials::Access;
 use crate::error::{Kind, SourceError};
-use crate::secret::{RepositorySecret, SecretKind};
+use crate::secret::{Place, RepositorySecret, SecretKind};
 use crate::url::{RepoUrl, normalise};
 use std::collections::BTreeMap;
 
@@ -62,13 +62,12 @@ pub fn rivals(secrets: &[RepositorySecret]) -> Vec<Vec<usize>> {
     let mut groups: BTreeMap<(bool, String, &str), Vec<usize>> = BTreeMap::new();
     for (place, secret) in secrets.iter().enumerate().filter(|(_, secret)| secret.is_git) {
         let is_template = secret.kind == SecretKind::Template;
-        let url = match secret.kind {
-            SecretKind::Repository => RepoUrl::parse(&secret.url).ok().map(|url| normalise(&url.for_git())),
-            SecretKind::Template => RepoUrl::prefix(&secret.url).map(|prefix| prefix.normalised()),
+        let url = match &secret.place {
+            Some(Place::One(url)) => url.clone(),
+            Some(Place::Below(prefix)) => prefix.normalised(),
+            None => continue,
         };
-        if let Some(url) = url {
-            groups.entry((is_template, url, &secret.project)).or_default().push(place);
-        }
+        groups.entry((is_template, url, &secret.project)).or_default().push(place);
     }
     let says = |place: &usize| {
         let secret = &secrets[*place];
@@ -83,13 +82,8 @@ fn own_secret<'a>(
     project: &str,
 ) -> Option<&'a RepositorySecret> {
     let wanted = normalise(&url.for_git());
-    let candidates = secrets
-        .iter()
-        .filter(|secret| secret.kind == SecretKind::Repository && secret.is_git)
-        .filter(|secret| {
-            // Compared after the same reading as the URL itself, so that a name in front of an `@` is no host.
-            RepoUrl::parse(&secret.url).is_ok_and(|own| normalise(&own.for_git()) == wanted)
-        });
+    let is_it = |place: &Option<Place>| matches!(place, Some(Place::One(own)) if *own == wanted);
+    let candidates = secrets.iter().filter(|secret| secret.is_git && is_it(&secret.place));
     let candidates: Vec<_> = candidates.collect();
     let of_project = candidates.iter().find(|secret| !project.is_empty() && secret.project == project);
     of_project.or_else(|| candidates.iter().find(|secret| secret.project.is_empty())).copied()
@@ -100,11 +94,11 @@ fn template<'a>(
     url: &RepoUrl,
     project: &str,
 ) -> Option<&'a RepositorySecret> {
-    let templates = secrets.iter().filter(|secret| secret.kind == SecretKind::Template && secret.is_git);
-    let permitted = templates.filter(|secret| secret.project.is_empty() || secret.project == project);
+    let of_git = secrets.iter().filter(|secret| secret.is_git);
+    let permitted = of_git.filter(|secret| secret.project.is_empty() || secret.project == project);
     let matching = permitted.filter_map(|secret| {
-        let prefix = RepoUrl::prefix(&secret.url)?;
-        url.is_below(&prefix).then(|| ((prefix.normalised().len(), !secret.project.is_empty()), secret))
+        let Some(Place::Below(prefix)) = &secret.place else { return None };
+        url.is_below(prefix).then(|| ((prefix.normalised().len(), !secret.project.is_empty()), secret))
     });
     // The first of equals, as with repositories.
     matching.rev().max_by_key(|(rank, _)| *rank).map(|(_, secret)| secret)

@@ -3,7 +3,7 @@
 use crate::credentials::{Checks, Credentials};
 use crate::github::GitHubApp;
 use crate::pick::chosen;
-use crate::url::RepoUrl;
+use crate::url::{RepoUrl, normalise};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -33,6 +33,29 @@ pub struct RepositorySecret {
     pub not_yet: Vec<&'static str>,
     /// Whether it is for Git, rather than for Helm or OCI.
     pub is_git: bool,
+    /// What its URL is compared by; none where it is no URL.
+    pub(crate) place: Option<Place>,
+}
+
+/// Which repositories a Secret is for: read once, for each app is held against each Secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The one with this normalised URL.
+    One(String),
+    /// All below this URL.
+    Below(RepoUrl),
+}
+
+impl Place {
+    /// Reads it after the same rules as the URL of an app, so that a name in front of an `@` is no host.
+    fn of(kind: SecretKind, url: &str) -> Option<Self> {
+        match kind {
+            SecretKind::Repository => {
+                RepoUrl::parse(url).ok().map(|url| Self::One(normalise(&url.for_git())))
+            }
+            SecretKind::Template => RepoUrl::prefix(url).map(Self::Below),
+        }
+    }
 }
 
 impl fmt::Debug for RepositorySecret {
@@ -96,6 +119,7 @@ impl RepositorySecret {
         let kind_of_repository = text("type")?;
         Ok(Self {
             kind,
+            place: Place::of(kind, &url),
             url,
             project: text("project")?,
             credentials: credentials((username, password), bearer, key, app),

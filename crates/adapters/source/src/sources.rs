@@ -337,6 +337,7 @@ impl Sources {
         if let Some(app) = app {
             owned.credentials = self.0.tokens.log_in(app, self.0.config.timeout).await?;
         }
+        let shown = owned.credentials.clone();
         let known_hosts = self.0.known_hosts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let run = move |token: &Token| {
             Ok(work(&Call { repository: &owned, token, max_fetch, known_hosts: &known_hosts })?)
@@ -346,7 +347,7 @@ impl Sources {
         if let (Some(app), Err(error)) = (app, &done)
             && error.kind == Kind::Authentication
         {
-            self.0.tokens.forget(app).await;
+            self.0.tokens.forget(app, &shown).await;
         }
         done
     }

@@ -6,9 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::Value;
-use source::{RepoUrl, Repository, RepositorySecret, SecretKind, pick};
+use source::{Config, RepoUrl, Repository, RepositorySecret, SecretKind, Sources, pick};
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// A server with a repository, and the key of an app.
 struct App {
@@ -122,6 +123,41 @@ async fn what_github_refuses_is_told_without_key_claim_or_token() {
         told.starts_with("Unavailable: repository ssh://git@127.0.0.1:1/app.git cannot be reached"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn being_asked_too_often_passes_and_says_nothing_against_the_app() {
+    let app = App::new();
+    for (installation, status) in [("11", 403), ("13", 429)] {
+        let told = app.read(installation).await;
+        let expected = format!("its API answered {status}, for it was asked too often");
+        assert!(told.starts_with("Unavailable: GitHub App 12") && told.contains(&expected), "{told}");
+        // Nor is it asked again at once.
+        let n_claims = app.claims().len();
+        assert_eq!((app.read(installation).await, app.claims().len()), (told, n_claims));
+    }
+}
+
+#[tokio::test]
+async fn all_repositories_of_an_app_wait_for_github_together() {
+    let app = App::new();
+    let mut config = Config::new(app.it.place.folder.path().join("hanging"));
+    config.timeout = Duration::from_secs(3);
+    let sources = Sources::open(config).unwrap();
+    let began = Instant::now();
+    let reads: Vec<_> = (0..20)
+        .map(|_| {
+            let (sources, repository) = (sources.clone(), app.repository("token/app.git", "12"));
+            tokio::spawn(async move { read(&sources, &repository, "main", "").await })
+        })
+        .collect();
+    for told in reads {
+        let told = told.await.unwrap();
+        assert!(told.starts_with("TimedOut: GitHub App 12, installation 12"), "{told}");
+    }
+    assert!(app.claims().len() <= 3, "{:?}", app.claims().len());
+    // One after the other they would wait for a minute.
+    assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -90,6 +90,10 @@ fn converse(
             "basic" | "basic-to" => plain(401, "www-authenticate: Basic realm=\"git canary\"\r\n"),
             "bearer" if authorization == Some("Bearer canary") => backend(root, rest, &request),
             "bearer" => plain(401, "www-authenticate: Bearer\r\n"),
+            "app" if rest.starts_with("installations/12/") => {
+                drop(reader.read_to_end(&mut Vec::new()));
+                return;
+            }
             "app" => token(rest, authorization.unwrap_or_default()),
             "token" if authorization == Some(&format!("Basic {by_token}")) => backend(root, rest, &request),
             "token" => plain(401, "www-authenticate: Basic realm=\"git\"\r\n"),
@@ -142,13 +146,16 @@ fn hostile(name: &str, root: &Path) -> Vec<u8> {
     [format!("{head} {}\r\n\r\n", body.len()).into_bytes(), body].concat()
 }
 
-/// Gives a token for an hour to installation 7, one for four minutes to 8, one that opens nothing to 9, and none to others.
+/// Gives a token for an hour to installation 7, one for four minutes to 8, one that opens nothing to 9, and none to others:
+/// 11 and 13 have asked too often.
 fn token(rest: &str, authorization: &str) -> Vec<u8> {
     let installation = rest.split('/').nth(1).unwrap_or_default();
     let (text, minutes) = match installation {
         "7" => ("canary", 60),
         "8" => ("canary", 4),
         "9" => ("nothing", 60),
+        "11" => return plain(403, "x-ratelimit-remaining: 0\r\n"),
+        "13" => return plain(429, "retry-after: 60\r\n"),
         _ => {
             let body = format!("{{\"message\": \"no such app: {authorization}\"}}");
             return format!("HTTP/1.1 404 X\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes();
