@@ -56,6 +56,8 @@ pub(crate) struct Agent {
     /// By what they are checked.
     pub webhook_secrets: WebhookSecrets,
     pub repos: Repositories,
+    /// Which change of the repository Secrets it is that apps follow their repositories by.
+    pub followed_by: u64,
     pub apps: BTreeMap<AppKey, Box<AppEntry>>,
     /// Applications that cannot be read, and why.
     pub unread: BTreeMap<AppKey, Unread>,
@@ -200,6 +202,7 @@ impl Agent {
                 };
                 self.take_in(input);
             }
+            self.take_in_secrets();
             self.poll_due();
             self.follow_clock();
             self.wake_due();

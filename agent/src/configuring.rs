@@ -15,26 +15,19 @@ const SPREAD_PER_APP: Seconds = Seconds::from_millis(20);
 
 impl Agent {
     pub(crate) fn project_event(&mut self, event: WatchEvent) {
-        let changed = match event {
+        let before = self.settings.projects_serial;
+        match event {
             WatchEvent::Object(object, _) => {
                 self.settings.listing_projects.see(object.name());
                 for problem in self.settings.put_project(&object) {
                     tracing::warn!(project = object.name(), %problem, "the AppProject cannot be read");
                 }
-                true
             }
-            WatchEvent::Deleted(key, _) => {
-                self.settings.drop_project(&key.name);
-                true
-            }
-            WatchEvent::Began => {
-                self.settings.listing_projects.begin();
-                false
-            }
+            WatchEvent::Deleted(key, _) => self.settings.drop_project(&key.name),
+            WatchEvent::Began => self.settings.listing_projects.begin(),
             WatchEvent::Listed(_) => {
-                let changed = self.settings.drop_unlisted_projects();
+                self.settings.drop_unlisted_projects();
                 self.settings_listed(|settings| &mut settings.has_projects);
-                changed
             }
             WatchEvent::Undecodable { name, sentence, .. } => {
                 tracing::warn!(
@@ -43,62 +36,56 @@ impl Agent {
                     "the AppProject cannot be read; the previous one stays"
                 );
                 self.settings.listing_projects.see(&name);
-                self.settings.unreadable.put_project(&name, vec![Problem::new(sentence)]);
-                true
+                self.settings.put_unreadable_project(&name, vec![Problem::new(sentence)]);
             }
-            WatchEvent::Blind { why, .. } => {
-                tracing::warn!(error = %why, "AppProjects are not seen");
-                false
-            }
-            WatchEvent::Seeing => false,
-        };
-        if changed {
+            WatchEvent::Blind { why, .. } => tracing::warn!(error = %why, "AppProjects are not seen"),
+            WatchEvent::Seeing => {}
+        }
+        // Many come at once, most of which say what they said: each would have all apps read.
+        if self.settings.projects_serial != before {
             self.read_all_apps();
             self.tell_unreadable_to_all();
         }
     }
 
     pub(crate) fn secret_event(&mut self, event: WatchEvent) {
-        let changed = match event {
+        match event {
             WatchEvent::Object(object, _) => {
                 self.settings.listing_secrets.see(object.name());
                 if let Err(sentence) = self.settings.put_secret(&object) {
                     tracing::warn!(secret = object.name(), sentence, "{UNREADABLE_SECRET}");
                 }
-                true
             }
-            WatchEvent::Deleted(key, _) => {
-                self.settings.drop_secret(&key.name);
-                true
-            }
-            WatchEvent::Began => {
-                self.settings.listing_secrets.begin();
-                false
-            }
+            WatchEvent::Deleted(key, _) => self.settings.drop_secret(&key.name),
+            WatchEvent::Began => self.settings.listing_secrets.begin(),
             WatchEvent::Listed(_) => {
-                let changed = self.settings.drop_unlisted_secrets();
+                self.settings.drop_unlisted_secrets();
                 self.settings_listed(|settings| &mut settings.has_secrets);
-                changed
             }
             WatchEvent::Undecodable { name, sentence, .. } => {
                 tracing::warn!(secret = name, sentence, "{UNREADABLE_SECRET}");
                 self.settings.listing_secrets.see(&name);
-                self.settings.unreadable.put_secret(&name, sentence.into(), None);
-                true
+                self.settings.put_unreadable_secret(&name, sentence.into(), None);
             }
             WatchEvent::Blind { why, .. } => {
                 tracing::warn!(error = %why, "repository Secrets are not seen");
-                false
             }
-            WatchEvent::Seeing => false,
-        };
-        if changed && self.settings.is_ready() {
-            for sentence in self.settings.find_rivals() {
-                tracing::warn!("{sentence}");
-            }
-            self.refollow_all();
-            self.tell_unreadable_to_all();
+            WatchEvent::Seeing => {}
         }
+    }
+
+    /// Has apps follow their repositories by what the repository Secrets say now, once for all that changed since it was asked
+    /// last.
+    pub(crate) fn take_in_secrets(&mut self) {
+        if self.followed_by == self.settings.secrets_serial || !self.settings.is_ready() {
+            return;
+        }
+        self.followed_by = self.settings.secrets_serial;
+        for sentence in self.settings.find_rivals() {
+            tracing::warn!("{sentence}");
+        }
+        self.refollow_all();
+        self.tell_unreadable_to_all();
     }
 
     pub(crate) fn config_event(&mut self, event: WatchEvent) {
@@ -196,13 +183,57 @@ impl Agent {
     fn refollow_all(&mut self) {
         let apps: Vec<(AppKey, Arc<model::App>)> =
             self.apps.iter().filter_map(|(key, entry)| Some((key.clone(), entry.app.clone()?))).collect();
+        let secrets = self.settings.secrets();
         for (key, app) in apps {
             let before = self.repos.of(&key).map(|(_, repo)| repo.repository.clone());
-            let followed = self.follow(&key, &app);
+            let followed = self.follow_by(&secrets, &key, &app);
             let after = self.repos.of(&key).map(|(_, repo)| repo.repository.clone());
             if followed.is_ok() && before != after {
                 self.repos.ask(&key, Instant::now());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agent::Agent;
+    use crate::harness::{Harness, shop};
+    use cluster::{Origin, WatchEvent};
+    use model::Object;
+    use serde_json::json;
+
+    fn secret(password: &str) -> Object {
+        Object::from_value(json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "shop", "labels": {"argocd.argoproj.io/secret-type": "repository"}},
+            "data": {"url": model::base64_encode(b"https://git.example/shop.git"),
+                "password": model::base64_encode(password.as_bytes())}}))
+        .unwrap()
+    }
+
+    /// Returns whether an app looks at Git again after a watch has shown a Secret many times.
+    fn is_looked_at(agent: &mut Agent, password: &str) -> bool {
+        agent.repos.forget(&shop());
+        let app = agent.apps[&shop()].app.clone().unwrap();
+        agent.follow(&shop(), &app).unwrap();
+        for _ in 0..100 {
+            agent.secret_event(WatchEvent::Object(secret(password), Origin::Listed));
+        }
+        let is_asking = |agent: &Agent| agent.repos.of(&shop()).unwrap().1.asking.contains(&shop());
+        assert!(!is_asking(agent), "all that comes at once is taken in at once");
+        agent.take_in_secrets();
+        is_asking(agent)
+    }
+
+    #[tokio::test]
+    async fn a_repository_secret_that_says_what_it_said_makes_nobody_look_at_git() {
+        let mut harness = Harness::new(&[]).await;
+        let agent = &mut harness.agent;
+        agent.settings.has_projects = true;
+        (agent.settings.has_secrets, agent.settings.has_config) = (true, true);
+        agent.settings.has_known_hosts = true;
+        assert!(is_looked_at(agent, "one"));
+        assert!(!is_looked_at(agent, "one"));
+        assert!(is_looked_at(agent, "two"));
     }
 }

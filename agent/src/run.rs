@@ -255,6 +255,7 @@ pub(crate) fn assemble(
         webhooks: Arc::default(),
         webhook_secrets: WebhookSecrets::default(),
         repos: Repositories::default(),
+        followed_by: 0,
         apps: BTreeMap::new(),
         unread: BTreeMap::new(),
         by_part_of: BTreeMap::new(),

@@ -21,6 +21,10 @@ pub(crate) struct Settings {
     projects: BTreeMap<String, Arc<Project>>,
     /// The `default` project while there is no `AppProject` of that name.
     built_in: BuiltIn,
+    /// How often what the repository Secrets say has changed.
+    pub secrets_serial: u64,
+    /// How often what the projects say has changed.
+    pub projects_serial: u64,
     /// Names of repository Secrets that say different things about the same; the first of each group is used.
     rivals: Vec<Vec<String>>,
     /// What cannot be read now.
@@ -113,16 +117,28 @@ impl Settings {
         }
         match bad.map_or_else(|| RepositorySecret::from_data(kind, &data), Err) {
             Ok(read) => {
-                self.unreadable.drop_secret(secret.name());
+                let was_unreadable = self.unreadable.drop_secret(secret.name());
+                let is_news = was_unreadable || self.secrets.get(secret.name()) != Some(&read);
+                self.secrets_serial += u64::from(is_news);
                 self.secrets.insert(secret.name().into(), read);
                 Ok(())
             }
             Err(why) => {
                 let outline = RepositorySecret::outline(kind, &data);
-                self.unreadable.put_secret(secret.name(), why.clone(), outline);
+                self.put_unreadable_secret(secret.name(), why.clone(), outline);
                 Err(why)
             }
         }
+    }
+
+    /// Takes in that a repository Secret cannot be read, and what it is for where that can.
+    pub(crate) fn put_unreadable_secret(
+        &mut self,
+        name: &str,
+        why: String,
+        outline: Option<RepositorySecret>,
+    ) {
+        self.secrets_serial += u64::from(self.unreadable.put_secret(name, why, outline));
     }
 
     /// Finds out which repository Secrets are for the same; returns sentences about those that were not known to be.
@@ -152,18 +168,18 @@ impl Settings {
 
     /// Forgets a repository Secret.
     pub(crate) fn drop_secret(&mut self, name: &str) {
-        self.secrets.remove(name);
-        self.unreadable.drop_secret(name);
+        let was_readable = self.secrets.remove(name).is_some();
+        let was_there = self.unreadable.drop_secret(name) || was_readable;
+        self.secrets_serial += u64::from(was_there);
     }
 
-    /// Forgets every repository Secret that the list just completed did not show; returns whether there was one.
-    pub(crate) fn drop_unlisted_secrets(&mut self) -> bool {
+    /// Forgets every repository Secret that the list just completed did not show.
+    pub(crate) fn drop_unlisted_secrets(&mut self) {
         let unreadable = self.unreadable.names_of("Secret");
         let gone = self.listing_secrets.end(self.secrets.keys().map(String::as_str).chain(unreadable));
         for name in &gone {
             self.drop_secret(name);
         }
-        !gone.is_empty()
     }
 
     /// Takes a project in; returns its problems if it could not be read.
@@ -171,31 +187,38 @@ impl Settings {
         let name = project.name().to_owned();
         match Project::read(&project.to_value()) {
             Ok(read) => {
-                self.unreadable.drop_project(&name);
+                let was_unreadable = self.unreadable.drop_project(&name);
+                let is_news = was_unreadable || self.projects.get(&name).is_none_or(|known| **known != read);
+                self.projects_serial += u64::from(is_news);
                 self.projects.insert(name, Arc::new(read));
                 Vec::new()
             }
             Err(problems) => {
-                self.unreadable.put_project(&name, problems.clone());
+                self.put_unreadable_project(&name, problems.clone());
                 problems
             }
         }
     }
 
-    /// Forgets a project.
-    pub(crate) fn drop_project(&mut self, name: &str) {
-        self.projects.remove(name);
-        self.unreadable.drop_project(name);
+    /// Takes in what is wrong with a project.
+    pub(crate) fn put_unreadable_project(&mut self, name: &str, problems: Vec<Problem>) {
+        self.projects_serial += u64::from(self.unreadable.put_project(name, problems));
     }
 
-    /// Forgets every project that the list just completed did not show; returns whether there was one.
-    pub(crate) fn drop_unlisted_projects(&mut self) -> bool {
+    /// Forgets a project.
+    pub(crate) fn drop_project(&mut self, name: &str) {
+        let was_readable = self.projects.remove(name).is_some();
+        let was_there = self.unreadable.drop_project(name) || was_readable;
+        self.projects_serial += u64::from(was_there);
+    }
+
+    /// Forgets every project that the list just completed did not show.
+    pub(crate) fn drop_unlisted_projects(&mut self) {
         let unreadable = self.unreadable.names_of("AppProject");
         let gone = self.listing_projects.end(self.projects.keys().map(String::as_str).chain(unreadable));
         for name in &gone {
             self.drop_project(name);
         }
-        !gone.is_empty()
     }
 
     /// Returns whether the list just completed did not show `argocd-cm`.
@@ -277,124 +300,4 @@ fn rivalry(names: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn project(name: &str) -> Object {
-        Object::from_value(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
-            "metadata": {"name": name, "namespace": "argocd"}, "spec": {"sourceRepos": ["*"]}}))
-        .unwrap()
-    }
-
-    fn secret(name: &str) -> Object {
-        Object::from_value(json!({"apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": name, "labels": {"argocd.argoproj.io/secret-type": "repository"}},
-            "data": {"url": "aHR0cHM6Ly9leGFtcGxlLmNvbS8=", "username": "YQ==", "password": "Yg=="}}))
-        .unwrap()
-    }
-
-    fn config() -> Object {
-        Object::from_value(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"},
-            "data": {"timeout.reconciliation": "7s"}}))
-        .unwrap()
-    }
-
-    /// Settings of two projects, two Secrets and `argocd-cm`.
-    fn filled() -> Settings {
-        let mut settings = Settings::default();
-        for name in ["a", "b"] {
-            assert!(settings.put_project(&project(name)).is_empty());
-            settings.put_secret(&secret(name)).unwrap();
-        }
-        assert!(settings.put_config(Some(&config()), Timestamp::from_millis(0), Seconds::ZERO).is_empty());
-        settings
-    }
-
-    #[test]
-    fn what_a_list_does_not_show_is_forgotten() {
-        let mut settings = filled();
-        settings.listing_projects.begin();
-        settings.listing_projects.see("b");
-        assert!(settings.drop_unlisted_projects());
-        assert!(settings.project("a").is_err() && settings.project("b").is_ok());
-        settings.listing_secrets.begin();
-        settings.listing_secrets.see("b");
-        assert!(settings.drop_unlisted_secrets());
-        assert_eq!(settings.secrets().len(), 1);
-        settings.listing_config.begin();
-        assert!(settings.is_config_unlisted());
-    }
-
-    #[test]
-    fn what_a_list_shows_stays_and_so_does_all_without_a_whole_list() {
-        let mut settings = filled();
-        // No list began.
-        assert!(!settings.drop_unlisted_projects() && !settings.drop_unlisted_secrets());
-        // A list began anew: what the first one showed says nothing.
-        for names in [&["a"][..], &["b", "a"]] {
-            settings.listing_projects.begin();
-            settings.listing_secrets.begin();
-            for name in names {
-                settings.listing_projects.see(name);
-                settings.listing_secrets.see(name);
-            }
-        }
-        assert!(!settings.drop_unlisted_projects() && !settings.drop_unlisted_secrets());
-        // Something is there whose name nobody can read: it may be any of them.
-        settings.listing_projects.begin();
-        settings.listing_projects.see("");
-        assert!(!settings.drop_unlisted_projects());
-        settings.listing_config.begin();
-        settings.listing_config.see("argocd-cm");
-        assert!(!settings.is_config_unlisted());
-        assert_eq!(settings.poll_interval, Some(Duration::from_secs(7)));
-        assert!(settings.project("a").is_ok() && settings.secrets().len() == 2);
-    }
-
-    #[test]
-    fn secrets_that_contradict_each_other_are_told_once_and_by_the_apps_concerned() {
-        let mut settings = Settings::default();
-        let put = |settings: &mut Settings, name: &str, password: &str| {
-            let mut secret = secret(name);
-            secret.fields_mut()["data"]["url"] = "aHR0cHM6Ly9naXQuZXgvc2hvcA==".into();
-            secret.fields_mut()["data"]["password"] = password.into();
-            settings.put_secret(&secret).unwrap();
-        };
-        put(&mut settings, "a", "Yg==");
-        put(&mut settings, "b", "Yg==");
-        assert!(settings.find_rivals().is_empty(), "they say the same");
-        put(&mut settings, "other", "Yw==");
-        let told = "repository Secrets a, b, other are for the same URL and project and hold different credentials: a is \
-                    used. Delete the others, or correct their url";
-        assert_eq!(settings.find_rivals(), [told]);
-        assert!(settings.find_rivals().is_empty(), "it is known");
-        let says = |settings: &Settings, url: &str| -> Vec<String> {
-            let raw = json!({"metadata": {"name": "shop", "namespace": "argocd"}, "spec": {"project": "default",
-                "source": {"repoURL": url, "path": "."}, "destination": {"name": "in-cluster"}}});
-            let app = application::read(&raw).unwrap();
-            settings.unreadable_for(&app).into_iter().map(|setting| setting.message).collect()
-        };
-        assert_eq!(says(&settings, "https://git.ex/shop"), [told]);
-        assert!(says(&settings, "https://elsewhere.com/shop").is_empty());
-        settings.drop_secret("other");
-        assert!(settings.find_rivals().is_empty() && says(&settings, "https://git.ex/shop").is_empty());
-    }
-
-    #[test]
-    fn what_was_never_readable_is_forgotten_as_well() {
-        let mut settings = Settings::default();
-        let mut bad = project("default");
-        bad.fields_mut().insert("spec".into(), json!({"sourceRepos": 7}));
-        assert!(!settings.put_project(&bad).is_empty());
-        assert!(settings.project("default").is_err());
-        settings.listing_projects.begin();
-        assert!(settings.drop_unlisted_projects());
-        assert!(settings.project("default").is_ok(), "the built-in one stands in");
-        let mut blank = secret("blank");
-        blank.fields_mut().remove("data");
-        settings.put_secret(&blank).unwrap_err();
-        settings.listing_secrets.begin();
-        assert!(settings.drop_unlisted_secrets() && settings.unreadable.is_empty());
-    }
-}
+mod tests;

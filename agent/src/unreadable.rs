@@ -13,6 +13,7 @@ pub(crate) struct Unreadable {
     config: Option<BadConfig>,
 }
 
+#[derive(PartialEq, Eq)]
 struct BadSecret {
     /// What is wrong with it, without quoting it.
     why: String,
@@ -45,24 +46,29 @@ impl Unreadable {
         self.names().filter(move |(other, _)| *other == kind).map(|(_, name)| name)
     }
 
-    /// Takes a repository Secret in that cannot be read.
-    pub(crate) fn put_secret(&mut self, name: &str, why: String, outline: Option<RepositorySecret>) {
-        self.secrets.insert(name.into(), BadSecret { why, outline });
+    /// Takes a repository Secret in that cannot be read; returns whether that is news.
+    pub(crate) fn put_secret(&mut self, name: &str, why: String, outline: Option<RepositorySecret>) -> bool {
+        let bad = BadSecret { why, outline };
+        let is_news = self.secrets.get(name) != Some(&bad);
+        self.secrets.insert(name.into(), bad);
+        is_news
     }
 
-    /// Forgets a repository Secret: it can be read again, or is gone.
-    pub(crate) fn drop_secret(&mut self, name: &str) {
-        self.secrets.remove(name);
+    /// Forgets a repository Secret: it can be read again, or is gone. Returns whether it could not be read.
+    pub(crate) fn drop_secret(&mut self, name: &str) -> bool {
+        self.secrets.remove(name).is_some()
     }
 
-    /// Takes an AppProject in that cannot be read.
-    pub(crate) fn put_project(&mut self, name: &str, problems: Vec<Problem>) {
+    /// Takes an AppProject in that cannot be read; returns whether that is news.
+    pub(crate) fn put_project(&mut self, name: &str, problems: Vec<Problem>) -> bool {
+        let is_news = self.projects.get(name) != Some(&problems);
         self.projects.insert(name.into(), problems);
+        is_news
     }
 
-    /// Forgets an AppProject: it can be read again, or is gone.
-    pub(crate) fn drop_project(&mut self, name: &str) {
-        self.projects.remove(name);
+    /// Forgets an AppProject: it can be read again, or is gone. Returns whether it could not be read.
+    pub(crate) fn drop_project(&mut self, name: &str) -> bool {
+        self.projects.remove(name).is_some()
     }
 
     /// Returns what is wrong with an AppProject.
