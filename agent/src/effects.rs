@@ -6,6 +6,7 @@ use crate::apps::{AppEntry, Probe};
 use crate::desired::{self, DesiredSet, Rules};
 use crate::input::{Input, RenderError};
 use crate::parameters::parameters;
+use crate::polling::look_up;
 use crate::{cache, cascade};
 use engine::{Effect, Event, Mode, Trust};
 use futures::FutureExt as _;
@@ -260,55 +261,6 @@ impl Agent {
             }
         }
         self.repos.ask(key, std::time::Instant::now());
-    }
-
-    /// Starts the polls that are due.
-    pub(crate) fn poll_due(&mut self) {
-        // Apps come one by one when the agent starts, and one look answers them all.
-        if !self.has_listed_apps {
-            return;
-        }
-        for (id, repository, targets) in self.repos.take_due(std::time::Instant::now()) {
-            let sources = self.sources.clone();
-            self.metrics.polls.add(1);
-            let of = id.clone();
-            let task = self.spawn_task(async move {
-                let polled = look_up(&sources, &repository, &targets).await;
-                Input::Polled(of, polled)
-            });
-            self.repos.polling(&id, task);
-        }
-    }
-}
-
-/// Asks a repository for its refs, resolves what apps follow, and fetches what is missing.
-pub(crate) async fn look_up(
-    sources: &Sources,
-    repository: &Repository,
-    targets: &[String],
-) -> crate::repo::Polled {
-    let refs = sources.refs(repository).await?;
-    let mut found = BTreeMap::new();
-    for target in targets {
-        let answer = resolve_one(sources, repository, &refs, target).await;
-        found.insert(target.clone(), answer);
-    }
-    Ok(found)
-}
-
-async fn resolve_one(
-    sources: &Sources,
-    repository: &Repository,
-    refs: &source::Refs,
-    target: &str,
-) -> Result<Revision, source::SourceError> {
-    match refs.resolve(target) {
-        source::Resolution::Commit(revision) => {
-            sources.fetch(repository, refs, &revision).await?;
-            Ok(revision)
-        }
-        source::Resolution::Short(short) => sources.expand_short(repository, &short).await,
-        source::Resolution::Unknown => Err(refs.unknown(target)),
     }
 }
 

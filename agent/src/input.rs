@@ -5,7 +5,7 @@ use crate::cascade::Answers;
 use crate::desired::{DesiredSet, NotRendered};
 use crate::live::Baseline;
 use crate::look_up::Found;
-use crate::repo::Polled;
+use crate::polling::Polled;
 use crate::sources::RepoId;
 use crate::waits::WaitNews;
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
@@ -20,8 +20,8 @@ use tokio::sync::oneshot;
 pub(crate) enum Input {
     /// A watch saw something.
     Watch(WatchId, WatchEvent),
-    /// A repository was polled.
-    Polled(RepoId, Polled),
+    /// A repository was polled, by the poll with this number.
+    Polled(RepoId, u64, Polled),
     /// A local repository may have moved.
     Hint(String),
     /// Webhooks tell of repositories.

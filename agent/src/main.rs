@@ -44,6 +44,7 @@ mod moving;
 mod open_files;
 mod owning;
 mod parameters;
+mod polling;
 mod probes;
 mod refreshing;
 mod refusal;

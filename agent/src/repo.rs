@@ -1,13 +1,16 @@
 //! When is one repository asked, and what does each app hear of the answer?
 
 use crate::agent::Task;
+use crate::polling::Polled;
+use crate::sources::RepoId;
 use model::{AppKey, Revision};
 use source::{Repository, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// How far apart, at least, polls begin that webhooks ask for: whoever sends one webhook after the other costs no more.
-const PUSH_SPACING: Duration = Duration::from_secs(1);
+/// How far apart, at least, polls begin that somebody asks for: whoever sends one webhook after the other, or asks again and
+/// again, costs no more.
+const SPACING: Duration = Duration::from_secs(1);
 
 /// One repository.
 pub(crate) struct Repo {
@@ -15,18 +18,20 @@ pub(crate) struct Repo {
     pub followers: BTreeMap<AppKey, String>,
     /// How to reach it.
     pub repository: Repository,
-    /// When the next poll is due, webhooks apart.
+    /// When the next poll is due, unless somebody asks for one.
     due: Instant,
-    /// When a webhook's poll is due that has not begun.
-    push_due: Option<Instant>,
-    /// When a poll began last that a webhook asked for.
-    push_polled: Option<Instant>,
+    /// When a poll is due that somebody asks for and that has not begun.
+    asked_due: Option<Instant>,
+    /// When a poll began last that somebody asked for.
+    asked_polled: Option<Instant>,
+    /// Number of the poll under way, or of the last one; polls that begin later have higher ones, of any repository.
+    pub number: u64,
     /// Whether a poll is under way.
     pub is_polling: bool,
     /// That poll; it ends when nobody follows any more.
     task: Option<Task>,
-    /// Whether another poll was asked for while one is under way: it may have read the refs before.
-    pub is_asked_again: bool,
+    /// Whether something hinted at news while a poll is under way: it may have read the refs before.
+    pub is_hinted: bool,
     /// Polls that failed in a row.
     pub n_failed: u32,
     /// Apps that wait for an answer even where nothing moved: of the next poll, for one under way may have read the refs
@@ -38,10 +43,36 @@ pub(crate) struct Repo {
     pub resolved: BTreeMap<String, Revision>,
     /// When it was last read well.
     pub last_success: Option<Instant>,
+    /// How many refs its last good poll ignored.
+    pub n_ignored: usize,
 }
 
-/// What a poll found, per target revision.
-pub(crate) type Polled = Result<BTreeMap<String, Result<Revision, SourceError>>, SourceError>;
+/// A poll that is to begin.
+pub(crate) struct Due {
+    /// Of which repository.
+    pub id: RepoId,
+    /// How to reach it.
+    pub repository: Repository,
+    /// Its number.
+    pub number: u64,
+    /// What apps follow.
+    pub targets: Vec<String>,
+    /// What each of that was last resolved to.
+    pub known: BTreeMap<String, Revision>,
+}
+
+/// What an app has to hear of a poll.
+#[derive(Debug)]
+pub(crate) struct News {
+    /// The app.
+    pub app: AppKey,
+    /// What it follows is at.
+    pub answer: Result<Revision, SourceError>,
+    /// Whether the app asked while the poll was under way, which may have read the refs before: the next one answers that.
+    pub is_overheard: bool,
+    /// What it was at, where that comes after what it is at.
+    pub went_back_from: Option<Revision>,
+}
 
 impl Repo {
     /// Begins with one that is due.
@@ -50,49 +81,58 @@ impl Repo {
             followers: BTreeMap::new(),
             repository,
             due: now,
-            push_due: None,
-            push_polled: None,
+            asked_due: None,
+            asked_polled: None,
+            number: 0,
             is_polling: false,
             task: None,
-            is_asked_again: false,
+            is_hinted: false,
             n_failed: 0,
             asking: BTreeSet::new(),
             answering: BTreeSet::new(),
             resolved: BTreeMap::new(),
             last_success: None,
+            n_ignored: 0,
         }
     }
 
-    /// Asks for a poll at once.
+    /// Asks for a poll at once, because something hinted that it moved.
     pub(crate) fn hurry(&mut self, now: Instant) {
         if self.is_polling {
-            self.is_asked_again = true;
+            self.is_hinted = true;
         } else {
             self.due = now;
         }
     }
 
-    /// Asks for a poll because a webhook says that it moved: at once, or a while after the last one that began so. However
-    /// many come meanwhile, it is one poll, and it begins after the last of them.
-    pub(crate) fn pushed(&mut self, now: Instant) {
-        let rested = self.push_polled.map_or(now, |last| now.max(last + PUSH_SPACING));
-        self.push_due.get_or_insert(rested);
+    /// Asks for a poll because somebody wants to know, or says that it moved: at once, or a while after the last one that began
+    /// so. However many ask meanwhile, it is one poll, and it begins after the last of them.
+    pub(crate) fn asked(&mut self, at: Instant) {
+        let rested = self.asked_polled.map_or(at, |last| at.max(last + SPACING));
+        self.asked_due = Some(self.asked_due.map_or(rested, |due| due.min(rested)));
     }
 
     /// Returns when the next poll is due.
     pub(crate) fn due(&self) -> Instant {
-        self.push_due.map_or(self.due, |push| push.min(self.due))
+        self.asked_due.map_or(self.due, |asked| asked.min(self.due))
     }
 
-    /// Begins a poll; returns the target revisions that it is about.
-    pub(crate) fn begin(&mut self, now: Instant) -> Vec<String> {
+    /// Begins a poll with this number.
+    pub(crate) fn begin(&mut self, id: &RepoId, number: u64, now: Instant) -> Due {
         self.is_polling = true;
-        if self.push_due.take().is_some() {
-            self.push_polled = Some(now);
+        self.number = number;
+        if self.asked_due.take().is_some() {
+            self.asked_polled = Some(now);
         }
         self.answering = std::mem::take(&mut self.asking);
         let targets: BTreeSet<String> = self.followers.values().cloned().collect();
-        targets.into_iter().collect()
+        Due {
+            id: id.clone(),
+            repository: self.repository.clone(),
+            number,
+            targets: targets.into_iter().collect(),
+            known: self.resolved.clone(),
+        }
     }
 
     /// Takes in what carries the poll out.
@@ -111,35 +151,32 @@ impl Repo {
             }
             Err(_) => self.n_failed += 1,
         }
-        let is_asked_again = std::mem::take(&mut self.is_asked_again);
-        self.due = if is_asked_again { now } else { now + wait(self.n_failed) };
+        let is_hinted = std::mem::take(&mut self.is_hinted);
+        self.due = if is_hinted { now } else { now + wait(self.n_failed) };
     }
 
-    /// Returns what each app has to hear of a poll that ended. Who asked meanwhile hears of the next one.
-    pub(crate) fn news(
-        &mut self,
-        polled: &Polled,
-        now: Instant,
-    ) -> Vec<(AppKey, Result<Revision, SourceError>)> {
+    /// Returns what each app has to hear of a poll that ended: what moved or failed whether it asked or not, for whoever asks
+    /// again and again would hear of nothing else.
+    pub(crate) fn news(&mut self, polled: &Polled, now: Instant) -> Vec<News> {
         let answering = std::mem::take(&mut self.answering);
-        let due_again = self.asking.clone();
         let mut news = Vec::new();
-        for (app, target) in self.followers.iter().filter(|(app, _)| !due_again.contains(*app)) {
-            let answer = match polled {
-                Err(error) => Err(error.clone()),
+        for (app, target) in &self.followers {
+            let (answer, went_back_from) = match polled {
+                Err(error) => (Err(error.clone()), None),
                 Ok(found) => {
-                    let Some(answer) = found.get(target) else {
+                    let Some(answer) = found.targets.get(target) else {
                         // Followed since the poll began: the next one answers.
                         self.due = now;
                         self.asking.insert(app.clone());
                         continue;
                     };
-                    answer.clone()
+                    (answer.clone(), found.went_back.get(target).cloned())
                 }
             };
             let moved = answer.as_ref().is_ok_and(|revision| self.resolved.get(target) != Some(revision));
             if moved || answer.is_err() || answering.contains(app) {
-                news.push((app.clone(), answer));
+                let is_overheard = self.asking.contains(app);
+                news.push(News { app: app.clone(), answer, is_overheard, went_back_from });
             }
         }
         news
@@ -152,7 +189,8 @@ impl Repo {
             self.resolved.clear();
             return;
         };
-        for (target, revision) in found {
+        self.n_ignored = found.n_ignored;
+        for (target, revision) in &found.targets {
             match revision {
                 Ok(revision) => {
                     self.resolved.insert(target.clone(), revision.clone());

@@ -4,8 +4,11 @@ use crate::agent::Agent;
 use crate::desired::{DesiredSet, NotRendered};
 use crate::input::{Input, RenderError};
 use crate::judge;
+use crate::polling::Polled;
+use crate::repo::News;
+use crate::sources::RepoId;
 use engine::{Event, SourceFailure};
-use model::{AppKey, ObjectKey, ObjectOutcome, ObjectResult, Revision, SyncId};
+use model::{AppKey, ObjectKey, ObjectOutcome, ObjectResult, Reason, Revision, SyncId};
 use source::SourceError;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,22 +20,7 @@ impl Agent {
         self.notice_lapse();
         match input {
             Input::Watch(id, event) => self.watch_event(id, event),
-            Input::Polled(id, polled) => {
-                let interval = self.settings.poll_interval.unwrap_or(self.config.poll_interval);
-                // Polling that is switched off still recovers from failures.
-                let interval = if interval.is_zero() { Duration::from_hours(24) } else { interval };
-                for (key, answer) in self.repos.polled(&id, &polled, interval, Instant::now()) {
-                    let event = match answer {
-                        Ok(revision) => Event::Resolved(revision),
-                        Err(error) => Event::SourceFailed(failure(&error)),
-                    };
-                    if let Event::Resolved(revision) = &event {
-                        self.waits_looked(&key, revision);
-                    }
-                    self.event(&key, event);
-                }
-                self.waits_polled(&id);
-            }
+            Input::Polled(id, number, polled) => self.polled(&id, number, &polled),
             Input::Hint(url) => self.repos.hint(&url, Instant::now()),
             Input::Pushed => self.pushed(),
             Input::Rendered(key, serial, revision, outcome) => self.rendered(&key, serial, revision, outcome),
@@ -73,6 +61,40 @@ impl Agent {
             }
             Input::Lease(held) => self.lease_changed(&held),
         }
+    }
+
+    fn polled(&mut self, id: &RepoId, number: u64, polled: &Polled) {
+        let interval = self.settings.poll_interval.unwrap_or(self.config.poll_interval);
+        // Polling that is switched off still recovers from failures.
+        let interval = if interval.is_zero() { Duration::from_hours(24) } else { interval };
+        let n_ignored = self.repos.get(id).map_or(0, |repo| repo.n_ignored);
+        let Some(news) = self.repos.polled((id, number), polled, interval, Instant::now()) else { return };
+        if let Ok(found) = polled
+            && found.n_ignored > n_ignored
+        {
+            let (url, n) = (&id.url, found.n_ignored);
+            tracing::warn!(
+                repository = url,
+                n,
+                "refs are ignored: their names cannot be printed, or are none to Git"
+            );
+        }
+        self.waits_looked(id, number, polled);
+        for News { app, answer, is_overheard, went_back_from } in news {
+            if let (Ok(revision), Some(old)) = (&answer, went_back_from) {
+                let (revision, reason) = (revision.short(), Reason::NewRevision);
+                let from = old.short();
+                tracing::warn!(%app, revision, %reason, from, "the ref went back to an older commit");
+            }
+            let answer = answer.map_err(|error| failure(&error));
+            let event = match answer {
+                _ if is_overheard => Event::Overheard(answer),
+                Ok(revision) => Event::Resolved(revision),
+                Err(failure) => Event::SourceFailed(failure),
+            };
+            self.event(&app, event);
+        }
+        self.judge_waits_on(id);
     }
 
     fn rendered(

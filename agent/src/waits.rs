@@ -3,19 +3,25 @@
 //! Waits are judged when something happens to their app, not by asking again and again: [`Agent::judge_waits`] follows every
 //! step of an engine, and costs nothing where nobody waits.
 
-use crate::agent::Agent;
-use crate::effects::look_up;
+mod relations;
+
+use crate::agent::{Agent, Task};
 use crate::http;
 use crate::input::Input;
+use crate::polling::{Polled, look_up};
 use crate::sources::RepoId;
 use api::{ApiError, Body, Reply};
-use engine::State;
 use engine::waiting::{self, Outcome, Verdict, Wanted, Word};
 use model::{AppKey, ObjectKey, Revision, Timestamp};
+use relations::{Knowledge, Question, Relations};
 use serde_json::{Value, json};
 use source::SourceError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// How long after a question that Git could not be asked its repository is looked at again, so that it can be.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// All that wait.
 #[derive(Default)]
@@ -24,38 +30,39 @@ pub(crate) struct Waits {
     newest: u64,
     by_app: BTreeMap<AppKey, Vec<Waiter>>,
     relations: Relations,
+    /// What completes the beginnings of SHAs, by repository, with the number of the poll that it follows.
+    completing: BTreeMap<RepoId, (u64, Task)>,
 }
-
-/// Whether the second revision is the first or comes after it, in the repository with this normalised URL; `None` while Git
-/// is being asked. Forgotten when nobody waits.
-type Relations = BTreeMap<(String, Revision, Revision), Option<bool>>;
 
 /// One that waits.
 struct Waiter {
     id: u64,
+    /// Number of the last poll that began before it.
+    since: u64,
     /// What the caller calls the revision; empty for whatever the app follows.
     name: String,
+    /// Whether the name may be the beginning of a SHA.
+    is_short: bool,
     wanted: Wanted,
     /// What it waits for, in words.
     waits_for: String,
     answer: oneshot::Sender<Reply>,
 }
 
+/// What names were found to stand for.
+type Names = Result<BTreeMap<String, Result<Revision, SourceError>>, SourceError>;
+
 /// What a wait has to hear.
 pub(crate) enum WaitNews {
     /// Its time is over, or nobody wants its answer any more.
     Over(AppKey, u64),
-    /// What its revision's name stands for.
-    Named(AppKey, u64, Result<Revision, SourceError>),
-    /// Whether the last revision is the one before it or comes after it, in the repository with this URL.
-    Related(String, Revision, Revision, Result<bool, SourceError>),
+    /// What the beginnings of SHAs in a repository stand for, looked up after the poll with this number.
+    Completed(RepoId, u64, Names),
+    /// Whether the last revision is the one before it or comes after it.
+    Related(Question, Result<bool, SourceError>),
 }
 
 impl Waits {
-    fn get_mut(&mut self, key: &AppKey, id: u64) -> Option<&mut Waiter> {
-        self.by_app.get_mut(key)?.iter_mut().find(|waiter| waiter.id == id)
-    }
-
     /// Puts back those of an app's that go on.
     fn put_back(&mut self, key: &AppKey, waiters: Vec<Waiter>) {
         if waiters.is_empty() {
@@ -63,8 +70,35 @@ impl Waits {
         } else {
             self.by_app.insert(key.clone(), waiters);
         }
-        if self.by_app.is_empty() {
-            self.relations.clear();
+    }
+}
+
+impl Waiter {
+    fn is_unnamed(&self) -> bool {
+        self.wanted.revision.is_none() && !self.name.is_empty()
+    }
+
+    /// Takes in a look at the repository that began after the wait did; `target` is what the app follows.
+    fn looked(&mut self, polled: &Polled, target: Option<&String>) {
+        self.wanted.has_looked = true;
+        if self.wanted.revision.is_some() {
+            return;
+        }
+        let found = match polled {
+            Ok(found) => found,
+            Err(error) => return self.waits_for = error.to_string(),
+        };
+        if self.name.is_empty() {
+            let followed = target.and_then(|target| found.targets.get(target));
+            self.wanted.revision = followed.and_then(|found| found.as_ref().ok()).cloned();
+            return;
+        }
+        self.is_short = false;
+        match found.names.get(&self.name) {
+            Some(Ok(Some(revision))) => self.wanted.revision = Some(revision.clone()),
+            Some(Ok(None)) => self.is_short = true,
+            Some(Err(error)) => self.waits_for = error.to_string(),
+            None => {}
         }
     }
 }
@@ -74,77 +108,101 @@ impl Agent {
     pub(crate) fn begin_wait(&mut self, key: &AppKey, name: String, answer: oneshot::Sender<Reply>) -> u64 {
         self.waits.newest += 1;
         let id = self.waits.newest;
-        let waits_for = "the repository to answer".to_owned();
-        let waiter = Waiter { id, wanted: Wanted::default(), waits_for, answer, name };
-        self.waits.by_app.entry(key.clone()).or_default().push(waiter);
-        self.name_waiter(key, id);
+        let is_whole = name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let repository = self.repos.of(key).map(|(id, _)| id.clone());
+        let wanted = Wanted {
+            revision: is_whole.then(|| Revision::new(name.to_ascii_lowercase())),
+            // Where nothing is followed, nothing is going to be looked at.
+            has_looked: repository.is_none(),
+            ..Wanted::default()
+        };
         // Whatever was pushed before the wait began is looked at now.
-        self.repos.ask(key, std::time::Instant::now());
+        let since = repository.map_or(0, |repository| self.repos.look(&repository, Instant::now()));
+        let waits_for = "the repository to answer".to_owned();
+        let waiter = Waiter { id, since, name, is_short: false, wanted, waits_for, answer };
+        self.waits.by_app.entry(key.clone()).or_default().push(waiter);
         self.judge_waits(key);
         id
-    }
-
-    /// Finds out what a wait's revision is called, unless the next look at Git says it.
-    fn name_waiter(&mut self, key: &AppKey, id: u64) {
-        let Some(waiter) = self.waits.get_mut(key, id) else { return };
-        if waiter.name.len() == 40 && waiter.name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            waiter.wanted.revision = Some(Revision::new(waiter.name.to_ascii_lowercase()));
-            return;
-        }
-        let name = waiter.name.clone();
-        let Some((_, repo)) = self.repos.of(key).filter(|_| !name.is_empty()) else { return };
-        let (sources, repository, key) = (self.sources.clone(), repo.repository.clone(), key.clone());
-        self.spawn(async move {
-            let found = look_up(&sources, &repository, std::slice::from_ref(&name)).await;
-            let found = found.and_then(|mut found| found.remove(&name).expect("it was asked for"));
-            Input::Waiting(WaitNews::Named(key, id, found))
-        });
     }
 
     /// Takes in what waits have to hear.
     pub(crate) fn wait_news(&mut self, news: WaitNews) {
         match news {
             WaitNews::Over(key, id) => self.end_wait(&key, id),
-            WaitNews::Named(key, id, found) => {
-                let Some(waiter) = self.waits.get_mut(&key, id) else { return };
-                match found {
-                    Ok(revision) => waiter.wanted.revision = Some(revision),
-                    Err(error) => waiter.waits_for = error.to_string(),
+            WaitNews::Completed(id, number, found) => {
+                if self.waits.completing.get(&id).is_none_or(|(after, _)| *after != number) {
+                    return;
                 }
-                self.judge_waits(&key);
+                self.waits.completing.remove(&id);
+                for key in self.waiting_on(&id) {
+                    for waiter in self.waits.by_app.get_mut(&key).into_iter().flatten() {
+                        take_name(waiter, &found);
+                    }
+                }
+                self.judge_waits_on(&id);
             }
-            WaitNews::Related(url, wanted, revision, holds) => {
-                let relation = (url, wanted, revision);
-                match holds {
-                    Ok(holds) => self.waits.relations.insert(relation, Some(holds)),
-                    // Whatever happens next to an app asks again.
-                    Err(error) if error.is_transient() => self.waits.relations.remove(&relation),
-                    Err(_) => self.waits.relations.insert(relation, Some(false)),
-                };
-                for key in self.waits.by_app.keys().cloned().collect::<Vec<_>>() {
-                    self.judge_waits(&key);
+            WaitNews::Related(question, holds) => {
+                let id = &question.0;
+                if self.waits.relations.answered(&question, holds) {
+                    self.repos.look(id, Instant::now() + PAUSE);
                 }
+                self.judge_waits_on(id);
             }
         }
     }
 
-    /// Takes in that a repository was looked at: names may stand for something now.
-    pub(crate) fn waits_polled(&mut self, id: &RepoId) {
-        let of_it = |key: &AppKey| self.repos.of(key).is_some_and(|(of, _)| of == id);
-        let waiters = self.waits.by_app.iter().filter(|(key, _)| of_it(key));
-        let waiters = waiters.flat_map(|(key, waiters)| waiters.iter().map(move |waiter| (key, waiter)));
-        let unnamed = waiters.filter(|(_, waiter)| waiter.wanted.revision.is_none());
-        for (key, id) in unnamed.map(|(key, waiter)| (key.clone(), waiter.id)).collect::<Vec<_>>() {
-            self.name_waiter(&key, id);
+    /// Returns the apps of a repository that somebody waits for.
+    fn waiting_on(&self, id: &RepoId) -> Vec<AppKey> {
+        let is_on = |key: &&AppKey| self.repos.of(key).is_some_and(|(of, _)| of == id);
+        self.waits.by_app.keys().filter(is_on).cloned().collect()
+    }
+
+    /// Returns the names that are waited for in a repository: the next look at it finds out what they stand for.
+    pub(crate) fn names_waited_for(&self, id: &RepoId) -> BTreeSet<String> {
+        let keys = self.waiting_on(id);
+        let waiters = keys.iter().filter_map(|key| self.waits.by_app.get(key)).flatten();
+        waiters.filter(|waiter| waiter.is_unnamed()).map(|waiter| waiter.name.clone()).collect()
+    }
+
+    /// Takes in a look at a repository: it answers the waits that began before it did.
+    pub(crate) fn waits_looked(&mut self, id: &RepoId, number: u64, polled: &Polled) {
+        for key in self.waiting_on(id) {
+            let target = self.repos.of(&key).and_then(|(_, repo)| repo.followers.get(&key));
+            let waiters = self.waits.by_app.get_mut(&key).into_iter().flatten();
+            for waiter in waiters.filter(|waiter| waiter.since < number) {
+                waiter.looked(polled, target);
+            }
+        }
+        if polled.is_ok() {
+            self.waits.relations.retry(id);
+            self.complete_names(id);
         }
     }
 
-    /// Takes in what the app follows, by a look at Git that began after its waits did.
-    pub(crate) fn waits_looked(&mut self, key: &AppKey, revision: &Revision) {
-        for waiter in self.waits.by_app.get_mut(key).into_iter().flatten() {
-            if waiter.name.is_empty() {
-                waiter.wanted.revision.get_or_insert_with(|| revision.clone());
-            }
+    /// Completes the beginnings of SHAs that are waited for in a repository: it takes a look at all that it holds, of which
+    /// there is one at a time.
+    fn complete_names(&mut self, id: &RepoId) {
+        let keys = self.waiting_on(id);
+        let waiters = keys.iter().filter_map(|key| self.waits.by_app.get(key)).flatten();
+        let short = waiters.filter(|waiter| waiter.is_short && waiter.is_unnamed());
+        let names: BTreeSet<String> = short.map(|waiter| waiter.name.clone()).collect();
+        let Some(repo) = self.repos.get(id).filter(|_| !names.is_empty()) else { return };
+        if self.waits.completing.contains_key(id) {
+            return;
+        }
+        let (sources, repository, of) = (self.sources.clone(), repo.repository.clone(), id.clone());
+        let (names, number) = (names.into_iter().collect::<Vec<_>>(), repo.number);
+        let task = self.spawn_task(async move {
+            let found = look_up(&sources, &repository, &names).await;
+            Input::Waiting(WaitNews::Completed(of, number, found))
+        });
+        self.waits.completing.insert(id.clone(), (number, task));
+    }
+
+    /// Ends those waits for the apps of a repository that are decided by now.
+    pub(crate) fn judge_waits_on(&mut self, id: &RepoId) {
+        for key in self.waiting_on(id) {
+            self.judge_waits(&key);
         }
     }
 
@@ -153,44 +211,65 @@ impl Agent {
         let Some(waiters) = self.waits.by_app.remove(key) else { return };
         let app = self.apps.get(key).and_then(|entry| Some((&entry.state, entry.app.as_deref()?)));
         let Some((state, app)) = app else { return self.waits.put_back(key, waiters) };
-        let url = self.repos.of(key).map_or(String::new(), |(id, _)| id.url.clone());
-        let (mut going_on, mut unknown) = (Vec::new(), Vec::new());
+        let id = self.repos.of(key).map_or_else(RepoId::default, |(id, _)| id.clone());
+        let (n_waiters, mut going_on, mut unknown) = (waiters.len(), Vec::new(), Vec::new());
         for mut waiter in waiters {
             if waiter.answer.is_closed() {
                 continue;
             }
-            if !relate(&mut waiter.wanted, state, &url, &mut self.waits.relations, &mut unknown) {
-                going_on.push(waiter);
-                continue;
-            }
-            match waiting::outcome(state, app, &waiter.wanted) {
-                Outcome::Decided(verdict) => http::send(waiter.answer, Ok(decided(key, &verdict))),
-                Outcome::Waits(what) => {
-                    // While its name stands for nothing, the look-up says it better.
-                    if waiter.wanted.revision.is_some() || waiter.name.is_empty() {
-                        waiter.waits_for = what;
-                    }
-                    going_on.push(waiter);
+            let related = self.waits.relations.relate(&mut waiter.wanted, state, &id, &mut unknown);
+            let outcome = match related {
+                Knowledge::Whole => Some(waiting::outcome(state, app, &waiter.wanted)),
+                Knowledge::Lacking(why) => {
+                    waiter.waits_for = why.unwrap_or(waiter.waits_for);
+                    waiting::obstructed(state, app, &waiter.wanted)
                 }
+            };
+            match outcome {
+                Some(Outcome::Decided(verdict)) => {
+                    http::send(waiter.answer, Ok(decided(key, &verdict)));
+                    continue;
+                }
+                // While its name stands for nothing, the look-up says it better.
+                Some(Outcome::Waits(what)) if !waiter.is_unnamed() => waiter.waits_for = what,
+                Some(Outcome::Waits(_)) | None => {}
             }
+            going_on.push(waiter);
         }
+        let has_ended = going_on.len() < n_waiters;
         self.waits.put_back(key, going_on);
-        for (wanted, revision) in unknown {
-            self.ask_relation(key, &url, wanted, revision);
+        if has_ended {
+            self.tidy_waits();
+        }
+        for question in unknown {
+            self.ask_relation(key, question);
         }
     }
 
     /// Asks Git whether a revision is the wanted one or comes after it.
-    fn ask_relation(&self, key: &AppKey, url: &str, wanted: Revision, revision: Revision) {
+    fn ask_relation(&mut self, key: &AppKey, question: Question) {
         let repository = self.repos.of(key).map(|(_, repo)| repo.repository.clone());
-        let (sources, url) = (self.sources.clone(), url.to_owned());
-        self.spawn(async move {
+        let (sources, asked) = (self.sources.clone(), question.clone());
+        let task = self.spawn_task(async move {
+            let (_, wanted, revision) = &question;
             let holds = match repository {
-                Some(repository) => sources.is_ancestor(&repository, &wanted, &revision).await,
+                Some(repository) => sources.is_ancestor(&repository, wanted, revision).await,
                 None => Ok(false),
             };
-            Input::Waiting(WaitNews::Related(url, wanted, revision, holds))
+            Input::Waiting(WaitNews::Related(question, holds))
         });
+        self.waits.relations.asking(&asked, task);
+    }
+
+    /// Gives up what nobody waits for any more.
+    fn tidy_waits(&mut self) {
+        let waiters =
+            || self.waits.by_app.iter().flat_map(|(key, waiters)| waiters.iter().map(move |w| (key, w)));
+        let wanted = waiters().filter_map(|(_, waiter)| waiter.wanted.revision.as_ref()).collect();
+        let short = waiters().filter(|(_, waiter)| waiter.is_short && waiter.is_unnamed());
+        let needed: BTreeSet<&RepoId> = short.filter_map(|(key, _)| Some(self.repos.of(key)?.0)).collect();
+        self.waits.relations.keep(&wanted);
+        self.waits.completing.retain(|id, _| needed.contains(id));
     }
 
     /// Ends a wait whose time is over.
@@ -199,6 +278,7 @@ impl Agent {
         let Some(waiters) = self.waits.by_app.remove(key) else { return };
         let (over, going_on) = waiters.into_iter().partition(|waiter| waiter.id == id);
         self.waits.put_back(key, going_on);
+        self.tidy_waits();
         let sync = self.apps.get(key).and_then(|entry| waiting::sync_under_way(&entry.state));
         for Waiter { wanted, name, waits_for, answer, .. } in over {
             let revision = wanted.revision.as_ref().map_or(name.as_str(), Revision::as_str);
@@ -220,6 +300,7 @@ impl Agent {
         for waiter in self.waits.by_app.remove(key).unwrap_or_default() {
             http::send(waiter.answer, Err(ApiError::not_found("the application is gone")));
         }
+        self.tidy_waits();
     }
 
     /// Ends all waits because another replica decides from now on.
@@ -228,39 +309,20 @@ impl Agent {
         for waiter in std::mem::take(&mut self.waits.by_app).into_values().flatten() {
             http::send(waiter.answer, Err(http::not_the_writer(writing)));
         }
+        self.tidy_waits();
     }
 }
 
-/// Notes which of the app's revisions hold the wanted one; returns whether that is known of all. Those that Git has to be
-/// asked about are added to `unknown`, once.
-fn relate(
-    wanted: &mut Wanted,
-    state: &State,
-    url: &str,
-    relations: &mut Relations,
-    unknown: &mut Vec<(Revision, Revision)>,
-) -> bool {
-    let Some(target) = &wanted.revision else { return true };
-    wanted.reached.clear();
-    let mut is_known = true;
-    for revision in waiting::revisions(state) {
-        let relation = || (url.to_owned(), target.clone(), revision.clone());
-        let holds = if revision == target { Some(Some(true)) } else { relations.get(&relation()).copied() };
-        match holds {
-            Some(Some(true)) => {
-                wanted.reached.insert(revision.clone());
-            }
-            Some(Some(false)) => {}
-            Some(None) => is_known = false,
-            None => {
-                is_known = false;
-                relations.insert(relation(), None);
-                unknown.push((target.clone(), revision.clone()));
-            }
-        }
+/// Takes in what beginnings of SHAs stand for.
+fn take_name(waiter: &mut Waiter, found: &Names) {
+    if !waiter.is_unnamed() {
+        return;
     }
-    wanted.was_reached |= is_known && !wanted.reached.is_empty();
-    is_known
+    match found.as_ref().map(|found| found.get(&waiter.name)) {
+        Ok(Some(Ok(revision))) => waiter.wanted.revision = Some(revision.clone()),
+        Ok(Some(Err(error))) | Err(error) => waiter.waits_for = error.to_string(),
+        Ok(None) => {}
+    }
 }
 
 /// Writes a verdict: with 200 where it is what was hoped for, and with 409 and an error's fields where it is not, so that
@@ -294,3 +356,6 @@ fn object_json(key: &ObjectKey) -> Value {
     let ObjectKey { group, kind, namespace, name } = key;
     json!({"group": group, "kind": kind, "namespace": namespace, "name": name})
 }
+
+#[cfg(test)]
+mod tests;

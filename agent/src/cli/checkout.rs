@@ -3,9 +3,9 @@
 
 use crate::cli::failure::Failure;
 use crate::desired;
-use crate::effects::look_up;
 use crate::exit::OTHER;
 use crate::known_hosts;
+use crate::polling::look_up;
 use crate::settings::Settings;
 use crate::tools::talk;
 use cluster::{Cluster, Endpoint, Priority};

@@ -16,6 +16,8 @@ pub enum Event {
     Resolved(Revision),
     /// The repository could not be read.
     SourceFailed(SourceFailure),
+    /// A look at the repository that began before the app asked for one came to this; the next one answers who asked.
+    Overheard(Result<Revision, SourceFailure>),
     /// A revision was rendered.
     Rendered(Arc<Desired>),
     /// A revision cannot be rendered: its content is wrong.

@@ -70,6 +70,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::Refused(problems) => refuse(state, problems, now, app, out),
         Event::Resolved(revision) => source::resolved(state, revision, out),
         Event::SourceFailed(failure) => source::failed(state, failure, now, out),
+        Event::Overheard(news) => source::overheard(state, news, now, out),
         Event::Rendered(desired) => source::rendered(state, desired, now, app, out),
         Event::RenderFailed { revision, problems } => source::invalid(state, revision, problems, out),
         Event::Unsupported { revision, not_yet } => source::unsupported(state, revision, not_yet),

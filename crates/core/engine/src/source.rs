@@ -88,6 +88,23 @@ pub(crate) fn failed(state: &mut State, failure: SourceFailure, now: Timestamp, 
     state.source = SourceView::Failing(failure, since);
 }
 
+/// Takes in what came of a look that began before a refresh was asked for, which is not answered by it.
+pub(crate) fn overheard(
+    state: &mut State,
+    news: Result<Revision, SourceFailure>,
+    now: Timestamp,
+    out: &mut Vec<Effect>,
+) {
+    let before = state.refresh;
+    match news {
+        Ok(revision) => resolved(state, revision, out),
+        Err(failure) => failed(state, failure, now, out),
+    }
+    if let RefreshView::Asked(_) = before {
+        state.refresh = before;
+    }
+}
+
 /// Takes in a rendered revision.
 pub(crate) fn rendered(
     state: &mut State,

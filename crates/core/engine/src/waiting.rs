@@ -25,6 +25,8 @@ pub struct Wanted {
     pub reached: BTreeSet<Revision>,
     /// Whether the app was seen at such a revision since the wait began.
     pub was_reached: bool,
+    /// Whether the repository was looked at since the wait began: what it said before may be so no more.
+    pub has_looked: bool,
 }
 
 /// The word that ends a wait.
@@ -96,11 +98,8 @@ pub fn sync_under_way(state: &State) -> Option<Timestamp> {
 
 /// Decides a wait by what is known of the app now.
 pub fn outcome(state: &State, app: &App, wanted: &Wanted) -> Outcome {
-    if app.deletion.is_some() {
-        return decided(wanted, state, Word::Superseded, None, "the Application is being deleted");
-    }
-    if let Some(sentence) = obstacle(state, app) {
-        return decided(wanted, state, Word::Held, None, sentence);
+    if let Some(obstructed) = obstructed(state, app, wanted) {
+        return obstructed;
     }
     let Some(revision) = &wanted.revision else {
         return unresolved(state);
@@ -124,6 +123,16 @@ pub fn outcome(state: &State, app: &App, wanted: &Wanted) -> Outcome {
     }
 }
 
+/// Decides a wait that nothing of the revision decides: for the app nothing is done, whatever it is.
+pub fn obstructed(state: &State, app: &App, wanted: &Wanted) -> Option<Outcome> {
+    if app.deletion.is_some() {
+        let why = "the Application is being deleted";
+        return Some(decided(wanted, state, Word::Superseded, None, why));
+    }
+    let sentence = obstacle(state, app, wanted)?;
+    Some(decided(wanted, state, Word::Held, None, sentence))
+}
+
 /// Returns the revision that the repository is at, as far as it was read.
 fn at(state: &State) -> Option<&Revision> {
     match &state.source {
@@ -135,7 +144,7 @@ fn at(state: &State) -> Option<&Revision> {
 }
 
 /// Returns why nothing is done for the app, whatever the revision, until a person changes that.
-fn obstacle(state: &State, app: &App) -> Option<String> {
+fn obstacle(state: &State, app: &App, wanted: &Wanted) -> Option<String> {
     if app.skip_reconcile {
         return Some("the Application is left alone as long as its annotation skip-reconcile says so".into());
     }
@@ -144,6 +153,7 @@ fn obstacle(state: &State, app: &App) -> Option<String> {
     }
     if let SourceView::Failing(failure, _) = &state.source
         && !failure.is_transient
+        && wanted.has_looked
     {
         return Some(failure.message.clone());
     }
@@ -254,17 +264,19 @@ fn elsewhere(state: &State, wanted: &Wanted, revision: &Revision) -> Outcome {
     let was_there =
         wanted.was_reached || state.tried().is_some_and(|tried| wanted.reached.contains(&tried.revision));
     match at(state).or_else(|| state.desired.as_ref().map(|desired| &desired.revision)) {
-        Some(other) if was_there && state.rendering.is_none() => Outcome::Decided(Verdict {
-            word: Word::Superseded,
-            revision: other.clone(),
-            sync: None,
-            object: None,
-            message: format!(
-                "the repository is at {}, which does not come after {}",
-                other.short(),
-                revision.short()
-            ),
-        }),
+        Some(other) if was_there && wanted.has_looked && state.rendering.is_none() => {
+            Outcome::Decided(Verdict {
+                word: Word::Superseded,
+                revision: other.clone(),
+                sync: None,
+                object: None,
+                message: format!(
+                    "the repository is at {}, which does not come after {}",
+                    other.short(),
+                    revision.short()
+                ),
+            })
+        }
         Some(other) => Outcome::Waits(format!(
             "{} to come to what the Application follows, which is at {} and does not hold it",
             revision.short(),

@@ -2,6 +2,7 @@
 
 use e2e::{Agent, GitServer, Repo, Scene, config_map, is_synced_to, operation_phase};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A server whose repositories are looked at only when somebody asks.
 fn seldom_polled(scene: &Scene) -> GitServer {
@@ -83,6 +84,33 @@ fn a_pushed_commit_is_looked_at_at_once_and_waited_for() {
     let last = repo.write("web.yaml", &config_map("web", "four")).commit("last");
     verdict(&wait(&agent, &between), "Deployed", &last);
     verdict(&wait(&agent, &second), "Deployed", &last);
+}
+
+#[test]
+fn who_waits_again_and_again_keeps_nobody_from_hearing_of_a_commit() {
+    let scene = Scene::new("wait-flood");
+    let agent = scene.agent();
+    let server = seldom_polled(&scene);
+    let repo = shop(&scene, &agent, &server);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let floods: Vec<_> = (0..3)
+            .map(|_| {
+                threads.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        wait_for(&agent, "timeout=0s");
+                    }
+                })
+            })
+            .collect();
+        let pushed = repo.write("web.yaml", &config_map("web", "two")).commit("second");
+        let synced = wait(&agent, &pushed);
+        is_over.store(true, Ordering::Relaxed);
+        for flood in floods {
+            flood.join().unwrap();
+        }
+        verdict(&synced, "Deployed", &pushed);
+    });
 }
 
 #[test]

@@ -107,12 +107,34 @@ fn a_branch_that_goes_back_is_followed_once_and_told() {
     shop.wait_synced(&second);
     assert!(scene.config_map("shop-old").is_none());
 
+    let told = || agent.log_text().matches("the ref went back to an older commit").count();
+    assert_eq!(told(), 0, "{}", agent.log_text());
     shop.repo.reset(&shop.first);
     shop.wait_synced(&shop.first);
+    assert_eq!(told(), 1, "{}", agent.log_text());
     assert_eq!(scene.config_map("shop-web").unwrap()["data"]["key"], "one");
     assert!(scene.config_map("shop-old").is_some());
     let app = scene.app("shop");
     let history = app["status"]["history"].as_array().unwrap();
     let revisions: Vec<&str> = history.iter().filter_map(|entry| entry["revision"].as_str()).collect();
     assert_eq!(revisions, [&shop.first, &second, &shop.first], "{}", agent.log_text());
+}
+
+#[test]
+fn refs_that_are_ignored_for_their_names_are_told_once_and_the_rest_is_deployed() {
+    let scene = Scene::new("git-names");
+    let shop = Shop::new(&scene, "shop");
+    shop.repo.branch("reorder-\u{202e}").checkout("main");
+    let agent = scene.agent_with(&["--poll-interval", "1s"]);
+    shop.wait_synced(&shop.first);
+    let second = shop.repo.write("web.yaml", &config_map("shop-web", "two")).commit("second");
+    shop.wait_synced(&second);
+    let warned: Vec<String> = agent
+        .log_text()
+        .lines()
+        .filter(|line| line.contains("refs are ignored"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(warned.len(), 1, "{}", agent.log_text());
+    assert!(warned[0].contains("\"n\":1") && warned[0].contains("shop"), "{}", warned[0]);
 }

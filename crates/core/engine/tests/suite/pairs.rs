@@ -114,6 +114,7 @@ table!(EVENTS, event_row, Event, {
     Event::Refused(_) => ["refused: no such project"],
     Event::Resolved(_) => ["resolved a", "resolved b", "resolved c"],
     Event::SourceFailed(_) => ["fails: no such branch", "blinks: timeout", "locked: who are you"],
+    Event::Overheard(_) => ["overheard a", "overheard c", "overheard: no such branch"],
     Event::Rendered(_) => ["rendered a", "rendered b", "rendered c", "rendered c: needs=hook"],
     Event::RenderFailed { .. } => ["invalid c: tab"],
     Event::Unsupported { .. } => ["unsupported c: hook"],

@@ -11,7 +11,7 @@ const APPLYING: &[&str] =
 /// Tells a story and returns where a wait for a revision stands after its last line.
 fn after(parts: &[&[&str]], wanted: &str) -> String {
     let mut story = Story::new();
-    let mut wait = Wanted { revision: Some(revision(wanted)), ..Wanted::default() };
+    let mut wait = Wanted { revision: Some(revision(wanted)), has_looked: true, ..Wanted::default() };
     let mut stands = String::new();
     for line in parts.iter().copied().flatten() {
         story.line(line);
@@ -141,6 +141,27 @@ fn what_a_person_has_to_change_holds() {
         said.starts_with("Held at a by ConfigMap ns/web: an automated sync would delete everything"),
         "{said}"
     );
+}
+
+#[test]
+fn what_the_repository_said_before_the_wait_began_decides_nothing() {
+    let stands = |lines: &[&str], has_looked| {
+        let mut story = Story::new();
+        for line in lines {
+            story.line(line);
+        }
+        let reached = revisions(&story.state).into_iter().filter(|revision| revision.as_str() == "a");
+        let reached = reached.cloned().collect();
+        let wanted = Wanted { revision: Some(revision("a")), reached, has_looked, ..Wanted::default() };
+        outcome(&story.state, &story.app, &wanted)
+    };
+    let locked: &[&str] = &["app auto", "fails: wrong password"];
+    assert_eq!(stands(locked, false), Outcome::Waits("the repository to answer".into()));
+    assert!(matches!(stands(locked, true), Outcome::Decided(_)));
+    // Whoever pushed it once more waits for what that comes to.
+    let replaced = [APPLYING, DEPLOYED, &["resolved x", "rendered x", "compared x: web=synced"]].concat();
+    assert!(matches!(stands(&replaced, false), Outcome::Waits(_)));
+    assert!(matches!(stands(&replaced, true), Outcome::Decided(_)));
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "app" => Event::AppChanged,
         "refused" => Event::Refused(vec![Problem::new(tail)]),
         "resolved" => Event::Resolved(revision(name)),
+        "overheard" if tail.is_empty() => Event::Overheard(Ok(revision(name))),
+        "overheard" => Event::Overheard(Err(failure(tail))),
         "fails" => Event::SourceFailed(failure(tail)),
         "locked" => Event::SourceFailed(SourceFailure { lacks_credentials: true, ..failure(tail) }),
         "blinks" => Event::SourceFailed(SourceFailure { is_transient: true, ..failure(tail) }),
