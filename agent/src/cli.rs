@@ -1,6 +1,6 @@
 //! What can be asked of the program on the command line?
 
-mod app;
+pub(crate) mod app;
 mod app_side;
 mod changes;
 pub(crate) mod checkout;

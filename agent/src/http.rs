@@ -31,7 +31,7 @@ impl Agent {
             Request::Stream { query, since, reply } => self.stream(query, since, reply),
             Request::Managed { app, filter, reply } => self.managed(&app, &filter, reply),
             Request::Terminate { app, reply } => self.terminate(&app, reply),
-            Request::Wait { app, revision, timeout, reply } => self.wait(&app, revision, timeout, reply),
+            Request::Wait { app, awaited, timeout, reply } => self.wait(&app, awaited, timeout, reply),
             Request::Drift { app, format, reply } => self.drift(&app, format, reply),
         }
     }

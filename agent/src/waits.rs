@@ -4,16 +4,18 @@
 //! step of an engine, and costs nothing where nobody waits.
 
 mod relations;
+mod requested;
 
 use crate::agent::{Agent, Task};
 use crate::http;
 use crate::input::Input;
 use crate::polling::{Polled, look_up};
 use crate::sources::RepoId;
-use api::{ApiError, Body, Reply};
+use api::{ApiError, Awaited, Body, Reply};
 use engine::waiting::{self, Outcome, Verdict, Wanted, Word};
 use model::{AppKey, ObjectKey, Revision, Timestamp};
 use relations::{Knowledge, Question, Relations};
+use requested::{Request, judge_request, outcome_of_request};
 use serde_json::{Value, json};
 use source::SourceError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +34,9 @@ pub(crate) struct Waits {
     relations: Relations,
     /// What completes the beginnings of SHAs, by repository, with the number of the poll that it follows.
     completing: BTreeMap<RepoId, (u64, Task)>,
+    /// How the syncs ended that somebody asked for last: a sync of the agent's own may follow at once, and whoever asked
+    /// waits only then.
+    requests: BTreeMap<AppKey, Request>,
 }
 
 /// One that waits.
@@ -39,8 +44,10 @@ struct Waiter {
     id: u64,
     /// Number of the last poll that began before it.
     since: u64,
-    /// What the caller calls the revision; empty for whatever the app follows.
+    /// What the caller calls the revision; empty for whatever the app follows, and for a sync.
     name: String,
+    /// Whether it waits for a sync that was asked for, and for no revision.
+    is_for_request: bool,
     /// Whether the name may be the beginning of a SHA.
     is_short: bool,
     wanted: Wanted,
@@ -105,7 +112,17 @@ impl Waiter {
 
 impl Agent {
     /// Begins a wait; returns its number. The answer is sent once it is known.
-    pub(crate) fn begin_wait(&mut self, key: &AppKey, name: String, answer: oneshot::Sender<Reply>) -> u64 {
+    pub(crate) fn begin_wait(
+        &mut self,
+        key: &AppKey,
+        awaited: Awaited,
+        answer: oneshot::Sender<Reply>,
+    ) -> u64 {
+        let is_for_request = awaited == Awaited::Sync;
+        let name = match awaited {
+            Awaited::Revision(name) => name,
+            Awaited::Sync | Awaited::Followed => String::new(),
+        };
         self.waits.newest += 1;
         let id = self.waits.newest;
         let is_whole = name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -119,7 +136,7 @@ impl Agent {
         // Whatever was pushed before the wait began is looked at now.
         let since = repository.map_or(0, |repository| self.repos.look(&repository, Instant::now()));
         let waits_for = "the repository to answer".to_owned();
-        let waiter = Waiter { id, since, name, is_short: false, wanted, waits_for, answer };
+        let waiter = Waiter { id, since, name, is_for_request, is_short: false, wanted, waits_for, answer };
         self.waits.by_app.entry(key.clone()).or_default().push(waiter);
         self.judge_waits(key);
         id
@@ -208,6 +225,7 @@ impl Agent {
 
     /// Ends those waits for an app that are decided by what is known of it now.
     pub(crate) fn judge_waits(&mut self, key: &AppKey) {
+        self.note_request(key);
         let Some(waiters) = self.waits.by_app.remove(key) else { return };
         let app = self.apps.get(key).and_then(|entry| Some((&entry.state, entry.app.as_deref()?)));
         let Some((state, app)) = app else { return self.waits.put_back(key, waiters) };
@@ -215,6 +233,11 @@ impl Agent {
         let (n_waiters, mut going_on, mut unknown) = (waiters.len(), Vec::new(), Vec::new());
         for mut waiter in waiters {
             if waiter.answer.is_closed() {
+                continue;
+            }
+            if waiter.is_for_request {
+                let outcome = outcome_of_request((state, app), || self.apps[key].stored.value());
+                going_on.extend(judge_request(waiter, (key, state), outcome, self.waits.requests.get(key)));
                 continue;
             }
             let related = self.waits.relations.relate(&mut waiter.wanted, state, &id, &mut unknown);
@@ -227,7 +250,8 @@ impl Agent {
             };
             match outcome {
                 Some(Outcome::Decided(verdict)) => {
-                    http::send(waiter.answer, Ok(decided(key, &verdict)));
+                    let (status, body) = verdict_json(key, &verdict);
+                    http::send(waiter.answer, Ok(Body::Verdict(status, body)));
                     continue;
                 }
                 // While its name stands for nothing, the look-up says it better.
@@ -297,6 +321,7 @@ impl Agent {
 
     /// Ends all waits for an app because it is gone.
     pub(crate) fn forget_waits(&mut self, key: &AppKey) {
+        self.waits.requests.remove(key);
         for waiter in self.waits.by_app.remove(key).unwrap_or_default() {
             http::send(waiter.answer, Err(ApiError::not_found("the application is gone")));
         }
@@ -306,6 +331,7 @@ impl Agent {
     /// Ends all waits because another replica decides from now on.
     pub(crate) fn leave_waits(&mut self) {
         let writing = self.writing();
+        self.waits.requests.clear();
         for waiter in std::mem::take(&mut self.waits.by_app).into_values().flatten() {
             http::send(waiter.answer, Err(http::not_the_writer(writing)));
         }
@@ -325,9 +351,9 @@ fn take_name(waiter: &mut Waiter, found: &Names) {
     }
 }
 
-/// Writes a verdict: with 200 where it is what was hoped for, and with 409 and an error's fields where it is not, so that
-/// `curl --fail` tells the two apart.
-fn decided(key: &AppKey, verdict: &Verdict) -> Body {
+/// Writes a verdict, and its HTTP status: 200 where it is what was hoped for, and 409 with an error's fields where it is not,
+/// so that `curl --fail` tells the two apart.
+pub(crate) fn verdict_json(key: &AppKey, verdict: &Verdict) -> (u16, Value) {
     let Verdict { word, revision, sync, object, message } = verdict;
     let (status, mut body) = match word {
         Word::Deployed => (200, json!({"message": message})),
@@ -344,7 +370,7 @@ fn decided(key: &AppKey, verdict: &Verdict) -> Body {
     if let Some(object) = object {
         body["object"] = object_json(object);
     }
-    Body::Verdict(status, body)
+    (status, body)
 }
 
 /// Names a sync by the second in which it began, as its status does: so it has the same name after a restart.

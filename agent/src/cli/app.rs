@@ -1,5 +1,7 @@
 //! What can be asked about Applications on the command line?
 
+#[cfg(test)]
+mod agreement;
 mod create;
 mod drift;
 pub(crate) mod facts;
@@ -7,6 +9,7 @@ mod follow;
 mod get;
 mod history;
 mod list;
+pub(crate) mod recall;
 mod remote;
 mod store;
 mod stream;
@@ -141,6 +144,7 @@ fn sync_command() -> Command {
             .help("Only this object; may be given several times"),
         switch("wait", "Waits for the end, and ends with the verdict"),
         timeout_argument(),
+        output::argument().value_parser(["table", "json", "name"]),
     ])
 }
 
@@ -149,6 +153,7 @@ fn wait_command() -> Command {
         name_argument(),
         revision_argument("Waits until this branch, tag or SHA, or what comes after it, is deployed"),
         timeout_argument(),
+        output::argument().value_parser(["table", "json"]),
     ])
 }
 

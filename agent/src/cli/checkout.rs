@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::tools::talk;
 use cluster::{Cluster, Endpoint, Priority};
 use model::{App, Revision, Source, printable};
-use source::{Commit, Credentials, Folder, Listing, RepoUrl, Repository, Sources};
+use source::{Commit, Credentials, Folder, Listing, RepoUrl, Repository, SourceError, Sources};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -90,9 +90,13 @@ impl Checkout {
 
     /// Finds out what a branch, tag, SHA or range of versions stands for, and brings the commit here.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Revision, Failure> {
-        let found = look_up(&self.sources, &self.repository, &[name.to_owned()]).await;
-        let found = found.and_then(|mut found| found.remove(name).expect("it was asked for"));
-        found.map_err(|error| self.failed(&error))
+        self.find(name).await.map_err(|error| self.failed(&error))
+    }
+
+    /// As [`Self::resolve`], for who goes on without an answer.
+    pub(crate) async fn find(&self, name: &str) -> Result<Revision, SourceError> {
+        let mut found = look_up(&self.sources, &self.repository, &[name.to_owned()]).await?;
+        found.remove(name).expect("it was asked for")
     }
 
     /// Reads the files that an app's source selects.
@@ -116,13 +120,13 @@ impl Checkout {
         found.map_err(|error| self.failed(&error))
     }
 
-    /// Returns whether a commit is another one or comes after it.
-    pub(crate) async fn holds(&self, ancestor: &Revision, descendant: &Revision) -> Result<bool, Failure> {
-        let holds = self.sources.is_ancestor(&self.repository, ancestor, descendant).await;
-        holds.map_err(|error| self.failed(&error))
+    /// Returns whether a commit, or what another one begins with, is the first one or comes after it.
+    pub(crate) async fn relation(&self, first: &Revision, last: &str) -> Result<bool, SourceError> {
+        self.sources.is_ancestor(&self.repository, first, &self.find(last).await?).await
     }
 
-    fn failed(&self, error: &source::SourceError) -> Failure {
+    /// Says that the repository could not be read.
+    pub(crate) fn failed(&self, error: &source::SourceError) -> Failure {
         Failure::of_source(&format!("read repository {}", self.url()), error)
     }
 }

@@ -4,7 +4,7 @@ use super::{not_the_writer, send};
 use crate::agent::Agent;
 use crate::input::Input;
 use crate::waits::WaitNews;
-use api::{ApiError, AppRef, Reply};
+use api::{ApiError, AppRef, Awaited, Reply};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -13,7 +13,7 @@ impl Agent {
     pub(super) fn wait(
         &mut self,
         app: &AppRef,
-        revision: Option<String>,
+        awaited: Awaited,
         timeout: Duration,
         mut reply: oneshot::Sender<Reply>,
     ) {
@@ -26,10 +26,10 @@ impl Agent {
         }
         // Who asked for a sync and waits waits for that one.
         let operation = entry.app.as_ref().and_then(|app| app.operation.as_ref());
-        let asked_for = operation.filter(|operation| entry.state.handled.as_ref() != Some(operation));
-        let name = revision.or_else(|| asked_for.map(|operation| operation.revision.clone()));
+        let is_open = operation.is_some_and(|operation| entry.state.handled.as_ref() != Some(operation));
+        let awaited = if awaited == Awaited::Followed && is_open { Awaited::Sync } else { awaited };
         let (answer, mut answered) = oneshot::channel();
-        let id = self.begin_wait(&key, name.unwrap_or_default(), answer);
+        let id = self.begin_wait(&key, awaited, answer);
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let over = || {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::harness::{Harness, shop};
 use crate::polling::Found;
+use api::Awaited;
 use engine::SourceView;
 use source::Kind;
 
@@ -45,7 +46,8 @@ impl Scene {
 
     fn wait(&mut self, name: &str) -> (u64, oneshot::Receiver<Reply>) {
         let (answer, answered) = oneshot::channel();
-        (self.harness.agent.begin_wait(&shop(), name.into(), answer), answered)
+        let awaited = if name.is_empty() { Awaited::Followed } else { Awaited::Revision(name.to_owned()) };
+        (self.harness.agent.begin_wait(&shop(), awaited, answer), answered)
     }
 
     fn waiters(&self) -> &[Waiter] {

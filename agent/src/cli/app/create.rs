@@ -41,7 +41,9 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
         return Ok(done);
     }
     let timeout = arguments.get_one::<Duration>("timeout").copied().expect("it has a default");
-    wait::verdict(&cluster, &key, "", timeout).await
+    // The document, or the name, is alone there.
+    let said = if output == Output::Table { output } else { Output::Name };
+    wait::verdict(&cluster, &key, timeout, said).await
 }
 
 fn exists(key: &AppKey) -> Failure {

@@ -1,29 +1,56 @@
 //! How is an Application followed until something is decided?
 
-use crate::cli::app::facts::short;
-use crate::cli::app::verdict::{Outcome, looked_at};
 use crate::cli::failure::Failure;
-use crate::cli::paint::Paint;
-use crate::exit::{DIFFERENCE, TIMEOUT};
-use crate::tools::{print, talk};
+use crate::exit::TIMEOUT;
+use crate::tools::talk;
 use cluster::{Cluster, WatchEvent, WatchId, WatchSpec};
-use engine::waiting::Word;
+use engine::waiting::{Outcome, Verdict};
 use model::{AppKey, CallError, ErrorClass, printable};
 use serde_json::Value;
-use std::ops::ControlFlow;
-use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-/// How a wait ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Ended {
-    /// In one word.
-    pub word: Word,
-    /// The revision, as far as it is known.
-    pub revision: String,
-    /// Why.
-    pub message: String,
+/// How often an Application that does not change is judged again: what was asked of Git beside it may have an answer by now.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Until when a verdict is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    end: Instant,
+    length: Duration,
+}
+
+impl Limit {
+    /// Begins to wait.
+    pub(crate) fn new(length: Duration) -> Self {
+        Self { end: Instant::now() + length, length }
+    }
+
+    /// Returns how much is left of it.
+    pub(crate) fn left(self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+
+    /// Waits for something as long as there is time.
+    pub(crate) async fn within<T>(
+        self,
+        app: &AppKey,
+        waits_for: &str,
+        future: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let late = |_| Err(self.late(app, waits_for));
+        tokio::time::timeout_at(self.end, future).await.unwrap_or_else(late)
+    }
+
+    /// Says that the time is over.
+    pub(crate) fn late(self, app: &AppKey, waits_for: &str) -> Failure {
+        let seconds = self.length.as_secs();
+        Failure::new(
+            TIMEOUT,
+            format!("Application {app}: no verdict within {seconds} s: it waits for {waits_for}"),
+        )
+    }
 }
 
 /// Looks at an Application whenever it changes, and ends with what `judge` decides.
@@ -33,50 +60,67 @@ pub(crate) struct Ended {
 pub(crate) async fn until(
     cluster: &Cluster,
     app: &AppKey,
-    timeout: Duration,
+    limit: Limit,
     mut judge: impl AsyncFnMut(&Value) -> Result<Outcome, Failure>,
-) -> Result<(Ended, Value), Failure> {
+) -> Result<(Verdict, Value), Failure> {
     let mut spec = WatchSpec::all(crate::watching::applications());
     spec.namespace = Some(app.namespace.clone());
     spec.field_selector = format!("metadata.name={}", app.name);
     let (sender, mut events) = mpsc::channel(16);
     let _watch = cluster.watch(spec, sender, WatchId(0));
     let mut waits_for = "the cluster to answer".to_owned();
-    let mut told = String::new();
-    let deadline = tokio::time::Instant::now() + timeout;
+    let mut seen = Seen::default();
     loop {
-        let Ok(Some((_, event))) = tokio::time::timeout_at(deadline, events.recv()).await else {
-            return Err(late(app, timeout, &waits_for));
-        };
-        let value = match taken(app, event)? {
-            ControlFlow::Break(value) => value,
-            ControlFlow::Continue(()) => continue,
-        };
-        match judge(&value).await? {
-            Outcome::Decided(word, message) => {
-                let revision = short(looked_at(&value));
-                return Ok((Ended { word, revision, message }, value));
-            }
-            Outcome::Waits(what) => waits_for = what,
+        let next = limit.end.min(Instant::now() + AGAIN);
+        match tokio::time::timeout_at(next, events.recv()).await {
+            Ok(Some((_, event))) => seen.take(app, event)?,
+            Ok(None) => return Err(limit.late(app, &waits_for)),
+            Err(_) if limit.left().is_zero() => return Err(limit.late(app, &waits_for)),
+            Err(_) => {}
         }
-        if told != waits_for {
-            talk(&format!("waiting for {}", printable(&waits_for)));
-            told.clone_from(&waits_for);
+        while let Ok((_, event)) = events.try_recv() {
+            seen.take(app, event)?;
+        }
+        let Some(value) = &seen.app else { continue };
+        match limit.within(app, &waits_for, judge(value)).await? {
+            Outcome::Decided(verdict) => return Ok((verdict, value.clone())),
+            Outcome::Waits(what) if what != waits_for => {
+                talk(&format!("waiting for {}", printable(&what)));
+                waits_for = what;
+            }
+            Outcome::Waits(_) => {}
         }
     }
 }
 
-/// Returns the Application that an event tells of.
-fn taken(app: &AppKey, event: WatchEvent) -> Result<ControlFlow<Value>, Failure> {
-    match event {
-        WatchEvent::Object(object, _) => Ok(ControlFlow::Break(object.into_value())),
-        WatchEvent::Deleted(..) => Err(Failure::not_found(format!("Application {app} was deleted"))),
-        WatchEvent::Undecodable { sentence, .. } => {
-            talk(&format!("warning: Application {app}: {sentence}"));
-            Ok(ControlFlow::Continue(()))
+/// What the watch has told so far.
+#[derive(Default)]
+struct Seen {
+    app: Option<Value>,
+    /// Whether the list under way holds it.
+    is_listed: bool,
+}
+
+impl Seen {
+    fn take(&mut self, app: &AppKey, event: WatchEvent) -> Result<(), Failure> {
+        let deleted = || Err(Failure::not_found(format!("Application {app} was deleted")));
+        match event {
+            WatchEvent::Object(object, _) => {
+                self.is_listed = true;
+                self.app = Some(object.into_value());
+            }
+            WatchEvent::Deleted(..) => return deleted(),
+            WatchEvent::Undecodable { sentence, .. } => {
+                self.is_listed = true;
+                talk(&format!("warning: Application {app}: {sentence}"));
+            }
+            WatchEvent::Blind { why, .. } => blind(&why)?,
+            WatchEvent::Began => self.is_listed = false,
+            // It went while nobody saw it.
+            WatchEvent::Listed(_) if !self.is_listed => return deleted(),
+            WatchEvent::Listed(_) | WatchEvent::Seeing => {}
         }
-        WatchEvent::Blind { why, .. } => blind(&why).map(ControlFlow::Continue),
-        WatchEvent::Began | WatchEvent::Listed(_) | WatchEvent::Seeing => Ok(ControlFlow::Continue(())),
+        Ok(())
     }
 }
 
@@ -91,38 +135,46 @@ pub(crate) fn blind(why: &CallError) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says that the time is over.
-pub(crate) fn late(app: &AppKey, timeout: Duration, waits_for: &str) -> Failure {
-    let seconds = timeout.as_secs();
-    Failure::new(
-        TIMEOUT,
-        format!("Application {app}: no verdict within {seconds} s: it waits for {waits_for}"),
-    )
-}
-
-impl Ended {
-    /// Prints how it ended; anything but `Deployed` is a bad verdict.
-    pub(crate) fn print(&self) -> ExitCode {
-        let code = match self.word {
-            Word::Deployed => ExitCode::SUCCESS,
-            Word::Superseded | Word::Held | Word::Failed | Word::NotRequested => ExitCode::from(DIFFERENCE),
-        };
-        print(&self.line(Paint::of_stdout()), code)
-    }
-
-    fn line(&self, paint: Paint) -> String {
-        let revision = if self.revision.is_empty() { String::new() } else { format!(" {}", self.revision) };
-        format!("{}{}: {}\n", paint.word(self.word.as_str()), printable(&revision), printable(&self.message))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::NOT_FOUND;
+    use cluster::Origin;
+    use model::Object;
+    use serde_json::json;
+
+    fn told() -> WatchEvent {
+        let object = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "shop"}});
+        WatchEvent::Object(Object::from_value(object).unwrap(), Origin::Listed)
+    }
+
+    /// Returns the exit code that ends a wait which is told this.
+    fn ends(events: Vec<WatchEvent>) -> Option<u8> {
+        let mut seen = Seen::default();
+        let app = AppKey::new("argocd", "shop");
+        events.into_iter().find_map(|event| seen.take(&app, event).err()).map(|failure| failure.code)
+    }
 
     #[test]
-    fn how_it_ended_is_one_line() {
-        let ended = Ended { word: Word::Held, revision: "e062505".into(), message: "no\nroom".into() };
-        assert_eq!(ended.line(Paint::Plain), "Held e062505: no\\nroom\n");
+    fn an_application_that_went_while_nobody_saw_it_is_not_waited_for() {
+        let listed = || WatchEvent::Listed(String::new());
+        assert_eq!(ends(vec![WatchEvent::Began, told(), listed(), WatchEvent::Seeing]), None);
+        let anew = vec![WatchEvent::Began, told(), listed(), WatchEvent::Began, listed()];
+        assert_eq!(ends(anew), Some(NOT_FOUND));
+        assert_eq!(ends(vec![WatchEvent::Began, listed()]), Some(NOT_FOUND));
+    }
+
+    #[tokio::test]
+    async fn nothing_takes_longer_than_there_is_time() {
+        let limit = Limit::new(Duration::from_millis(20));
+        let app = AppKey::new("argocd", "shop");
+        let for_ever = std::future::pending::<Result<(), Failure>>();
+        let late = limit.within(&app, "Git to answer", for_ever).await.unwrap_err();
+        assert_eq!(late.code, TIMEOUT);
+        assert_eq!(
+            late.message,
+            "Application argocd/shop: no verdict within 0 s: it waits for Git to answer"
+        );
+        assert!(limit.left().is_zero());
     }
 }

@@ -1,6 +1,6 @@
 //! How is an agent asked about Applications over its API?
 
-use crate::cli::app::follow;
+use crate::cli::app::follow::Limit;
 use crate::cli::failure::Failure;
 use crate::cli::paint::Paint;
 use crate::exit::{self, DIFFERENCE, FORBIDDEN, NOT_FOUND, OTHER, TIMEOUT, USAGE};
@@ -13,13 +13,20 @@ use model::{AppKey, printable};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longest wait for an answer that needs nobody else.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long one question for a verdict lasts; then it is asked again, so that no proxy on the way gives up.
 const ONE_WAIT: Duration = Duration::from_secs(50);
+
+/// How much longer its answer may be on its way.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Pauses before an agent that gave no answer is asked again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Returns the URL of the agent that is to be asked, if one is.
 pub(crate) fn server(arguments: &ArgMatches) -> Option<String> {
@@ -99,12 +106,12 @@ impl Remote {
             .json())
     }
 
-    /// Asks for a sync.
-    pub(crate) async fn sync(&self, name: &str, body: &SyncBody) -> Result<(), Failure> {
+    /// Asks for a sync; returns what the Application is like then.
+    pub(crate) async fn sync(&self, name: &str, body: &SyncBody) -> Result<Value, Failure> {
         let path = self.path(name, "/sync", &[]);
         let sync = &body.operation("")["sync"];
         let answer = self.client.post(&path, sync, PATIENCE).await.map_err(|error| unanswered(&error))?;
-        ok(answer, &format!("ask for a sync of Application {name}")).map(drop)
+        Ok(ok(answer, &format!("ask for a sync of Application {name}"))?.json())
     }
 
     /// Prints how live differs from Git.
@@ -119,32 +126,40 @@ impl Remote {
         Ok(print(&Paint::of_stdout().diff(diff), ExitCode::from(code)))
     }
 
-    /// Waits for the verdict, and prints it.
+    /// Waits for the verdict, and returns it as the agent tells it. While another replica takes over, nobody answers, or
+    /// not with a verdict: then it is asked again.
     pub(crate) async fn wait(
         &self,
         key: &AppKey,
-        revision: &str,
-        timeout: Duration,
-    ) -> Result<ExitCode, Failure> {
-        let begun = Instant::now();
+        what: &[(&str, &str)],
+        limit: Limit,
+    ) -> Result<Value, Failure> {
+        let mut pauses = Pauses::default();
         loop {
-            let left = timeout.saturating_sub(begun.elapsed());
-            let once = left.min(ONE_WAIT).as_secs().max(1);
-            let path =
-                self.path(&key.name, "/wait", &[("revision", revision), ("timeout", &format!("{once}s"))]);
-            let answer = self.ask(&path, "application/json", Duration::from_secs(once) + PATIENCE).await?;
-            let said = answer.json();
-            if let Some(word) = said["verdict"].as_str() {
-                return Ok(verdict(word, &said));
+            let once = limit.left().min(ONE_WAIT).as_secs().max(1);
+            let timeout = format!("{once}s");
+            let path = self.path(&key.name, "/wait", &[what, &[("timeout", &timeout)]].concat());
+            let answer = self.client.get(&path, "application/json", Duration::from_secs(once) + GRACE).await;
+            let trouble = match answer {
+                Ok(answer) => match wait_answer(key, &answer)? {
+                    Waited::Verdict(said) => return Ok(said),
+                    Waited::Late(waits_for) if limit.left().is_zero() => {
+                        return Err(limit.late(key, &waits_for));
+                    }
+                    Waited::Late(waits_for) => {
+                        talk(&format!("waiting for {}", printable(&waits_for)));
+                        pauses = Pauses::default();
+                        continue;
+                    }
+                    Waited::Trouble(sentence) => sentence,
+                },
+                Err(error) if may_pass(error.kind) => error.message,
+                Err(error) => return Err(unanswered(&error)),
+            };
+            if limit.left().is_zero() {
+                return Err(limit.late(key, &format!("the agent to answer: {trouble}")));
             }
-            if answer.status != 408 {
-                return Err(refused(&answer, &format!("wait for Application {}", key.name)));
-            }
-            let waits_for = said["waitsFor"].as_str().unwrap_or("an answer");
-            if begun.elapsed() >= timeout {
-                return Err(follow::late(key, timeout, waits_for));
-            }
-            talk(&format!("waiting for {}", printable(waits_for)));
+            tokio::time::sleep(pauses.next(&trouble).min(limit.left())).await;
         }
     }
 
@@ -171,14 +186,47 @@ impl Remote {
     }
 }
 
-fn verdict(word: &str, said: &Value) -> ExitCode {
-    let text = |field: &str| said[field].as_str().unwrap_or_default();
-    let revision = crate::cli::app::facts::short(text("revision"));
-    let revision = if revision.is_empty() { String::new() } else { format!(" {}", printable(&revision)) };
-    let word = Paint::of_stdout().word(word);
-    let line = format!("{word}{revision}: {}\n", printable(text("message")));
-    let code = if text("verdict") == "Deployed" { 0 } else { DIFFERENCE };
-    print(&line, ExitCode::from(code))
+/// What an agent says that is asked for a verdict.
+enum Waited {
+    Verdict(Value),
+    /// None in this time; what is waited for.
+    Late(String),
+    /// Nothing, for a reason that passes.
+    Trouble(String),
+}
+
+fn wait_answer(key: &AppKey, answer: &Answer) -> Result<Waited, Failure> {
+    let said = answer.json();
+    if said["verdict"].is_string() {
+        return Ok(Waited::Verdict(said));
+    }
+    match answer.status {
+        408 => Ok(Waited::Late(said["waitsFor"].as_str().unwrap_or("an answer").to_owned())),
+        // Too many wait; a replica that stops, or does not write; a proxy that finds none.
+        429 | 502 | 503 | 504 => Ok(Waited::Trouble(answer.message())),
+        _ => Err(refused(answer, &format!("wait for Application {}", key.name))),
+    }
+}
+
+fn may_pass(kind: Unanswered) -> bool {
+    match kind {
+        Unanswered::Unreachable | Unanswered::TimedOut => true,
+        Unanswered::Unusable | Unanswered::Untrusted => false,
+    }
+}
+
+/// How long an agent is left alone that gives no answer: longer each time. The first time is told.
+#[derive(Default)]
+struct Pauses(u32);
+
+impl Pauses {
+    fn next(&mut self, trouble: &str) -> Duration {
+        if self.0 == 0 {
+            talk(&format!("warning: {}; asking again until the time is over", printable(trouble)));
+        }
+        self.0 += 1;
+        LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(self.0.min(5) - 1))
+    }
 }
 
 fn ok(answer: Answer, what: &str) -> Result<Answer, Failure> {
@@ -226,6 +274,65 @@ mod tests {
             path(Some("team"), "a/b", "/wait", &[("revision", ""), ("timeout", "5s")]),
             "/api/v1/applications/a%2Fb/wait?timeout=5s&appNamespace=team"
         );
+    }
+
+    #[test]
+    fn what_passes_is_waited_out_and_the_rest_ends_a_wait() {
+        let answered = |status, body: Value| {
+            let answer = Answer { status, body: body.to_string().into() };
+            match wait_answer(&AppKey::new("argocd", "shop"), &answer) {
+                Ok(Waited::Verdict(said)) => said["verdict"].to_string(),
+                Ok(Waited::Late(what)) => format!("late: {what}"),
+                Ok(Waited::Trouble(sentence)) => format!("trouble: {sentence}"),
+                Err(failure) => failure.code.to_string(),
+            }
+        };
+        assert_eq!(answered(409, json!({"verdict": "Held", "message": "no room"})), "\"Held\"");
+        assert_eq!(answered(408, json!({"waitsFor": "Git"})), "late: Git");
+        for status in [429, 502, 503, 504] {
+            assert_eq!(answered(status, json!({"message": "not now"})), "trouble: not now");
+        }
+        assert_eq!(answered(403, json!({"message": "no"})), "5");
+        assert_eq!(answered(404, json!({"message": "no"})), "4");
+        assert!(may_pass(Unanswered::Unreachable) && !may_pass(Unanswered::Untrusted));
+        let mut pauses = Pauses::default();
+        let lengths: Vec<u128> = (0..6).map(|_| pauses.next("nobody").as_millis()).collect();
+        assert_eq!(lengths, [500, 1000, 2000, 4000, 5000, 5000]);
+    }
+
+    /// Answers one connection after the other with these; an empty one is closed.
+    async fn scripted(answers: &'static [&'static str]) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                if !answer.is_empty() {
+                    let _request = stream.read(&mut [0; 4096]).await.unwrap();
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            }
+        });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn a_wait_outlasts_a_roll_out() {
+        let server = scripted(&[
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}",
+            "",
+            "HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n{\"verdict\":\"Deployed\"}",
+        ]);
+        let remote = Remote { client: Client::new(&server.await, None, None).unwrap(), namespace: None };
+        let key = AppKey::new("argocd", "shop");
+        let said = remote.wait(&key, &[("sync", "true")], Limit::new(Duration::from_mins(1))).await;
+        assert_eq!(said.unwrap(), json!({"verdict": "Deployed"}));
+        let nobody =
+            Remote { client: Client::new("http://127.0.0.1:1", None, None).unwrap(), namespace: None };
+        let late = nobody.wait(&key, &[], Limit::new(Duration::from_millis(50))).await.unwrap_err();
+        assert_eq!(late.code, TIMEOUT);
+        assert!(late.message.contains("it waits for the agent to answer: cannot reach"), "{}", late.message);
     }
 
     #[test]

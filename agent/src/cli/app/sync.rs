@@ -1,13 +1,12 @@
 //! How is a sync asked for?
 
 use crate::applications::patch_application;
-use crate::cli::app::facts::Facts;
+use crate::cli::app::follow::{self, Limit};
 use crate::cli::app::store::Store;
-use crate::cli::app::{follow, verdict};
+use crate::cli::app::{verdict, view};
 use crate::cli::failure::Failure;
-use crate::cli::paint::Paint;
+use crate::cli::output::Output;
 use crate::cli::person::text;
-use crate::cli::table::Table;
 use crate::exit::OTHER;
 use crate::http::rules_out_syncs;
 use crate::tools::print;
@@ -24,26 +23,43 @@ pub(crate) const MANAGER: &str = "tautline-cli";
 
 /// Asks for a sync, and waits for its end where that is wanted.
 pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
+    let limit = Limit::new(arguments.get_one::<Duration>("timeout").copied().expect("it has a default"));
     let key = AppKey::new(text(arguments, "namespace"), text(arguments, "name"));
+    let (output, waits) = (Output::of(arguments), arguments.get_flag("wait"));
     let body = body(arguments)?;
     let store = Store::open(arguments).await?;
-    match &store {
+    let asked = match &store {
         Store::Cluster(cluster) => ask(cluster, &key, &body).await?,
         Store::Remote(remote) => remote.sync(&key.name, &body).await?,
-    }
-    if !arguments.get_flag("wait") {
-        let how = if body.dry_run { "dry run asked for" } else { "sync asked for" };
-        return Ok(print(&format!("application.argoproj.io/{} {how}\n", key.name), ExitCode::SUCCESS));
-    }
-    let timeout = arguments.get_one::<Duration>("timeout").copied().expect("it has a default");
-    let cluster = match store {
-        Store::Cluster(cluster) => cluster,
-        Store::Remote(remote) => return remote.wait(&key, "", timeout).await,
     };
-    let judge = async |app: &Value| Ok(verdict::of_sync(app));
-    let (ended, app) = follow::until(&cluster, &key, timeout, judge).await?;
-    print(&results(&app, Paint::of_stdout()), ExitCode::SUCCESS);
-    Ok(ended.print())
+    let how = if body.dry_run { "dry run asked for" } else { "sync asked for" };
+    let done = match output {
+        Output::Name => print(&view::name(&asked), ExitCode::SUCCESS),
+        Output::Json if !waits => print(&view::document(&asked, output), ExitCode::SUCCESS),
+        _ if !waits => print(&format!("{} {how}\n", view::name(&asked).trim_end()), ExitCode::SUCCESS),
+        _ => ExitCode::SUCCESS,
+    };
+    if !waits {
+        return Ok(done);
+    }
+    let body = match store {
+        Store::Cluster(cluster) => of_cluster(&cluster, &key, &asked["operation"], limit).await?,
+        Store::Remote(remote) => remote.wait(&key, &[("sync", "true")], limit).await?,
+    };
+    Ok(verdict::conclude(&body, output))
+}
+
+/// Waits for the end of a sync by what the cluster tells.
+async fn of_cluster(
+    cluster: &Cluster,
+    key: &AppKey,
+    operation: &Value,
+    limit: Limit,
+) -> Result<Value, Failure> {
+    let judge = async |app: &Value| Ok(verdict::of_sync(app, operation));
+    let (verdict, app) = follow::until(cluster, key, limit, judge).await?;
+    let is_told = app["status"]["operationState"]["operation"] == *operation;
+    Ok(verdict::body(key, &verdict, is_told.then_some(&app)))
 }
 
 fn body(arguments: &ArgMatches) -> Result<SyncBody, Failure> {
@@ -73,8 +89,8 @@ fn selector(text: &str) -> Result<ResourceSelector, Failure> {
     Ok(ResourceSelector { group, kind, namespace, name })
 }
 
-/// Writes the `operation` into the Application, as it was read.
-async fn ask(cluster: &Cluster, key: &AppKey, body: &SyncBody) -> Result<(), Failure> {
+/// Writes the `operation` into the Application, as it was read; returns what it is like then.
+async fn ask(cluster: &Cluster, key: &AppKey, body: &SyncBody) -> Result<Value, Failure> {
     let app = Store::Cluster(cluster.clone()).get(&key.namespace, &key.name).await?;
     if let Some(why) = rules_out_syncs(&app) {
         return Err(Failure::new(OTHER, why));
@@ -92,20 +108,9 @@ async fn ask(cluster: &Cluster, key: &AppKey, body: &SyncBody) -> Result<(), Fai
         "operation": body.operation(&user),
     });
     let patched = patch_application(cluster, (Priority::User, MANAGER), key, &patch).await;
-    patched.map_err(|error| Failure::of_call(&format!("ask for a sync of Application {key}"), &error))?;
-    Ok(())
-}
-
-/// Writes what the last sync did to each object.
-fn results(app: &Value, paint: Paint) -> String {
-    let mut table = Table::new(&["KIND", "NAME", "RESULT", "MESSAGE"]);
-    for result in Facts(app).list("/status/operationState/syncResult/resources") {
-        let of = Facts(result);
-        let kind = model::GroupKind::new(of.text("/group"), of.text("/kind")).to_string();
-        let [status, message] = [of.text("/status"), of.text("/message")].map(str::to_owned);
-        table.push(&[kind, of.in_namespace(), status, message]);
-    }
-    if table.is_empty() { String::new() } else { table.text(paint) }
+    let patched =
+        patched.map_err(|error| Failure::of_call(&format!("ask for a sync of Application {key}"), &error))?;
+    Ok(patched.into_value())
 }
 
 #[cfg(test)]
@@ -130,18 +135,5 @@ mod tests {
         {
             assert_eq!(shown(text), Err(crate::exit::USAGE), "{text}");
         }
-    }
-
-    #[test]
-    fn what_a_sync_did_is_told_object_by_object() {
-        let app = json!({"status": {"operationState": {"syncResult": {"resources": [
-            {"group": "apps", "kind": "Deployment", "namespace": "shop", "name": "web", "status": "Synced", "message": "created"},
-            {"kind": "Namespace", "name": "shop", "status": "SyncFailed", "message": "no\u{1b}"}]}}}});
-        assert_eq!(
-            results(&app, Paint::Plain),
-            "KIND              NAME       RESULT       MESSAGE\n\
-             Deployment.apps   shop/web   Synced       created\n\
-             Namespace         shop       SyncFailed   no\\u{1b}\n"
-        );
     }
 }

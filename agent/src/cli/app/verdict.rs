@@ -1,159 +1,126 @@
-//! What came of an Application, or of a revision of it, as far as the Application itself tells?
+//! What came of an Application, as far as the Application itself tells, and how is that told?
 //!
-//! An agent decides by all that it knows (`engine::waiting`), and answers over HTTP. Whoever has only the cluster sees the
-//! status that the agent wrote, and finds the same words in it.
+//! An agent decides by all that it knows, and answers over HTTP. Whoever has only the cluster lets the same functions decide
+//! by what the status tells of that ([`recall`]), and gets the same words in the same form.
 
 use crate::cli::app::facts::{Facts, short};
-use engine::waiting::Word;
-use serde_json::Value;
+use crate::cli::app::recall;
+use crate::cli::output::{self, Output};
+use crate::cli::paint::Paint;
+use crate::cli::table::Table;
+use crate::exit::DIFFERENCE;
+use crate::tools::{print, talk};
+use crate::waits;
+use engine::waiting::{self, Outcome, Verdict, Wanted, Word};
+use model::{AppKey, Revision, printable};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::process::ExitCode;
 
-/// How often a sync has to fail before a wait ends with it, as in `engine::waiting`.
-const PATIENT_TRIES: u64 = 2;
-
-/// Whether the status is about the revision that is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reached {
-    /// It is, or none in particular is waited for.
-    Yes,
-    /// Not any more: it was before.
-    NoLonger,
-    /// Not yet.
-    NotYet,
+/// Returns the revisions that an Application is at, was at or is going to: a wait is decided by which of them hold the
+/// wanted one. One that cannot be deployed is told by its beginning only.
+pub(crate) fn revisions(raw: &Value) -> BTreeSet<Revision> {
+    waiting::revisions(&recall::state(raw).0).into_iter().cloned().collect()
 }
 
-/// Where a wait stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It ends, with a word and why.
-    Decided(Word, String),
-    /// It goes on; what it waits for, as a sentence says it after "waits for".
-    Waits(String),
+/// Decides a wait for a revision by an Application as it is now.
+pub(crate) fn of_revision(raw: &Value, wanted: &Wanted) -> Outcome {
+    let (state, app) = recall::state(raw);
+    waiting::outcome(&state, &app, wanted)
 }
 
-/// Decides a wait by an Application as it is now.
-pub(crate) fn outcome(app: &Value, reached: Reached) -> Outcome {
-    let facts = Facts(app);
-    if let Some(outcome) = obstacle(facts).or_else(|| under_way(facts)) {
+/// Decides a wait for whatever comes of an Application: of the sync that somebody asked for, else of what it follows.
+pub(crate) fn of_now(raw: &Value) -> Outcome {
+    let (state, app) = recall::state(raw);
+    if app.operation.is_some()
+        && let Some(outcome) = waiting::of_request(&state, &app)
+    {
         return outcome;
     }
-    match reached {
-        Reached::Yes => at_revision(facts),
-        Reached::NoLonger => {
-            let message = format!("{} took its place", short(facts.revision()));
-            Outcome::Decided(Word::Superseded, message)
+    let revision = waiting::followed(&state).cloned();
+    let wanted = Wanted {
+        reached: revision.iter().cloned().collect(),
+        revision,
+        was_reached: false,
+        has_looked: true,
+    };
+    waiting::outcome(&state, &app, &wanted)
+}
+
+/// Decides the sync that was asked for by this `operation`.
+pub(crate) fn of_sync(raw: &Value, operation: &Value) -> Outcome {
+    let (state, mut app) = recall::state(raw);
+    let told = &raw["status"]["operationState"]["operation"];
+    let is_open = raw["operation"] == *operation;
+    if told == operation && !is_open && state.run().is_none() {
+        // Somebody asks for another one already.
+        app.operation = None;
+    }
+    let outcome = waiting::of_request(&state, &app).filter(|_| is_open || told == operation);
+    outcome.unwrap_or_else(|| {
+        let message = "the sync was taken back, or another one followed it; tautline app history lists what was deployed";
+        let revision = waiting::followed(&state).cloned().unwrap_or_else(|| Revision::new(""));
+        let word = Word::Superseded;
+        Outcome::Decided(Verdict { word, revision, sync: None, object: None, message: message.into() })
+    })
+}
+
+/// Writes a verdict as the API does, with what a sync did to each object where that is asked for.
+pub(crate) fn body(key: &AppKey, verdict: &Verdict, results_of: Option<&Value>) -> Value {
+    // A status tells when the last sync began, which need not be the one that decided.
+    let (_, mut body) = waits::verdict_json(key, &Verdict { sync: None, ..verdict.clone() });
+    let results = results_of.map(|raw| Facts(raw).list("/status/operationState/syncResult/resources"));
+    if let Some(results) = results.filter(|results| !results.is_empty()) {
+        body["resources"] = json!(results);
+    }
+    body
+}
+
+/// Prints how a wait ended, by the API's answer; anything but `Deployed` is a bad verdict.
+pub(crate) fn conclude(body: &Value, output: Output) -> ExitCode {
+    let code = if body["verdict"] == Word::Deployed.as_str() { 0 } else { DIFFERENCE };
+    let text = match output {
+        Output::Json => output::json(body),
+        Output::Name => {
+            // The name stands there already, alone.
+            talk(line(body, Paint::Plain).trim_end());
+            return ExitCode::from(code);
         }
-        Reached::NotYet => Outcome::Waits("the agent to see that revision".into()),
-    }
-}
-
-/// How a condition begins that says why a commit cannot be deployed, with the commit after it.
-const CANNOT_BE_DEPLOYED: &str = "Failed to load target state at ";
-
-/// Returns the commit that an Application was looked at for last: the one that it is compared with, or one that cannot be
-/// deployed, of which the status tells the beginning only.
-pub(crate) fn looked_at(app: &Value) -> &str {
-    let facts = Facts(app);
-    let refused =
-        condition(facts, "ComparisonError").and_then(|message| message.strip_prefix(CANNOT_BE_DEPLOYED));
-    let refused = refused.and_then(|rest| rest.split_once(':')).map(|(revision, _)| revision);
-    refused.unwrap_or(facts.revision())
-}
-
-/// Decides a sync that was asked for, once it is over.
-pub(crate) fn of_sync(app: &Value) -> Outcome {
-    let facts = Facts(app);
-    obstacle(facts).or_else(|| under_way(facts)).unwrap_or_else(|| tried(facts))
-}
-
-/// What keeps everything from happening until a person changes it.
-fn obstacle(facts: Facts<'_>) -> Option<Outcome> {
-    if application::deletion(facts.0).is_some() {
-        return Some(Outcome::Decided(Word::Superseded, "the Application is being deleted".into()));
-    }
-    if application::skips_reconcile(facts.0) {
-        let message = "the Application is left alone as long as its annotation skip-reconcile says so";
-        return Some(Outcome::Decided(Word::Held, message.into()));
-    }
-    let invalid = condition(facts, "InvalidSpecError");
-    invalid.map(|message| Outcome::Decided(Word::Held, message.to_owned()))
-}
-
-fn under_way(facts: Facts<'_>) -> Option<Outcome> {
-    if !facts.0["operation"].is_null() {
-        return Some(Outcome::Waits("the sync that was asked for to begin".into()));
-    }
-    if !matches!(facts.phase(), "Running" | "Terminating") {
-        return None;
-    }
-    let message = facts.text("/status/operationState/message");
-    let tries = facts.0.pointer("/status/operationState/retryCount").and_then(Value::as_u64).unwrap_or(0);
-    if tries >= PATIENT_TRIES && !facts.text("/status/operationState/finishedAt").is_empty() {
-        return Some(Outcome::Decided(Word::Held, message.to_owned()));
-    }
-    Some(Outcome::Waits(format!("the sync under way: {message}")))
-}
-
-fn at_revision(facts: Facts<'_>) -> Outcome {
-    if let Some(message) = condition(facts, "ComparisonError") {
-        let word = if message.starts_with(CANNOT_BE_DEPLOYED) { Word::Failed } else { Word::Held };
-        return Outcome::Decided(word, message.to_owned());
-    }
-    if let Some(message) = condition(facts, "SyncError").filter(|message| message.starts_with("Read-only")) {
-        return Outcome::Decided(Word::Held, message.to_owned());
-    }
-    let is_well = matches!(facts.health(), "Healthy" | "Suspended");
-    let about = facts.text("/status/operationState/syncResult/revision");
-    let has_failed = about == facts.revision() && matches!(facts.phase(), "Failed" | "Error");
-    match facts.sync() {
-        "Synced" if is_well => {
-            Outcome::Decided(Word::Deployed, "everything is as Git wants it, and healthy".into())
+        Output::Table | Output::Wide | Output::Yaml => {
+            let paint = Paint::of_stdout();
+            format!("{}{}", results(body, paint), line(body, paint))
         }
-        // It was applied, and what it changed did not become healthy in time.
-        "Synced" if has_failed => tried(facts),
-        "Synced" if facts.health() == "Degraded" => {
-            let message = format!("everything is as Git wants it, but Degraded: {}", facts.message());
-            Outcome::Decided(Word::Failed, message)
-        }
-        "Synced" => Outcome::Waits(format!("healthy objects: {}", facts.message())),
-        "OutOfSync" if has_failed => tried(facts),
-        "OutOfSync" if !is_automated(facts) => {
-            let message =
-                "the Application differs from it, is not synced automatically, and nobody asked for a sync";
-            Outcome::Decided(Word::NotRequested, message.into())
-        }
-        "OutOfSync" => Outcome::Waits("the sync to begin".into()),
-        _ => Outcome::Waits("the comparison with the cluster".into()),
+    };
+    print(&text, ExitCode::from(code))
+}
+
+fn line(body: &Value, paint: Paint) -> String {
+    let text = |field: &str| body[field].as_str().unwrap_or_default();
+    let revision = short(text("revision"));
+    let revision = if revision.is_empty() { revision } else { format!(" {revision}") };
+    let (word, message) = (paint.word(text("verdict")), printable(text("message")));
+    format!("{word}{}: {message}\n", printable(&revision))
+}
+
+/// Writes what a sync did to each object.
+fn results(body: &Value, paint: Paint) -> String {
+    let mut table = Table::new(&["KIND", "NAME", "RESULT", "MESSAGE"]);
+    for result in Facts(body).list("/resources") {
+        let of = Facts(result);
+        let kind = model::GroupKind::new(of.text("/group"), of.text("/kind")).to_string();
+        let [status, message] = [of.text("/status"), of.text("/message")].map(str::to_owned);
+        table.push(&[kind, of.in_namespace(), status, message]);
     }
-}
-
-/// Decides by the last sync, which is over.
-fn tried(facts: Facts<'_>) -> Outcome {
-    let message = facts.text("/status/operationState/message").to_owned();
-    match facts.phase() {
-        "Succeeded" => Outcome::Decided(Word::Deployed, message),
-        "" => Outcome::Waits("the sync to begin".into()),
-        _ => Outcome::Decided(Word::Failed, message),
-    }
-}
-
-fn is_automated(facts: Facts<'_>) -> bool {
-    let automated = facts.0.pointer("/spec/syncPolicy/automated");
-    automated.is_some_and(|automated| automated.is_object() && automated["enabled"] != false)
-}
-
-fn condition<'a>(facts: Facts<'a>, kind: &str) -> Option<&'a str> {
-    let found = facts.list("/status/conditions").iter().find(|condition| condition["type"] == kind);
-    found.map(|condition| condition["message"].as_str().unwrap_or_default())
+    if table.is_empty() { String::new() } else { table.text(paint) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn told(outcome: &Outcome) -> String {
         match outcome {
-            Outcome::Decided(word, message) => format!("{}: {message}", word.as_str()),
+            Outcome::Decided(verdict) => format!("{}: {}", verdict.word.as_str(), verdict.message),
             Outcome::Waits(what) => format!("waits for {what}"),
         }
     }
@@ -161,10 +128,19 @@ mod tests {
     /// An Application that is well, changed by a merge patch in small.
     fn app(changes: &[(&str, Value)]) -> Value {
         let mut app = json!({
-            "metadata": {"annotations": {}},
-            "spec": {"syncPolicy": {"automated": {}}},
-            "status": {"sync": {"status": "Synced", "revision": "a"}, "health": {"status": "Healthy"}, "conditions": [],
-                "operationState": {"phase": "Succeeded", "message": "all applied", "syncResult": {"revision": "a"}}},
+            "metadata": {"name": "shop", "namespace": "argocd", "annotations": {}},
+            "spec": {
+                "project": "default", "source": {"repoURL": "https://git.example.com/shop", "path": "."},
+                "destination": {"name": "in-cluster", "namespace": "shop"}, "syncPolicy": {"automated": {}},
+            },
+            "status": {
+                "sync": {"status": "Synced", "revision": "a"}, "health": {"status": "Healthy"}, "conditions": [],
+                "operationState": {
+                    "phase": "Succeeded", "message": "all applied", "syncResult": {"revision": "a"},
+                    "operation": {"initiatedBy": {"automated": true}, "sync": {"revision": "a"}},
+                    "startedAt": "2026-11-21T07:37:12Z", "finishedAt": "2026-11-21T07:37:13Z",
+                },
+            },
         });
         for (pointer, value) in changes {
             let (parent, field) = pointer.rsplit_once('/').unwrap();
@@ -173,120 +149,139 @@ mod tests {
         app
     }
 
+    /// Our annotation after a sync that failed.
+    fn failed(is_condemned: bool) -> (&'static str, Value) {
+        let mut own = application::State::default();
+        own.attempted = Some(model::DesiredHash(model::digest(b"a")));
+        (own.reason, own.is_condemned) = (Some(model::Reason::ApplyHeld), is_condemned);
+        ("/metadata/annotations", json!({ model::names::STATE_ANNOTATION: own.write() }))
+    }
+
+    const SYNC: &str = "/status/sync/status";
+    const HEALTH: &str = "/status/health/status";
+    const PHASE: &str = "/status/operationState/phase";
+    const MESSAGE: &str = "/status/operationState/message";
+
+    /// A way in which an Application differs from one that is well, and the word for it.
+    type Case<'a> = (&'a [(&'a str, Value)], &'a str);
+
     #[test]
     fn the_word_that_ends_a_wait() {
         let condition = |kind: &str, message: &str| json!([{"type": kind, "message": message}]);
-        let out = || ("/status/sync/status", json!("OutOfSync"));
-        let cases: &[(&[(&str, Value)], &str)] = &[
+        let conditions = "/status/conditions";
+        let out = || (SYNC, json!("OutOfSync"));
+        let cases: &[Case<'_>] = &[
             (&[], "Deployed: everything is as Git wants it, and healthy"),
-            (&[("/status/health/status", json!("Progressing"))], "waits for healthy objects: "),
             (
-                &[
-                    ("/status/health/status", json!("Progressing")),
-                    ("/status/operationState/phase", json!("Failed")),
-                    ("/status/operationState/message", json!("no progress")),
-                ],
+                &[(PHASE, json!("Failed")), (MESSAGE, json!("no progress")), (HEALTH, json!("Progressing"))],
                 "Failed: no progress",
             ),
             (
-                &[("/status/health/status", json!("Degraded"))],
-                "Failed: everything is as Git wants it, but Degraded: ",
+                &[out(), (PHASE, json!("Failed")), (MESSAGE, json!("no room")), failed(true)],
+                "Failed: no room",
             ),
-            (&[out()], "waits for the sync to begin"),
+            (&[out(), (PHASE, json!("Failed")), (MESSAGE, json!("no room")), failed(false)], "Held: no room"),
+            (&[("/operation", json!({"sync": {}}))], "waits for the sync that was asked for to begin"),
             (
-                &[out(), ("/spec/syncPolicy", json!({}))],
-                "NotRequested: the Application differs from it, is not synced automatically, and nobody asked for a sync",
+                &[(PHASE, json!("Running")), ("/status/operationState/finishedAt", json!(null))],
+                "waits for the sync to settle: all applied",
             ),
+            (&[(conditions, condition("InvalidSpecError", "no path"))], "Held: no path"),
             (
                 &[
                     out(),
-                    ("/status/operationState/phase", json!("Failed")),
-                    ("/status/operationState/message", json!("no room")),
+                    (PHASE, json!("Failed")),
+                    (
+                        conditions,
+                        condition("ComparisonError", "Failed to load target state at b: bad.yaml:3: x"),
+                    ),
                 ],
-                "Failed: no room",
-            ),
-            (&[("/operation", json!({"sync": {}}))], "waits for the sync that was asked for to begin"),
-            (
-                &[("/status/operationState/phase", json!("Running"))],
-                "waits for the sync under way: all applied",
-            ),
-            (
-                &[(
-                    "/status/operationState",
-                    json!({"phase": "Running", "retryCount": 2, "finishedAt": "x", "message": "quota"}),
-                )],
-                "Held: quota",
-            ),
-            (&[("/status/conditions", condition("InvalidSpecError", "no path"))], "Held: no path"),
-            (
-                &[out(), ("/status/conditions", condition("SyncError", "Read-only: no hooks"))],
-                "Held: Read-only: no hooks",
+                "Failed: b cannot be deployed: bad.yaml:3: x",
             ),
             (
                 &[
-                    ("/status/sync/status", json!("Unknown")),
-                    (
-                        "/status/conditions",
-                        condition("ComparisonError", "Failed to load target state at a: bad"),
-                    ),
+                    (SYNC, json!("Unknown")),
+                    (conditions, condition("ComparisonError", "Failed to load target state: no branch")),
                 ],
-                "Failed: Failed to load target state at a: bad",
+                "Held: no branch",
             ),
-            (
-                &[
-                    ("/status/sync/status", json!("Unknown")),
-                    (
-                        "/status/conditions",
-                        condition("ComparisonError", "Failed to load target state: no branch"),
-                    ),
-                ],
-                "Held: Failed to load target state: no branch",
-            ),
-            (&[("/status/sync/status", json!("Unknown"))], "waits for the comparison with the cluster"),
             (
                 &[("/metadata/deletionTimestamp", json!("2026-11-21T07:37:12Z"))],
                 "Superseded: the Application is being deleted",
             ),
+            (&[("/status", json!({}))], "waits for the repository to say which commit that is"),
         ];
         for (changes, expected) in cases {
-            assert_eq!(told(&outcome(&app(changes), Reached::Yes)), *expected, "{changes:?}");
+            assert_eq!(told(&of_now(&app(changes))), *expected, "{changes:?}");
         }
         let mut left = app(&[]);
         left["metadata"]["annotations"]["argocd.argoproj.io/skip-reconcile"] = "true".into();
-        assert!(told(&outcome(&left, Reached::Yes)).starts_with("Held: the Application is left alone"));
+        assert!(told(&of_now(&left)).starts_with("Held: the Application is left alone"));
     }
 
     #[test]
-    fn a_commit_that_cannot_be_deployed_was_looked_at() {
-        assert_eq!(looked_at(&app(&[])), "a");
-        let refused = |message: &str| json!([{"type": "ComparisonError", "message": message}]);
-        let bad = app(&[(
-            "/status/conditions",
-            refused("Failed to load target state at 0587f88: app/web.yaml:3: x"),
-        )]);
-        assert_eq!(looked_at(&bad), "0587f88");
+    fn a_sync_that_is_stuck_holds_its_own_revision_and_not_the_one_that_mends_it() {
+        let stuck = app(&[
+            (SYNC, json!("OutOfSync")),
+            (PHASE, json!("Running")),
+            ("/status/operationState/retryCount", json!(2)),
+            (
+                MESSAGE,
+                json!("one or more objects failed: quota. Retrying attempt #2 at 2026-11-21T07:38:00Z."),
+            ),
+        ]);
+        let held = "Held: one or more objects failed: quota; it is tried again at 2026-11-21T07:38:00Z";
+        assert_eq!(told(&of_now(&stuck)), held);
+        let wanted = |reached: &[&str]| Wanted {
+            revision: Some(Revision::new("b")),
+            reached: reached.iter().map(|revision| Revision::new(*revision)).collect(),
+            was_reached: false,
+            has_looked: true,
+        };
         assert_eq!(
-            looked_at(&app(&[("/status/conditions", refused("Failed to load target state: no branch"))])),
-            "a"
+            told(&of_revision(&stuck, &wanted(&["a"]))),
+            held,
+            "what is stuck holds the wanted commit"
         );
-    }
-
-    #[test]
-    fn another_revision_is_waited_for_until_it_was_there() {
-        assert_eq!(told(&outcome(&app(&[]), Reached::NotYet)), "waits for the agent to see that revision");
-        assert_eq!(told(&outcome(&app(&[]), Reached::NoLonger)), "Superseded: a took its place");
+        assert_eq!(
+            told(&of_revision(&stuck, &wanted(&[]))),
+            "waits for b to come to what the Application follows, which is at a and does not hold it"
+        );
+        assert_eq!(revisions(&stuck), BTreeSet::from([Revision::new("a")]));
     }
 
     #[test]
     fn a_sync_that_was_asked_for_ends_as_it_ended() {
-        assert_eq!(told(&of_sync(&app(&[]))), "Deployed: all applied");
-        assert_eq!(
-            told(&of_sync(&app(&[("/status/operationState/phase", json!("Error"))]))),
-            "Failed: all applied"
+        let operation = json!({"initiatedBy": {"username": "ada"}, "sync": {"dryRun": true}});
+        let asked = ("/status/operationState/operation", operation.clone());
+        let of_sync = |raw: &Value| told(&of_sync(raw, &operation));
+        assert_eq!(of_sync(&app(std::slice::from_ref(&asked))), "Deployed: all applied");
+        assert_eq!(of_sync(&app(&[asked.clone(), (PHASE, json!("Error"))])), "Failed: all applied");
+        let again = app(&[asked.clone(), ("/operation", operation.clone())]);
+        assert_eq!(of_sync(&again), "waits for the sync that was asked for to begin");
+        // Somebody else asks for another one: this one is over all the same.
+        assert_eq!(of_sync(&app(&[asked, ("/operation", json!({"sync": {}}))])), "Deployed: all applied");
+        assert!(
+            of_sync(&app(&[])).starts_with("Superseded: the sync was taken back, or another one followed it")
         );
+    }
+
+    #[test]
+    fn how_it_ended_is_one_line() {
+        let body = json!({"verdict": "Held", "revision": "e062505269aeaf62c7e2b9fd3f2af285cdfb809d", "message": "no\nroom"});
+        assert_eq!(line(&body, Paint::Plain), "Held e062505: no\\nroom\n");
+    }
+
+    #[test]
+    fn what_a_sync_did_is_told_object_by_object() {
+        let body = json!({"resources": [
+            {"group": "apps", "kind": "Deployment", "namespace": "shop", "name": "web", "status": "Synced", "message": "created"},
+            {"kind": "Namespace", "name": "shop", "status": "SyncFailed", "message": "no\u{1b}"}]});
         assert_eq!(
-            told(&of_sync(&app(&[("/operation", json!({}))]))),
-            "waits for the sync that was asked for to begin"
+            results(&body, Paint::Plain),
+            "KIND              NAME       RESULT       MESSAGE\n\
+             Deployment.apps   shop/web   Synced       created\n\
+             Namespace         shop       SyncFailed   no\\u{1b}\n"
         );
     }
 }

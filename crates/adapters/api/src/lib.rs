@@ -51,7 +51,7 @@ pub use feed::{Feed, Subscription};
 pub use listed::{Head, Listed, list};
 pub use probes::{MetricsText, Readiness, serve_probes};
 pub use projection::Projection;
-pub use request::{AppRef, DriftFormat, ListQuery, ObjectFilter, Request, SyncBody};
+pub use request::{AppRef, Awaited, DriftFormat, ListQuery, ObjectFilter, Request, SyncBody};
 pub use routes::{Access, Lasts, ROUTES, Route, Verb};
 pub use selector::Selector;
 pub use serve::{Limits, Listener, Serving, Transport, check_exposure, serve};

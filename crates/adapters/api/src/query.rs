@@ -1,6 +1,6 @@
 //! What do a request's path and query parameters say?
 
-use crate::{ApiError, AppRef, ListQuery, ObjectFilter, Projection, Selector, listed};
+use crate::{ApiError, AppRef, Awaited, ListQuery, ObjectFilter, Projection, Selector, listed};
 use model::LONGEST_TARGET;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const WHICH: &[&str] = &["appNamespace", "project"];
 /// Parameters that say which of an app's objects are meant.
 const OBJECTS: &[&str] = &["group", "version", "kind", "namespace", "name"];
 /// Parameters of a wait.
-const WAIT: &[&str] = &["revision", "timeout", "appNamespace", "project"];
+const WAIT: &[&str] = &["revision", "sync", "timeout", "appNamespace", "project"];
 
 /// How long a wait lasts where the caller does not say.
 const WAIT_FOR: Duration = Duration::from_mins(5);
@@ -95,7 +95,7 @@ pub(crate) fn get(name: String, pairs: &Pairs) -> Result<(AppRef, Option<String>
 }
 
 /// Reads what a wait is for, and how long it may take.
-pub(crate) fn wait(name: String, pairs: &Pairs) -> Result<(AppRef, Option<String>, Duration), ApiError> {
+pub(crate) fn wait(name: String, pairs: &Pairs) -> Result<(AppRef, Awaited, Duration), ApiError> {
     check_names(pairs, WAIT)?;
     let revision = one(pairs, "revision")?;
     if let Some(odd) =
@@ -104,7 +104,22 @@ pub(crate) fn wait(name: String, pairs: &Pairs) -> Result<(AppRef, Option<String
         return Err(ApiError::invalid(format!("no revision can be called {odd:?}")));
     }
     let timeout = one(pairs, "timeout")?.map_or(Ok(WAIT_FOR), |text| duration("timeout", &text))?;
-    Ok((app_ref(name, pairs)?, revision, timeout))
+    let is_sync = match one(pairs, "sync")?.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(ApiError::invalid(format!("`sync` is `true` or `false`, not `{other}`"))),
+    };
+    let awaited = match revision {
+        Some(_) if is_sync => {
+            let message =
+                "a wait is for a `revision` or for the `sync` that was asked for; leave one of them away";
+            return Err(ApiError::invalid(message));
+        }
+        Some(revision) => Awaited::Revision(revision),
+        None if is_sync => Awaited::Sync,
+        None => Awaited::Followed,
+    };
+    Ok((app_ref(name, pairs)?, awaited, timeout))
 }
 
 fn is_of_a_ref(c: char) -> bool {

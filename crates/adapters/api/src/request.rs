@@ -58,8 +58,8 @@ pub enum Request {
     Wait {
         /// Of which Application.
         app: AppRef,
-        /// A branch, a tag, a SHA or its beginning; `None` for what the Application follows.
-        revision: Option<String>,
+        /// For what.
+        awaited: Awaited,
         /// How long to wait.
         timeout: Duration,
         /// Where the answer goes.
@@ -193,6 +193,17 @@ fn resource(selector: &ResourceSelector) -> Value {
         value["namespace"] = json!(selector.namespace);
     }
     value
+}
+
+/// What a wait is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// What comes of a branch, a tag, a SHA or its beginning.
+    Revision(String),
+    /// What comes of the sync that was asked for last, whatever it is about.
+    Sync,
+    /// What comes of a sync that is asked for and not over, else of what the Application follows.
+    Followed,
 }
 
 /// Which objects of an Application; what is `None` does not narrow it (Argo CD `ResourcesQuery`).

@@ -11,7 +11,7 @@ mod merge;
 mod operation;
 mod remembered;
 
-pub use operation::{OperationState, result_line};
+pub use operation::{OperationState, result, result_line};
 pub use remembered::{
     LastOperation, condition_messages, deployed_not_yet, inventory, is_listed_by_argo_cd, last_operation,
     listed_kinds,

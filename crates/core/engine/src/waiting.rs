@@ -10,11 +10,16 @@ mod settled;
 use crate::run::Run;
 use crate::settle::CONSENT;
 use crate::state::{Activity, Attempt, SourceView, State};
-use model::{App, Comparison, ObjectKey, ObjectOutcome, OperationPhase, Problem, Revision, Timestamp};
+use model::{
+    App, Comparison, ObjectKey, ObjectOutcome, OperationPhase, Problem, Reason, Revision, Timestamp,
+};
 use std::collections::BTreeSet;
 
 /// How often a sync has to fail of what may pass before a wait ends with it: a blip is nobody's verdict.
 const PATIENT_TRIES: u32 = 2;
+
+/// What a wait for a sync waits for that somebody asked for and that has not begun.
+const TO_BEGIN: &str = "the sync that was asked for to begin";
 
 /// What a wait is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,7 +110,7 @@ pub fn outcome(state: &State, app: &App, wanted: &Wanted) -> Outcome {
         return unresolved(state);
     };
     if is_asked_for(state, app) {
-        return Outcome::Waits("the sync that was asked for to begin".into());
+        return Outcome::Waits(TO_BEGIN.into());
     }
     let of_chosen =
         state.tried().filter(|tried| is_chosen(tried) && wanted.reached.contains(&tried.revision));
@@ -131,6 +136,37 @@ pub fn obstructed(state: &State, app: &App, wanted: &Wanted) -> Option<Outcome> 
     }
     let sentence = obstacle(state, app, wanted)?;
     Some(decided(wanted, state, Word::Held, None, sentence))
+}
+
+/// Decides the sync that somebody asked for last, whatever it is about: a dry run, single objects, a revision that Git does
+/// not want. `None` where the last sync is nobody's request.
+pub fn of_request(state: &State, app: &App) -> Option<Outcome> {
+    let wanted = Wanted::default();
+    if app.deletion.is_some() {
+        return obstructed(state, app, &wanted);
+    }
+    if is_asked_for(state, app) {
+        // Nothing is begun meanwhile.
+        let skipped = app.skip_reconcile.then(|| obstructed(state, app, &wanted)).flatten();
+        return Some(skipped.unwrap_or_else(|| Outcome::Waits(TO_BEGIN.into())));
+    }
+    if let Some(run) = state.run().filter(|run| run.operation().is_some()) {
+        return Some(under_way(state, run, &wanted));
+    }
+    let last = state.last.as_ref().filter(|last| last.operation.is_some())?;
+    let mut outcome = tried_verdict(state, last);
+    if let Outcome::Decided(verdict) = &mut outcome
+        && last.reason == Reason::Superseded
+        && last.phase == OperationPhase::Failed
+    {
+        verdict.word = Word::Superseded;
+    }
+    Some(outcome)
+}
+
+/// Returns the revision that the app follows now.
+pub fn followed(state: &State) -> Option<&Revision> {
+    at(state)
 }
 
 /// Returns the revision that the repository is at, as far as it was read.

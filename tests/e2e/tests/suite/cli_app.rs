@@ -223,6 +223,8 @@ fn a_sync_of_single_objects_and_revisions() {
 fn a_wait_ends_with_one_word_or_with_its_time() {
     let (scene, _agent, repo, _first) = shop("cli-verdict");
     let control = scene.control.as_str();
+    // Not what is checked out, which a commit to another branch moves for a moment.
+    scene.patch_app("shop", &json!({"spec": {"source": {"targetRevision": "main"}}}));
     let second = repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
     let deployed = scene.tautline(&["app", "wait", "shop", "-n", control, "--revision", "main"]);
     assert_eq!(deployed.code, 0, "{deployed:?}");

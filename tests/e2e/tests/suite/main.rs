@@ -28,6 +28,7 @@ mod cli_app;
 mod cli_plan;
 mod cli_server;
 mod cli_shell;
+mod cli_wait;
 mod cli_why;
 mod credentials;
 mod definitions;

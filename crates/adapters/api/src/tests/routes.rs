@@ -33,8 +33,8 @@ pub(super) fn echo() -> BoxedFilter<(Response,)> {
                 Request::Sync { app, body, reply, .. } => (format!("Sync {app:?} {body:?}"), reply),
                 Request::Managed { app, filter, reply } => (format!("Managed {app:?} {filter:?}"), reply),
                 Request::Terminate { app, reply } => (format!("Terminate {app:?}"), reply),
-                Request::Wait { app, revision, timeout, reply } => {
-                    (format!("Wait {app:?} {revision:?} {timeout:?}"), reply)
+                Request::Wait { app, awaited, timeout, reply } => {
+                    (format!("Wait {app:?} {awaited:?} {timeout:?}"), reply)
                 }
                 Request::Drift { app, format, reply } => (format!("Drift {app:?} {format:?}"), reply),
             };
@@ -339,10 +339,12 @@ async fn text_is_answered_as_text() {
 async fn waits_say_for_what_and_how_long() {
     let wait = "GET /api/v1/applications/web/wait";
     for (query, expected) in [
-        ("", "None 300s"),
-        ("?revision=v1%2E2&timeout=90s", "Some(\"v1.2\") 90s"),
-        ("?revision=feature%2Fx&timeout=10m", "Some(\"feature/x\") 600s"),
-        ("?timeout=1h&revision=", "None 3600s"),
+        ("", "Followed 300s"),
+        ("?sync=true", "Sync 300s"),
+        ("?sync=false&revision=v1", "Revision(\"v1\") 300s"),
+        ("?revision=v1%2E2&timeout=90s", "Revision(\"v1.2\") 90s"),
+        ("?revision=feature%2Fx&timeout=10m", "Revision(\"feature/x\") 600s"),
+        ("?timeout=1h&revision=", "Followed 3600s"),
     ] {
         let asked = asked(&format!("{wait}{query}"), &[]).await;
         assert!(asked.ends_with(expected), "{query}: {asked}");
@@ -354,6 +356,8 @@ async fn waits_say_for_what_and_how_long() {
         "timeout=-1m",
         "timeout=99999999999999999999h",
         "revision=a%0Ab",
+        "sync=yes",
+        "sync=true&revision=main",
     ] {
         assert_eq!(refused(&format!("{wait}?{query}"), &[]).await.0, 400, "{query}");
     }

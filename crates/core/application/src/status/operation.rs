@@ -70,7 +70,11 @@ fn sync_result(raw: &Value, operation: &OperationState) -> Value {
     let revision = operation.revision.as_ref().map_or("", |revision| revision.as_str());
     result.insert("revision".into(), revision.into());
     set(&mut result, "source", synced_source(raw, operation));
-    set(&mut result, "resources", operation.results.iter().map(|r| resource(r, operation.phase)).collect());
+    set(
+        &mut result,
+        "resources",
+        operation.results.iter().map(|r| self::result(r, operation.phase)).collect(),
+    );
     Value::Object(result)
 }
 
@@ -148,7 +152,8 @@ fn selector(selector: &ResourceSelector) -> Value {
     Value::Object(entry)
 }
 
-fn resource(result: &ObjectResult, phase: OperationPhase) -> Value {
+/// Writes what a sync in this phase did to an object.
+pub fn result(result: &ObjectResult, phase: OperationPhase) -> Value {
     let mut entry = Map::new();
     let key = &result.key;
     // Argo CD's own CRD wants all five, empty or not.

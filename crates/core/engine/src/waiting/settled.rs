@@ -2,7 +2,7 @@
 
 use super::{Outcome, Verdict, Wanted, Word, decided, sentences, tried_verdict};
 use crate::conditions::read_only_sentence;
-use crate::state::{SourceView, State};
+use crate::state::{Attempt, SourceView, State};
 use crate::trigger;
 use model::{App, Comparison, HealthStatus, ObjectKey, Revision, SyncStatus};
 
@@ -15,7 +15,7 @@ pub(super) fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
     let Some((desired, comparison)) = state.current() else {
         return Outcome::Waits("the comparison with the cluster".into());
     };
-    let tried = state.tried().filter(|tried| tried.was_about(desired));
+    let tried = state.tried().filter(|tried| is_whole(tried) && tried.was_about(desired));
     let is_well = matches!(comparison.health.status, HealthStatus::Healthy | HealthStatus::Suspended);
     let is_synced = comparison.sync == SyncStatus::Synced;
     if is_synced && is_well {
@@ -54,6 +54,11 @@ pub(super) fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
         return unhealthy(state, comparison);
     }
     not_tried(state, app, comparison)
+}
+
+/// Returns whether a sync was about all objects, or was the agent's own correction of some.
+fn is_whole(tried: &Attempt) -> bool {
+    tried.operation.as_ref().is_none_or(|operation| operation.resources.is_empty())
 }
 
 /// Adds to a success what is no longer as it was then.

@@ -2,7 +2,7 @@
 //! of them.
 
 use crate::words::{Story, revision};
-use engine::waiting::{Outcome, Verdict, Wanted, outcome, revisions};
+use engine::waiting::{Outcome, Verdict, Wanted, of_request, outcome, revisions};
 
 /// What an app was told up to its first sync being sent.
 const APPLYING: &[&str] =
@@ -208,4 +208,51 @@ fn a_wait_for_a_commit_that_is_not_known_yet_waits_for_git() {
     assert_eq!(stands, Outcome::Waits("the repository to say which commit that is".into()));
     story.line("app auto deleted");
     assert!(matches!(outcome(&story.state, &story.app, &Wanted::default()), Outcome::Decided(_)));
+}
+
+/// Tells a story and returns where a wait stands for the sync that was asked for.
+fn request_after(parts: &[&[&str]]) -> String {
+    let mut story = Story::new();
+    for line in parts.iter().copied().flatten() {
+        story.line(line);
+    }
+    match of_request(&story.state, &story.app) {
+        None => "nobody asked".into(),
+        Some(Outcome::Waits(what)) => format!("waits for {what}"),
+        Some(Outcome::Decided(Verdict { word, revision, message, .. })) => {
+            format!("{} at {revision}: {message}", word.as_str())
+        }
+    }
+}
+
+#[test]
+fn a_sync_that_was_asked_for_is_judged_by_itself() {
+    let manual: &[&str] = &["app manual", "resolved a", "rendered a", "compared a: web=missing"];
+    assert_eq!(request_after(&[manual]), "nobody asked");
+    assert_eq!(request_after(&[APPLYING, DEPLOYED]), "nobody asked");
+    let dry: &[&str] = &["app manual op dry", "prepared a", "planned: apply web"];
+    assert_eq!(request_after(&[manual, dry]), "waits for the sync under way");
+    let done: &[&str] = &["done: web=created", "compared a: web=missing"];
+    assert_eq!(request_after(&[manual, dry, done]), "Deployed at a: successfully synced (dry run)");
+    // It says nothing of the revision: that was never synced.
+    let nobody = "NotRequested at a by ConfigMap ns/web";
+    assert!(after(&[manual, dry, done], "a").starts_with(nobody));
+    let refused: &[&str] = &["done: web=invalid no such field"];
+    assert!(request_after(&[manual, dry, refused]).starts_with("Failed at a: one or more objects failed"));
+    let skipped: &[&str] = &["app manual skip op"];
+    assert!(request_after(&[manual, skipped]).starts_with("Held at a: the Application is left alone"));
+    let deleted: &[&str] = &["app manual deleted op"];
+    assert!(
+        request_after(&[manual, deleted]).starts_with("Superseded at a: the Application is being deleted")
+    );
+}
+
+#[test]
+fn a_sync_of_single_objects_says_nothing_of_the_revision() {
+    let manual: &[&str] = &["app manual", "resolved a", "rendered a", "compared a: db=missing web=missing"];
+    let single: &[&str] =
+        &["app manual op only=web", "prepared a", "planned: apply web", "done: web=created"];
+    let over: &[&str] = &["compared a: db=missing web=synced"];
+    assert!(request_after(&[manual, single, over]).starts_with("Deployed at a: "));
+    assert!(after(&[manual, single, over], "a").starts_with("NotRequested at a by ConfigMap ns/db"));
 }
