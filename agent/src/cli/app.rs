@@ -189,7 +189,9 @@ fn reading(name: &'static str, about: &'static str) -> Command {
 }
 
 fn name_argument() -> Arg {
-    Arg::new("name").value_name("NAME").required(true).help("Name of the Application")
+    // An empty one, from a variable that is not set, would be the list of all.
+    let is_some = clap::builder::NonEmptyStringValueParser::new();
+    Arg::new("name").value_name("NAME").required(true).value_parser(is_some).help("Name of the Application")
 }
 
 fn watch_argument() -> Arg {

@@ -75,7 +75,7 @@ async fn why(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
         "json" => crate::cli::output::json(&story.to_json()),
         _ => story.to_string(),
     };
-    Ok(print(&printed, ExitCode::SUCCESS))
+    Ok(print(&printed, ExitCode::from(story.code)))
 }
 
 /// Says that an object is not there, or why it cannot be read.

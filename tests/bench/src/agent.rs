@@ -43,12 +43,13 @@ impl Setup {
     }
 }
 
-/// Builds the agent in release with the cargo that runs us; returns the program.
+/// Builds the agent in release with the cargo that runs us, as the Dockerfile does; returns the program.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "--release", "--package", "tautline", "--message-format=json"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .env("LIBZ_SYS_STATIC", "1")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
@@ -60,7 +61,15 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut programs = messages.filter(|message| message["target"]["name"] == "tautline");
     let program = programs.find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    program.context("find the agent's program in what cargo printed")
+    let program = program.context("find the agent's program in what cargo printed")?;
+    let content = std::fs::read(&program).with_context(|| format!("read {}", program.display()))?;
+    let asks_for = |name: &str| content.windows(name.len()).any(|window| window == name.as_bytes());
+    anyhow::ensure!(
+        !asks_for("libz.so"),
+        "{} asks for zlib, which its image does not have",
+        program.display()
+    );
+    Ok(program)
 }
 
 impl Agent {

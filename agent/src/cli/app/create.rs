@@ -3,7 +3,7 @@
 use crate::cli::app::sync::MANAGER;
 use crate::cli::app::{remote, view, wait};
 use crate::cli::failure::Failure;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, without_managers};
 use crate::cli::person::{self, text};
 use crate::exit::{OTHER, USAGE};
 use crate::tools::print;
@@ -20,7 +20,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     check(&app)?;
     let output = Output::of(arguments);
     if arguments.get_flag("dry-run") {
-        return Ok(print(&printed(&app, output), ExitCode::SUCCESS));
+        return Ok(print(&printed(&app, output, "created (dry run)"), ExitCode::SUCCESS));
     }
     if remote::server(arguments).is_some() {
         return Err(Failure::usage(
@@ -36,7 +36,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
         ErrorClass::Conflict => exists(&key),
         _ => Failure::of_call(&format!("create Application {key}"), &error),
     })?;
-    let done = print(&printed(&created.into_value(), output), ExitCode::SUCCESS);
+    let done = print(&printed(&without_managers(created.into_value()), output, "created"), ExitCode::SUCCESS);
     if !arguments.get_flag("wait") {
         return Ok(done);
     }
@@ -56,12 +56,12 @@ fn exists(key: &AppKey) -> Failure {
     )
 }
 
-fn printed(app: &Value, output: Output) -> String {
+fn printed(app: &Value, output: Output, done: &str) -> String {
     match output {
         Output::Json | Output::Yaml => view::document(app, output),
         Output::Name | Output::Table | Output::Wide => {
             let name = view::name(app);
-            if output == Output::Name { name } else { format!("{} created\n", name.trim_end()) }
+            if output == Output::Name { name } else { format!("{} {done}\n", name.trim_end()) }
         }
     }
 }
@@ -130,7 +130,8 @@ mod tests {
              syncOptions:\n    - CreateNamespace=true\n"
         );
         assert_eq!(made(&[]).unwrap()["spec"]["syncPolicy"], Value::Null);
-        assert_eq!(printed(&app, Output::Table), "application.argoproj.io/shop created\n");
+        let dry = printed(&app, Output::Table, "created (dry run)");
+        assert_eq!(dry, "application.argoproj.io/shop created (dry run)\n");
     }
 
     #[test]

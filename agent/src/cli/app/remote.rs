@@ -234,7 +234,10 @@ fn ok(answer: Answer, what: &str) -> Result<Answer, Failure> {
 }
 
 fn refused(answer: &Answer, what: &str) -> Failure {
+    // Of gRPC, as in Argo CD: what stands against it now is no mistake of the caller.
+    let is_precondition = answer.json()["code"] == 9;
     let (code, next) = match answer.status {
+        400 if is_precondition => (OTHER, ""),
         400 => (USAGE, ""),
         401 => (FORBIDDEN, " (give a token by --token-file or TAUTLINE_TOKEN)"),
         403 => (FORBIDDEN, ""),
@@ -345,5 +348,7 @@ mod tests {
             assert_eq!(code(status).code, expected, "{status}");
         }
         assert_eq!(code(404).message, "ask: no");
+        let busy = json!({"message": "another operation is already in progress", "code": 9}).to_string();
+        assert_eq!(refused(&Answer { status: 400, body: busy.into() }, "ask").code, OTHER);
     }
 }

@@ -6,6 +6,7 @@ use super::unread;
 use crate::cli::app::facts::{Facts, short};
 use crate::cli::checkout::Checkout;
 use crate::cli::failure::Failure;
+use crate::exit::OTHER;
 use crate::{desired, judge};
 use cluster::{Cluster, Discovery, Priority};
 use manifest::Parsed;
@@ -25,12 +26,13 @@ pub(crate) async fn trace(
     match application::read(&raw) {
         Ok(app) => {
             if let Err(failure) = from_git(cluster, discovery, control, &found, (&app, &mut story)).await {
-                story.unread = failure.message;
+                (story.unread, story.code) = (failure.message, failure.code);
             }
         }
         Err(problems) => {
             let wrong: Vec<String> = problems.iter().map(ToString::to_string).collect();
             story.unread = format!("the Application is wrong: {}", wrong.join("; "));
+            story.code = OTHER;
         }
     }
     Ok(story)
@@ -111,9 +113,19 @@ async fn from_git(
     revision.as_str().clone_into(&mut story.revision);
     story.commit = author(&checkout, &revision).await?;
     let listing = checkout.listing(&revision, &app.source).await?;
+    let not_yet = desired::unsupported(&app.source.path, &app.key.name, &listing);
+    if !not_yet.is_empty() {
+        let fields: Vec<&str> = not_yet.iter().map(|not_yet| not_yet.field.as_str()).collect();
+        return Err(Failure::new(OTHER, format!("Tautline does not act on {} yet", fields.join(", "))));
+    }
     let read = desired::arranged(app, &listing, discovery);
     let wanted = read.arranged.objects.into_iter().find(|parsed| parsed.object.key() == found.object.key());
     let Some(wanted) = wanted else {
+        // Where a file cannot be read, the object may stand in it.
+        if !read.problems.is_empty() {
+            let wrong: Vec<String> = read.problems.iter().map(ToString::to_string).collect();
+            return Err(Failure::new(OTHER, wrong.join("; ")));
+        }
         story.is_gone_from_git = true;
         return Ok(());
     };

@@ -36,6 +36,8 @@ pub(crate) struct Story {
     pub is_gone_from_git: bool,
     /// Why Git could not be read.
     pub unread: String,
+    /// The exit code that says so; 0 where it was read.
+    pub code: u8,
     /// How the object compares.
     pub sync: String,
     /// Its health.
@@ -118,7 +120,7 @@ fn with(text: &str, between: &str, more: &str) -> String {
 impl Story {
     fn place(&self) -> String {
         match (self.file.as_str(), self.is_gone_from_git) {
-            (_, true) => format!("in none of folder {:?} any more: a sync with prune deletes it", self.path),
+            (_, true) => format!("in none of folder {:?} at this revision", self.path),
             ("", false) => String::new(),
             (file, false) => format!("{file}:{}", self.line),
         }
@@ -239,7 +241,10 @@ mod tests {
     #[test]
     fn what_git_does_not_have_any_more() {
         let story = Story { is_gone_from_git: true, path: "shop".into(), ..story() };
-        assert!(story.to_string().contains("File:          in none of folder \"shop\" any more"), "{story}");
+        assert!(
+            story.to_string().contains("File:          in none of folder \"shop\" at this revision"),
+            "{story}"
+        );
         let unread = Story { unread: "no such repository".into(), file: String::new(), ..Story::default() };
         assert!(unread.to_string().contains("Git:           no such repository\n"), "{unread}");
     }

@@ -32,7 +32,7 @@ const MOST_TOKENS: usize = 1024;
 const MOST_RIGHTS: usize = 4096;
 /// Reviews of tokens under way at once, in each lane.
 const TOKENS_AT_ONCE: usize = 4;
-/// Reviews of rights under way at once.
+/// Reviews of rights under way at once, in each lane.
 const RIGHTS_AT_ONCE: usize = 8;
 /// Questions that wait for their turn, in each lane; a further one is not asked.
 const LONGEST_QUEUE: usize = 256;
@@ -108,7 +108,8 @@ impl Admission {
                 let app = query::app_ref(name.to_owned(), pairs)?;
                 (app.name, app.namespace)
             } else {
-                (query::one(pairs, "name")?.unwrap_or_default(), query::one(pairs, "appNamespace")?)
+                let (name, namespace) = query::listed(pairs)?;
+                (name.unwrap_or_default(), namespace)
             };
             Ok(Question { verb, namespace: namespace.unwrap_or_else(|| control.to_owned()), name })
         };
@@ -134,6 +135,8 @@ pub(crate) struct Authority {
     /// For tokens that were good when they were last reviewed: a flood of others does not hold them up.
     known: Lane,
     strangers: Lane,
+    /// The same for rights.
+    kept: Lane,
     permissions: Lane,
     told: Mutex<Option<Instant>>,
 }
@@ -146,6 +149,7 @@ impl Authority {
             rights: Memory::new(MOST_RIGHTS),
             known: Lane::new(TOKENS_AT_ONCE),
             strangers: Lane::new(TOKENS_AT_ONCE),
+            kept: Lane::new(RIGHTS_AT_ONCE),
             permissions: Lane::new(RIGHTS_AT_ONCE),
             told: Mutex::default(),
         }
@@ -170,9 +174,10 @@ impl Authority {
     async fn allows(self: &Arc<Self>, user: &Arc<User>, question: &Question) -> Verdict<()> {
         let key = (Arc::clone(user), question.clone());
         let (authority, (user, question)) = (Arc::clone(self), key.clone());
-        let review = |_| async move {
+        let review = |was_good: bool| async move {
             let end = Instant::now() + DEADLINE;
-            let Some(_place) = authority.permissions.turn(end).await else { return Verdict::Unclear };
+            let lane = if was_good { &authority.kept } else { &authority.permissions };
+            let Some(_place) = lane.turn(end).await else { return Verdict::Unclear };
             let answer = in_time(end, (authority.reviews.allows)(user, question)).await;
             authority.judge(answer.map(|may| may.then_some(())))
         };

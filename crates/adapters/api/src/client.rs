@@ -102,7 +102,14 @@ impl Client {
     /// # Errors
     /// What cannot be used. A token goes to another machine by TLS only.
     pub fn new(server: &str, token: Option<&str>, authority: Option<&Path>) -> Result<Self, ClientError> {
-        let unusable = |why: &str| failed(Unanswered::Unusable, format!("{server:?} is no server: {why}"));
+        // A password may stand in any of it but in what follows the last `@`, up to the path.
+        let shown = server.rsplit_once('@').map_or(server, |(_, rest)| rest);
+        let shown = shown.split_once("://").map_or(shown, |(_, rest)| rest).split(['/', '?', '#']).next();
+        let shown = shown.unwrap_or_default();
+        let unusable = |why: &str| failed(Unanswered::Unusable, format!("{shown:?} is no server: {why}"));
+        if server.contains('@') {
+            return Err(unusable("it names a user; give a token by --token-file or TAUTLINE_TOKEN"));
+        }
         let url: Uri = server.parse().map_err(|_| unusable("it is no URL"))?;
         let host = url.host().ok_or_else(|| unusable("write http://HOST:PORT or https://HOST:PORT"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();

@@ -158,13 +158,25 @@ pub(crate) fn app_ref(name: String, pairs: &Pairs) -> Result<AppRef, ApiError> {
     Ok(app)
 }
 
+/// Reads which Applications a list is confined to: the one of a name, and those of a namespace.
+pub(crate) fn listed(pairs: &Pairs) -> Result<(Option<String>, Option<String>), ApiError> {
+    let (name, namespace) = (one(pairs, "name")?, one(pairs, "appNamespace")?);
+    check_called(name.as_deref(), namespace.as_deref())?;
+    Ok((name, namespace))
+}
+
 /// Refuses names that no Application or namespace can have, so that they never become part of a URL or a log line.
 pub(crate) fn check_app(app: &AppRef) -> Result<(), ApiError> {
-    if !is_dns_name(&app.name, 253, true) {
-        return Err(ApiError::invalid(format!("no application can be called {:?}", app.name)));
+    check_called(Some(&app.name), app.namespace.as_deref())
+}
+
+fn check_called(name: Option<&str>, namespace: Option<&str>) -> Result<(), ApiError> {
+    let shown = |text: &str| text.chars().take(64).collect::<String>();
+    if let Some(name) = name.filter(|name| !is_dns_name(name, 253, true)) {
+        return Err(ApiError::invalid(format!("no application can be called {:?}", shown(name))));
     }
-    if let Some(namespace) = app.namespace.as_deref().filter(|namespace| !is_dns_name(namespace, 63, false)) {
-        return Err(ApiError::invalid(format!("no namespace can be called {namespace:?}")));
+    if let Some(namespace) = namespace.filter(|namespace| !is_dns_name(namespace, 63, false)) {
+        return Err(ApiError::invalid(format!("no namespace can be called {:?}", shown(namespace))));
     }
     Ok(())
 }

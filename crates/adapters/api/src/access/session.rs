@@ -175,14 +175,17 @@ impl Admitted {
     /// Asks for all of it anew: the token may have expired, its owner may be gone, the right may be taken away. False where
     /// the cluster does not say.
     async fn review(&self) -> Result<bool, ApiError> {
-        match self.authority.identify(&self.token).await {
-            // A token that is somebody else's by now was not what let this caller in.
-            Verdict::Yes(user) if user.name != self.user.name => return Err(ApiError::stranger()),
-            Verdict::Yes(_) => {}
+        let user = match self.authority.identify(&self.token).await {
+            Verdict::Yes(user) => user,
             Verdict::No => return Err(ApiError::stranger()),
             Verdict::Unclear => return Ok(false),
+        };
+        // A token that is somebody else's by now was not what let this caller in.
+        if (&user.name, &user.uid) != (&self.user.name, &self.user.uid) {
+            return Err(ApiError::stranger());
         }
-        match self.authority.allows(&self.user, &self.question).await {
+        // By the groups of today.
+        match self.authority.allows(&user, &self.question).await {
             Verdict::Yes(()) => Ok(true),
             Verdict::No => Err(ApiError::forbidden()),
             Verdict::Unclear => Ok(false),

@@ -23,6 +23,9 @@ pub(super) struct State {
     pub(super) tokens: BTreeSet<String>,
     /// Rights, as `ada may update argocd/shop`.
     pub(super) rights: BTreeSet<String>,
+    /// The groups that whoever shows a token is in, and which of the owners of a name that is.
+    pub(super) groups: Vec<String>,
+    pub(super) uid: String,
     pub(super) on_tokens: Mood,
     pub(super) on_rights: Mood,
     /// Tokens that were reviewed.
@@ -55,16 +58,20 @@ impl FakeCluster {
             identify: Arc::new(move |token| {
                 let known = tokens.edit(|state| {
                     state.reviewed.push(token.text().to_owned());
-                    let user = User { name: token.text().to_owned(), ..User::default() };
+                    let (groups, uid) = (state.groups.clone(), state.uid.clone());
+                    let user = User { name: token.text().to_owned(), groups, uid, ..User::default() };
                     (state.on_tokens, state.tokens.contains(token.text()).then_some(user))
                 });
                 answer(known).boxed()
             }),
             allows: Arc::new(move |user, question| {
                 let Question { verb, namespace, name } = question;
-                let wish = format!("{} may {} {namespace}/{name}", user.name, Verb::as_str(verb));
+                let wish = |who: &str| format!("{who} may {} {namespace}/{name}", Verb::as_str(verb));
+                let of_groups: Vec<String> = user.groups.iter().map(|group| wish(group)).collect();
+                let wish = wish(&user.name);
                 let known = rights.edit(|state| {
-                    let may = state.rights.contains(&wish);
+                    let is_granted = |wish: &String| state.rights.contains(wish);
+                    let may = is_granted(&wish) || of_groups.iter().any(is_granted);
                     state.asked.push(wish);
                     (state.on_rights, may)
                 });

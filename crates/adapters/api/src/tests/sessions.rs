@@ -59,6 +59,42 @@ async fn a_right_that_is_taken_away_ends_what_lasts_within_half_a_minute() {
     }
 }
 
+// N28: whoever is taken out of the group that had the right, and whoever got the name of one who is gone
+#[tokio::test(start_paused = true)]
+async fn who_one_was_when_it_began_does_not_count_later() {
+    for (expected, change) in
+        [(403, (|state| state.groups.clear()) as fn(&mut State)), (401, |state| state.uid = "another".into())]
+    {
+        let cluster = FakeCluster::with(&["deployers may list argocd/"]);
+        cluster.edit(|state| state.groups = vec!["deployers".into()]);
+        let admission = Admission::new(Some(cluster.reviews()));
+        let session = show(&admission, "ada").await.unwrap();
+        let mut revoked = std::pin::pin!(session.revoked());
+        assert!(tokio::time::timeout(Duration::from_mins(1), &mut revoked).await.is_err());
+        cluster.edit(change);
+        let changed = Instant::now();
+        let error = tokio::time::timeout(Duration::from_mins(5), revoked).await.expect("it ends");
+        assert_eq!(error.status, expected);
+        assert!(changed.elapsed() <= HALF_A_MINUTE, "{:?}", changed.elapsed());
+    }
+}
+
+// N30: what no Application or namespace is called is not asked about, nor kept
+#[tokio::test]
+async fn names_that_cannot_be_are_no_questions() {
+    let cluster = FakeCluster::with(&[RIGHT]);
+    let admission = Admission::new(Some(cluster.reviews()));
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer ada"));
+    for parameter in ["name", "appNamespace"] {
+        let pairs = vec![(parameter.to_owned(), "a".repeat(60_000))];
+        let refused =
+            admission.admit(Access::List, &headers, ("", &pairs)).await.map_err(|error| error.status);
+        assert_eq!(refused.err(), Some(400), "{parameter}");
+    }
+    assert_eq!(cluster.edit(|state| state.asked.len()), 0);
+}
+
 // N28: what others hear of the same right makes nobody's session longer
 #[tokio::test(start_paused = true)]
 async fn who_asks_beside_makes_no_session_longer() {
