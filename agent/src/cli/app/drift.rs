@@ -33,7 +33,8 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
         talk(&format!("Application {key} is as Git has it at {}", revision.short()));
         return Ok(ExitCode::SUCCESS);
     }
-    talk(&format!("Application {key} differs from {} in {n_different} objects", revision.short()));
+    let plural = if n_different == 1 { "" } else { "s" };
+    talk(&format!("Application {key} differs from {} in {n_different} object{plural}", revision.short()));
     let code = if changes.iter().any(|change| change.is_forbidden) { FORBIDDEN } else { DIFFERENCE };
     Ok(print(&Paint::of_stdout().diff(&changes::diffs(&changes)), ExitCode::from(code)))
 }

@@ -122,8 +122,7 @@ impl Remote {
         let text = String::from_utf8_lossy(&text.body).into_owned();
         let (headline, diff) = text.split_once('\n').unwrap_or((&text, ""));
         talk(&printable(headline));
-        let code = if diff.trim().is_empty() { 0 } else { DIFFERENCE };
-        Ok(print(&Paint::of_stdout().diff(diff), ExitCode::from(code)))
+        Ok(print(&Paint::of_stdout().diff(diff), ExitCode::from(differs(headline))))
     }
 
     /// Waits for the verdict, and returns it as the agent tells it. While another replica takes over, nobody answers, or
@@ -184,6 +183,12 @@ impl Remote {
         }
         path
     }
+}
+
+/// Returns the exit code for the first line of a drift report, which ends with how the app compares: what others added to shared
+/// objects stands in the report of an app that is `Synced`, too.
+fn differs(headline: &str) -> u8 {
+    if headline.trim_end().ends_with(": Synced") { 0 } else { DIFFERENCE }
 }
 
 /// What an agent says that is asked for a verdict.
@@ -336,6 +341,14 @@ mod tests {
         let late = nobody.wait(&key, &[], Limit::new(Duration::from_millis(50))).await.unwrap_err();
         assert_eq!(late.code, TIMEOUT);
         assert!(late.message.contains("it waits for the agent to answer: cannot reach"), "{}", late.message);
+    }
+
+    #[test]
+    fn what_is_synced_differs_in_nothing_that_git_wants() {
+        assert_eq!(differs("application argocd/shop at e062505: Synced"), 0);
+        for status in ["OutOfSync", "Unknown"] {
+            assert_eq!(differs(&format!("application argocd/shop at e062505: {status}")), DIFFERENCE);
+        }
     }
 
     #[test]
