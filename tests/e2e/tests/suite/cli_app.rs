@@ -274,7 +274,7 @@ fn the_same_is_asked_of_an_agent() {
     let sentence = "error: app create needs the cluster, for an agent's API makes no Applications: leave --server and TAUTLINE_SERVER away\n";
     assert_eq!((told.code, told.out.as_str(), told.err.as_str()), (2, "", sentence));
     let dry = ask(&[&create[..], &["--dry-run"]].concat());
-    assert_eq!((dry.code, dry.out.as_str()), (0, "application.argoproj.io/a created\n"), "{dry:?}");
+    assert_eq!((dry.code, dry.out.as_str()), (0, "application.argoproj.io/a created (dry run)\n"), "{dry:?}");
     let help = scene.tautline(&["app", "create", "--help"]).out;
     assert!(help.contains("create needs the cluster, so leave --server away"), "{help}");
     let nobody = scene.tautline(&["app", "list", "--server", "http://127.0.0.1:1"]);

@@ -141,7 +141,7 @@ fn an_object_that_left_git_and_one_whose_application_is_gone() {
     scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == newest);
     let told = why(&scene, "cm/greeting");
     assert_eq!(told.code, 0, "{told:?}");
-    assert!(told.out.contains("in none of folder \"shop\" any more"), "{}", told.out);
+    assert!(told.out.contains("in none of folder \"shop\" at this revision"), "{}", told.out);
     scene.delete_app("shop");
     scene.wait_app_gone("shop");
     let orphan = why(&scene, "cm/greeting");
