@@ -310,7 +310,7 @@ fn a_git_server_that_does_not_answer_ends_a_command_with_the_code_of_a_timeout()
     let output = Command::new(e2e::program()).args(["render", "--repo", &repository]).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{told}");
-    assert_eq!(told, format!("error: no answer from {address} within 30 s\n"));
+    assert_eq!(told, format!("error: read repository {repository}: no answer from {address} within 30 s\n"));
     assert!(output.stdout.is_empty());
 }
 
