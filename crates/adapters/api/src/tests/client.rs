@@ -158,17 +158,21 @@ fn what_cannot_be_used_is_refused_before_anything_is_sent() {
     for server in ["", "nonsense", "ftp://a", "http://a/path", "http://a?x=1", "https://"] {
         assert!(Client::new(server, None, None).is_err(), "{server}");
     }
-    // N19: a password in the URL of the server
-    for server in
-        ["http://bob:s3cret@example.com/x", "https://s3cret@example.com", "s3cret@", "https://a/?t=s3cret"]
-    {
-        let refused = Client::new(server, None, None).map(drop).unwrap_err();
-        assert!(!refused.message.contains("s3cret"), "{refused}");
-    }
     let sent_in_the_clear =
         Client::new("http://example.com:8080", Some("sesame"), None).map(drop).unwrap_err();
     assert!(sent_in_the_clear.message.contains("by https only"), "{sent_in_the_clear}");
     assert!(!sent_in_the_clear.message.contains("sesame"));
     assert!(Client::new("http://127.0.0.1:1", Some("a\nb"), None).is_err());
     assert_eq!(escape("a b/c?&é"), "a%20b%2Fc%3F%26%C3%A9");
+}
+
+// N19: a password in the URL of the server
+#[test]
+fn a_password_in_a_url_is_not_shown() {
+    for server in
+        ["http://bob:s3cret@example.com/x", "https://s3cret@example.com", "s3cret@", "https://a/?t=s3cret"]
+    {
+        let refused = Client::new(server, None, None).map(drop).unwrap_err();
+        assert!(!refused.message.contains("s3cret"), "{refused}");
+    }
 }
