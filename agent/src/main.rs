@@ -26,6 +26,7 @@ mod dry_runs;
 mod effects;
 mod exit;
 mod exposition;
+mod facts;
 mod fit;
 #[cfg(test)]
 mod harness;
@@ -46,6 +47,7 @@ mod owning;
 mod parameters;
 mod polling;
 mod probes;
+mod recall;
 mod refreshing;
 mod refusal;
 mod rendering;

@@ -4,12 +4,10 @@
 mod agreement;
 mod create;
 mod drift;
-pub(crate) mod facts;
 mod follow;
 mod get;
 mod history;
 mod list;
-pub(crate) mod recall;
 mod remote;
 mod store;
 mod stream;

@@ -1,10 +1,10 @@
 //! What does the cluster hold of an app beside its objects: the Application, its project, who the agent is?
 
-use crate::cli::app::facts::Facts;
 use crate::cli::changes::{Action, Change, deleted};
 use crate::cli::failure::Failure;
 use crate::desired::{DesiredSet, Identity, Rules};
 use crate::exit;
+use crate::facts::Facts;
 use crate::live::digest_of;
 use crate::settings::Settings;
 use crate::tools::talk;

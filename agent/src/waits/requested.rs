@@ -2,8 +2,8 @@
 
 use super::{Waiter, verdict_json};
 use crate::agent::Agent;
-use crate::cli::app::recall;
 use crate::http;
+use crate::recall;
 use api::{ApiError, Body};
 use engine::State;
 use engine::waiting::{self, Outcome, Verdict};

@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     };
     let side = AppSide::read(&cluster, &key).await?;
     let checkout = Checkout::of_app(&cluster, &key.namespace, &side.app).await?;
-    let revision = match super::facts::Facts(&side.raw).revision() {
+    let revision = match crate::facts::Facts(&side.raw).revision() {
         "" => checkout.resolve(&side.app.source.target_revision).await?,
         known => Revision::new(known),
     };

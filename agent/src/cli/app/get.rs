@@ -1,6 +1,5 @@
 //! How is an Application, object by object?
 
-use crate::cli::app::facts::{Facts, length, short};
 use crate::cli::app::store::Store;
 use crate::cli::app::view::{self, Columns};
 use crate::cli::app::watch;
@@ -9,6 +8,7 @@ use crate::cli::output::{self, Output, without_managers};
 use crate::cli::paint::Paint;
 use crate::cli::person::text;
 use crate::cli::table::Table;
+use crate::facts::{Facts, length, short};
 use crate::tools::print;
 use clap::ArgMatches;
 use model::printable;

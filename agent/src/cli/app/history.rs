@@ -1,12 +1,12 @@
 //! What was deployed, when, and by whom?
 
-use crate::cli::app::facts::{Facts, initiator, length, short};
 use crate::cli::app::store::Store;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, Output};
 use crate::cli::paint::Paint;
 use crate::cli::person::text;
 use crate::cli::table::Table;
+use crate::facts::{Facts, initiator, length, short};
 use crate::tools::{print, talk};
 use clap::ArgMatches;
 use serde_json::Value;

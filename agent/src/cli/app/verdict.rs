@@ -3,12 +3,12 @@
 //! An agent decides by all that it knows, and answers over HTTP. Whoever has only the cluster lets the same functions decide
 //! by what the status tells of that ([`recall`]), and gets the same words in the same form.
 
-use crate::cli::app::facts::{Facts, short};
-use crate::cli::app::recall;
 use crate::cli::output::{self, Output};
 use crate::cli::paint::Paint;
 use crate::cli::table::Table;
 use crate::exit::DIFFERENCE;
+use crate::facts::{Facts, short};
+use crate::recall;
 use crate::tools::{print, talk};
 use crate::waits;
 use engine::waiting::{self, Outcome, Verdict, Wanted, Word};

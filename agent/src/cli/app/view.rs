@@ -1,8 +1,8 @@
 //! Which columns do Applications have?
 
-use crate::cli::app::facts::{Facts, short};
 use crate::cli::output::Output;
 use crate::cli::table::Table;
+use crate::facts::{Facts, short};
 use serde_json::Value;
 
 /// Which columns.

@@ -159,8 +159,7 @@ fn warn(told: &mut String, error: &SourceError) {
 
 /// Asks the agent to look at Git now; returns whether it was asked. Whoever may not do that waits for its next look.
 async fn look_now(cluster: &Cluster, key: &AppKey, app: &Value) -> bool {
-    // Who is left alone is not looked at.
-    if application::skips_reconcile(app) || application::deletion(app).is_some() {
+    if is_left_alone(app) {
         return false;
     }
     let patch = json!({"metadata": {"annotations": {(names::REFRESH): "normal"}}});
@@ -173,7 +172,10 @@ async fn look_now(cluster: &Cluster, key: &AppKey, app: &Value) -> bool {
 
 /// Returns whether the agent has not answered the request yet: what it tells may be of before.
 fn is_to_be_looked_at(app: &Value) -> bool {
-    app["metadata"]["annotations"][names::REFRESH].is_string()
-        && !application::skips_reconcile(app)
-        && application::deletion(app).is_none()
+    app["metadata"]["annotations"][names::REFRESH].is_string() && !is_left_alone(app)
+}
+
+/// Returns whether the agent does not look at Git for an Application, whoever asks.
+fn is_left_alone(app: &Value) -> bool {
+    application::skips_reconcile(app) || application::deletion(app).is_some()
 }

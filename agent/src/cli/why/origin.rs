@@ -3,10 +3,10 @@
 use super::climb::Found;
 use super::story::{CommitLine, Story};
 use super::unread;
-use crate::cli::app::facts::{Facts, short};
 use crate::cli::checkout::Checkout;
 use crate::cli::failure::Failure;
 use crate::exit::OTHER;
+use crate::facts::{Facts, short};
 use crate::{desired, judge};
 use cluster::{Cluster, Discovery, Priority};
 use manifest::Parsed;

@@ -1,6 +1,6 @@
 //! How is the story of an object told?
 
-use crate::cli::app::facts::short;
+use crate::facts::short;
 use model::{ObjectKey, printable};
 use serde_json::{Value, json};
 use std::fmt;

@@ -2,6 +2,7 @@
 
 use crate::report::{BLIND_GRACE, Condition, ConditionKind};
 use crate::state::{SourceView, State};
+use crate::wording::{CANNOT_BE_DEPLOYED, CANNOT_BE_READ, FAILED, WHY};
 use crate::{deletion, trigger, unreadable};
 use model::{App, OperationPhase, SyncStatus, Timestamp};
 use std::collections::BTreeSet;
@@ -18,13 +19,13 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
         SourceView::Failing(failure, since)
             if !failure.is_transient || state.is_new || now >= *since + BLIND_GRACE =>
         {
-            add(ConditionKind::ComparisonError, format!("Failed to load target state: {}", failure.message));
+            add(ConditionKind::ComparisonError, format!("{CANNOT_BE_READ}{}", failure.message));
         }
         SourceView::Invalid(revision, problems) => {
             for problem in problems {
                 add(
                     ConditionKind::ComparisonError,
-                    format!("Failed to load target state at {}: {problem}", revision.short()),
+                    format!("{CANNOT_BE_DEPLOYED}{}: {problem}", revision.short()),
                 );
             }
         }
@@ -115,7 +116,7 @@ fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {
     };
     let open = comparison.sync != SyncStatus::Synced;
     (is_current && failed && open && state.run().is_none())
-        .then(|| format!("Failed last sync attempt to [{}]: {}", last.revision, last.message))
+        .then(|| format!("{FAILED}{}{WHY}{}", last.revision, last.message))
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod unanswered;
 mod unreadable;
 mod verdict;
 pub mod waiting;
+pub mod wording;
 
 pub use conditions::named_by;
 pub use effect::{Effect, Mode, Note, Tone, Trust};

@@ -3,6 +3,7 @@
 use crate::report::OperationReport;
 use crate::run::{Cause, Run};
 use crate::state::{Activity, Attempt, State};
+use crate::wording::{APPLYING, RETRYING};
 use model::{ObjectOutcome, OperationPhase, ResourceSelector, Timestamp};
 
 /// Returns the sync under way, or the last one of this life of the agent.
@@ -11,14 +12,14 @@ pub(crate) fn of(state: &State) -> Option<OperationReport> {
         let (finished_at, message) = match &state.activity {
             Activity::Waiting(run, at) => (
                 Some(run.progress_at),
-                format!("{} Retrying attempt #{} at {at}.", ended_sentence(&run.waits_for), run.retries),
+                format!("{}{RETRYING}{} at {at}.", ended_sentence(&run.waits_for), run.retries),
             ),
             Activity::Settling(run) => (None, run.waits_for.clone()),
             Activity::Idle
             | Activity::Preparing(_)
             | Activity::Planning(_)
             | Activity::Applying(_)
-            | Activity::Deleting(_) => (None, "applying".into()),
+            | Activity::Deleting(_) => (None, APPLYING.into()),
         };
         return Some(running(run, finished_at, message));
     }

@@ -6,8 +6,9 @@
 //! repository from being read may pass; and a sync that was followed by a dry run or by a sync of single objects, but for
 //! its success.
 
-use crate::cli::app::facts::Facts;
+use crate::facts::Facts;
 use crate::status;
+use engine::wording::{APPLYING, CANNOT_BE_DEPLOYED, CANNOT_BE_READ, FAILED, RETRYING, WHY};
 use engine::{Activity, Attempt, Cause, Desired, Run, SourceFailure, SourceView, State};
 use model::{
     App, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, NotYet, ObjectKey,
@@ -17,15 +18,6 @@ use model::{
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// How a condition begins that says why a commit cannot be deployed, with the commit's beginning after it.
-const CANNOT_BE_DEPLOYED: &str = "Failed to load target state at ";
-/// How one begins that says why the repository cannot be read.
-const CANNOT_BE_READ: &str = "Failed to load target state: ";
-/// What the message of a sync that is going to be tried again says last, before its number and the time.
-const RETRYING: &str = " Retrying attempt #";
-/// The message of a sync that applies.
-const APPLYING: &str = "applying";
 
 /// Returns what the agent knew when it wrote an Application's status, and the app.
 pub(crate) fn state(raw: &Value) -> (State, App) {
@@ -107,26 +99,33 @@ fn desired(raw: &Value, app: &App) -> Option<Desired> {
     let of_spec: BTreeSet<&str> = app.not_yet.iter().map(|not_yet| not_yet.field.as_str()).collect();
     let told = status::told(raw);
     let of_objects = told.iter().filter(|field| !of_spec.contains(field.as_str()));
+    let unknown = unknown_content(Revision::new(revision));
     Some(Desired {
-        revision: Revision::new(revision),
-        hash: known.unwrap_or_else(|| unlike_any(revision)),
+        hash: known.unwrap_or(unknown.hash),
         n_objects: Facts(raw).list("/status/resources").len(),
-        source_type: String::new(),
-        progress_deadline: Seconds::ZERO,
         not_yet: of_objects.map(|field| NotYet { field: field.clone() }).collect(),
-        repeated: Vec::new(),
-        overruled: Vec::new(),
+        ..unknown
     })
 }
 
-fn unlike_any(revision: &str) -> DesiredHash {
-    DesiredHash(digest(format!("the content of {revision}").as_bytes()))
+/// Returns what is known of a commit of which nothing is told: its content is unlike any other's.
+fn unknown_content(revision: Revision) -> Desired {
+    Desired {
+        hash: DesiredHash(digest(format!("the content of {revision}").as_bytes())),
+        revision,
+        n_objects: 0,
+        source_type: String::new(),
+        progress_deadline: Seconds::ZERO,
+        not_yet: Vec::new(),
+        repeated: Vec::new(),
+        overruled: Vec::new(),
+    }
 }
 
 /// Returns why the last sync failed that was about what Git wants now, where live still differs from that.
 fn has_failed(facts: Facts<'_>) -> Option<&str> {
     let mut told = conditions(facts, "SyncError");
-    told.find_map(|message| Some(message.strip_prefix("Failed last sync attempt to [")?.split_once("]: ")?.1))
+    told.find_map(|message| Some(message.strip_prefix(FAILED)?.split_once(WHY)?.1))
 }
 
 fn comparison(facts: Facts<'_>, hash: DesiredHash) -> Option<Comparison> {
@@ -138,8 +137,8 @@ fn comparison(facts: Facts<'_>, hash: DesiredHash) -> Option<Comparison> {
     let worst = [SyncStatus::OutOfSync, SyncStatus::Unknown, SyncStatus::Synced];
     let rolled_up = worst.into_iter().find(|status| statuses.contains(status));
     // While the repository cannot be read the whole is unknown, and what was compared before stays as it is.
-    let is_kept =
-        conditions(facts, "ComparisonError").any(|message| message.starts_with("Failed to load target"));
+    let is_kept = conditions(facts, "ComparisonError")
+        .any(|message| [CANNOT_BE_READ, CANNOT_BE_DEPLOYED].iter().any(|begin| message.starts_with(begin)));
     let sync = rolled_up.filter(|_| is_kept).unwrap_or(told);
     if sync == SyncStatus::OutOfSync && !statuses.contains(&SyncStatus::OutOfSync) {
         // A status that is too large to be stored lists the objects as they were while it fitted.
@@ -198,17 +197,7 @@ fn object(entry: Facts<'_>, shared: &[String]) -> ObjectStatus {
 
 fn unlisted(facts: Facts<'_>) -> ObjectStatus {
     let key = ObjectKey::new("argoproj.io", "Application", facts.namespace(), facts.name());
-    ObjectStatus {
-        key,
-        version: String::new(),
-        sync: Some(SyncStatus::OutOfSync),
-        health: None,
-        evidence: Evidence::None,
-        is_live: true,
-        requires_pruning: false,
-        requires_confirmation: false,
-        refused: String::new(),
-    }
+    ObjectStatus { key, sync: Some(SyncStatus::OutOfSync), ..object(Facts(&Value::Null), &[]) }
 }
 
 /// Returns whether our annotation tells of a sync: a dry run tries nothing, and one that was ended before its commit was
@@ -314,14 +303,5 @@ fn activity(raw: &Value, told: &application::status::LastOperation, desired: Opt
 
 fn deployed(revision: &Revision, desired: Option<&Desired>) -> Desired {
     let wanted = desired.filter(|desired| desired.revision == *revision).cloned();
-    wanted.unwrap_or_else(|| Desired {
-        revision: revision.clone(),
-        hash: unlike_any(revision.as_str()),
-        n_objects: 0,
-        source_type: String::new(),
-        progress_deadline: Seconds::ZERO,
-        not_yet: Vec::new(),
-        repeated: Vec::new(),
-        overruled: Vec::new(),
-    })
+    wanted.unwrap_or_else(|| unknown_content(revision.clone()))
 }
