@@ -45,6 +45,17 @@ pub(crate) struct Repo {
     pub last_success: Option<Instant>,
     /// How many refs its last good poll ignored.
     pub n_ignored: usize,
+    /// What was told of why it, or a commit of it, cannot be read for now.
+    told: Option<String>,
+}
+
+/// What is to be told of a repository after a poll.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It, or a commit of it, cannot be read for now, and why.
+    Worse(String),
+    /// All can be read again.
+    Better,
 }
 
 /// A poll that is to begin.
@@ -93,6 +104,7 @@ impl Repo {
             resolved: BTreeMap::new(),
             last_success: None,
             n_ignored: 0,
+            told: None,
         }
     }
 
@@ -182,6 +194,20 @@ impl Repo {
         news
     }
 
+    /// Returns what is to be told once of trouble that passes. What lasts is told of each app, by its status.
+    pub(crate) fn turn(&mut self, polled: &Polled) -> Option<Turn> {
+        let error = match polled {
+            Err(error) => Some(error),
+            Ok(found) => found.targets.values().find_map(|answer| answer.as_ref().err()),
+        };
+        let trouble = error.filter(|error| error.is_transient()).map(ToString::to_string);
+        if trouble == self.told {
+            return None;
+        }
+        self.told.clone_from(&trouble);
+        Some(trouble.map_or(Turn::Better, Turn::Worse))
+    }
+
     /// Remembers what a poll found, so that the next one tells only what moved.
     pub(crate) fn remember(&mut self, polled: &Polled) {
         let Ok(found) = polled else {
@@ -219,8 +245,33 @@ pub(crate) fn wait(interval: Duration, n_failed: u32, url: &str) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use source::Kind;
 
     const INTERVAL: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn trouble_is_told_once_and_so_is_its_end() {
+        let url = source::RepoUrl::parse("https://git.example/shop").unwrap();
+        let mut repo = Repo::new(Repository::new(url, source::Credentials::None), Instant::now());
+        let error = |kind| SourceError::new(kind, "no space left");
+        let of_target = |answer| {
+            let targets = BTreeMap::from([("main".to_owned(), answer)]);
+            Ok(crate::polling::Found { targets, ..Default::default() })
+        };
+        let worse = Some(Turn::Worse(error(Kind::Unavailable).to_string()));
+        let good = || of_target(Ok(Revision::new("1")));
+        for (polled, told) in [
+            (good(), None),
+            (of_target(Err(error(Kind::Unavailable))), worse),
+            (Err(error(Kind::Unavailable)), None),
+            (good(), Some(Turn::Better)),
+            (good(), None),
+            // Every app's status tells of this.
+            (of_target(Err(error(Kind::RevisionNotFound))), None),
+        ] {
+            assert_eq!(repo.turn(&polled), told);
+        }
+    }
 
     #[test]
     fn waits_grow_while_a_repository_fails_and_differ_by_its_url() {

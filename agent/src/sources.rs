@@ -2,7 +2,7 @@
 
 use crate::agent::Task;
 use crate::polling::Polled;
-use crate::repo::{Due, News, Repo, wait};
+use crate::repo::{Due, News, Repo, Turn, wait};
 use model::AppKey;
 use source::Repository;
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,12 +118,12 @@ impl Repositories {
         polled: &Polled,
         interval: Duration,
         now: Instant,
-    ) -> Option<Vec<News>> {
+    ) -> Option<(Vec<News>, Option<Turn>)> {
         let repo = self.repos.get_mut(id).filter(|repo| repo.is_polling && repo.number == number)?;
         repo.ended(polled, now, |n_failed| wait(interval, n_failed, &id.url));
         let news = repo.news(polled, now);
         repo.remember(polled);
-        Some(news)
+        Some((news, repo.turn(polled)))
     }
 
     /// Returns how to reach the repository of an app.

@@ -5,7 +5,7 @@ use crate::desired::{DesiredSet, NotRendered};
 use crate::input::{Input, RenderError};
 use crate::judge;
 use crate::polling::Polled;
-use crate::repo::News;
+use crate::repo::{News, Turn};
 use crate::sources::RepoId;
 use engine::{Event, SourceFailure};
 use model::{AppKey, ObjectKey, ObjectOutcome, ObjectResult, Reason, Revision, SyncId};
@@ -68,7 +68,9 @@ impl Agent {
         // Polling that is switched off still recovers from failures.
         let interval = if interval.is_zero() { Duration::from_hours(24) } else { interval };
         let n_ignored = self.repos.get(id).map_or(0, |repo| repo.n_ignored);
-        let Some(news) = self.repos.polled((id, number), polled, interval, Instant::now()) else { return };
+        let polled_at = Instant::now();
+        let Some((news, turn)) = self.repos.polled((id, number), polled, interval, polled_at) else { return };
+        tell(id, turn);
         if let Ok(found) = polled
             && found.n_ignored > n_ignored
         {
@@ -247,6 +249,18 @@ impl Agent {
                 }),
             );
         }
+    }
+}
+
+/// Says that a repository, or a commit of it, cannot be read for now, such as while its host is away or the disk is full: the
+/// status of its apps goes on to tell of the commit before.
+fn tell(id: &RepoId, turn: Option<Turn>) {
+    match turn {
+        Some(Turn::Worse(error)) => {
+            tracing::warn!(repository = id.url, error, "the repository cannot be read; it is tried again");
+        }
+        Some(Turn::Better) => tracing::info!(repository = id.url, "the repository can be read again"),
+        None => {}
     }
 }
 

@@ -59,7 +59,7 @@ impl Shop {
 
     /// Answers a poll; returns who hears of it, whether it is good news, and whether it is no answer to what they asked.
     fn answer(&mut self, polled: &Polled) -> Vec<String> {
-        let news = self.repos.polled((&id(), self.number), polled, INTERVAL, self.now).unwrap();
+        let (news, _) = self.repos.polled((&id(), self.number), polled, INTERVAL, self.now).unwrap();
         let told = |news: News| {
             let answer = news.answer.map_or("fails".into(), |revision| revision.to_string());
             format!("{} {answer}{}", news.app.name, if news.is_overheard { " already" } else { "" })

@@ -25,6 +25,8 @@ pub struct Settings {
     pub kubeconfig: PathBuf,
     /// What it sees as `/var/run`, where a pod has its service account: it is started without `--kubeconfig` then.
     pub var_run: Option<PathBuf>,
+    /// Options of a file system of its own (`tmpfs`) that its cache is on, such as `size=2m`; see [`Agent::disk`].
+    pub disk: Option<String>,
     /// `--namespace`.
     pub namespace: String,
     /// `--cache-dir`.
@@ -58,6 +60,12 @@ impl Agent {
     /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Returns where its cache is found that is on a file system of its own, which nobody else sees.
+    pub fn disk(&self) -> PathBuf {
+        let cache = self.settings.cache.display();
+        PathBuf::from(format!("/proc/{}/root{cache}", self.pid()))
     }
 
     /// Returns where the HTTP API listens.
@@ -261,9 +269,10 @@ impl Drop for Agent {
 }
 
 fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
-    let mut command = match &settings.var_run {
-        None => Command::new(program()),
-        Some(folder) => within(folder),
+    let mut command = match (&settings.var_run, &settings.disk) {
+        (Some(folder), _) => within(folder),
+        (None, Some(options)) => on_disk(&settings.cache, options),
+        (None, None) => Command::new(program()),
     };
     command.arg("run").args(arguments(settings)).envs(&settings.environment);
     // Everything that it has to say: a secret in a line that nobody reads is one as well.
@@ -279,7 +288,7 @@ fn spawn(settings: &Settings, log: &Log) -> (Child, SocketAddr, SocketAddr) {
     let Some(start) = log.wait_from(earlier, |line| line["message"] == "tautline starts") else {
         // Whatever it waits for, it must not outlive the test.
         drop(child.kill());
-        let is_apart = settings.var_run.is_some();
+        let is_apart = settings.var_run.is_some() || settings.disk.is_some();
         let hint = if is_apart { " (`unshare --map-root-user --mount true` has to work here)" } else { "" };
         panic!("the agent does not start{hint}:\n{}", log.text());
     };
@@ -323,6 +332,15 @@ fn within(var_run: &Path) -> Command {
     let mut command = Command::new("unshare");
     let mount = r#"mount --bind "$0" /var/run && exec "$@""#;
     command.args(["--map-root-user", "--mount", "sh", "-c", mount]).arg(var_run).arg(program());
+    command
+}
+
+/// Returns a command that runs the program with a file system of its own below its cache folder.
+fn on_disk(cache: &Path, options: &str) -> Command {
+    std::fs::create_dir_all(cache).expect("the scene's folder is writable");
+    let mut command = Command::new("unshare");
+    let mount = r#"mount -t tmpfs -o "$1" tmpfs "$0" && shift && exec "$@""#;
+    command.args(["--map-root-user", "--mount", "sh", "-c", mount]).arg(cache).arg(options).arg(program());
     command
 }
 

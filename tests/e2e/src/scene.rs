@@ -162,6 +162,7 @@ impl Scene {
         Settings {
             kubeconfig: self.lab.kubeconfig().to_owned(),
             var_run: None,
+            disk: None,
             namespace: self.control.clone(),
             cache: self.folder.path().join("cache"),
             repos: self.repos(),

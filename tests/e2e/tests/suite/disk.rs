@@ -1,11 +1,13 @@
 //! What happens when the agent's disk is taken away from it? It is a cache, and nothing but a cache.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use e2e::{GitServer, Scene, config_map, is_synced_to};
-use serde_json::json;
+use e2e::{Agent, DEADLINE, GitServer, Scene, condition, config_map, is_synced_to};
+use serde_json::{Value, json};
 
 // N41: everything, while it runs
 #[test]
@@ -40,6 +42,76 @@ fn a_cache_that_is_deleted_while_the_agent_runs_is_built_anew_by_itself() {
     another.set("/spec/source/targetRevision", first.as_str()).create();
     scene.wait_app("another", |app| app["status"]["sync"]["revision"] == first.as_str());
     agent.wait_ready();
+}
+
+/// Fills a disk with one file, up to the last byte.
+fn fill_bytes(disk: &Path) {
+    let mut file = File::create(disk.join("filler-0")).unwrap();
+    while file.write(&[1; 512]).is_ok_and(|n_written| n_written > 0) {}
+}
+
+/// Fills a disk with files that hold nothing, as many as it takes.
+fn fill_inodes(disk: &Path) {
+    let _last = (0..1_000_000).find(|n| File::create(disk.join(format!("filler-{n}"))).is_err());
+}
+
+fn make_room(disk: &Path) {
+    for entry in fs::read_dir(disk).unwrap().map(Result::unwrap) {
+        if entry.file_name().to_string_lossy().starts_with("filler-") {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+}
+
+/// An agent on a small disk that is full for a while, and then has room again.
+fn is_full_for_a_while(name: &str, options: &str, fill: impl Fn(&Path)) {
+    let scene = Scene::new(name);
+    let mut settings = scene.settings();
+    settings.disk = Some(options.into());
+    settings.options = vec!["--poll-interval".into(), "1s".into()];
+    let mut agent: Agent = scene.start(settings);
+    let server = GitServer::start(scene.repos());
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &config_map("web", "one")).write("old.yaml", &config_map("old", "one"));
+    let first = repo.commit("first");
+    scene.application("shop").set("/spec/source/repoURL", server.url("shop")).automated().create();
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+
+    fill(&agent.disk());
+    repo.write("more.yaml", &config_map("more", &"much ".repeat(20_000)));
+    let second = repo.write("web.yaml", &config_map("web", "two")).remove("old.yaml").commit("second");
+    let is_it = |line: &Value| line.to_string().contains("the cache folder cannot be written");
+    let is_told = || agent.log().iter().any(is_it);
+    let end = Instant::now() + DEADLINE;
+    while !is_told() && !is_synced_to(&scene.app("shop"), &second) {
+        assert!(Instant::now() < end, "it neither syncs nor says why not\n{}", agent.log_text());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    if !is_synced_to(&scene.app("shop"), &second) {
+        assert!(scene.config_map("old").is_some(), "it was pruned although nobody could read what Git holds");
+        assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+        // What is known is kept as it is.
+        scene.patch("v1", "ConfigMap", &scene.namespace, "web", &json!({"data": {"key": "edited"}}));
+        scene.wait_config_map("web", |map| map.is_some_and(|map| map["data"]["key"] == "one"));
+    }
+    assert_eq!(agent.probe("/readyz").status, 200, "{}", agent.probe("/readyz").body);
+
+    make_room(&agent.disk());
+    let app = scene.wait_app("shop", |app| is_synced_to(app, &second));
+    assert_eq!(condition(&app, "ComparisonError"), "");
+    assert!(scene.config_map("old").is_none(), "it was not pruned");
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "two");
+    assert_eq!(agent.terminate().code(), Some(0));
+}
+
+#[test]
+fn a_full_disk_is_told_and_harms_nothing_until_there_is_room() {
+    is_full_for_a_while("full-disk", "size=2m", fill_bytes);
+}
+
+#[test]
+fn a_disk_without_room_for_another_file_is_told_and_harms_nothing() {
+    is_full_for_a_while("no-inodes", "size=8m,nr_inodes=400", fill_inodes);
 }
 
 /// Turns the bits of every pack below a folder around; returns how many there were.
