@@ -10,7 +10,9 @@ use crate::undecided::Undecided;
 use application::{Project, status};
 use engine::takeover::Inheritance;
 use engine::{Report, State};
-use model::{App, AppKey, DesiredHash, Digest, GroupKind, ObjectKey, Problem, Timestamp, tracking};
+use model::{
+    App, AppKey, DesiredHash, Digest, GroupKind, ObjectKey, OperationPhase, Problem, Timestamp, tracking,
+};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,6 +115,14 @@ pub(crate) struct Writer {
     pub fit: Fit,
     /// Whether this process has put a report side by side with the status.
     pub has_compared: bool,
+}
+
+impl Writer {
+    /// Returns the phase of the sync that the newest report tells of which is not known to be stored.
+    pub(crate) fn phase(&self) -> Option<OperationPhase> {
+        let report = self.next.as_ref().or(self.current.as_ref())?;
+        Some(report.operation.as_ref()?.phase)
+    }
 }
 
 impl AppEntry {

@@ -32,8 +32,8 @@ impl Agent {
 fn end_of_operation(entry: &AppEntry) -> Option<Value> {
     let raw = entry.stored.value();
     let told = raw.pointer("/status/operationState");
-    let phase =
-        told.and_then(|told| told.get("phase")).and_then(Value::as_str).and_then(OperationPhase::parse);
+    // What is being written counts before what was read: the end of a sync is stored a moment before it is heard of here.
+    let phase = entry.writer.phase().or_else(|| OperationPhase::parse(told?.get("phase")?.as_str()?));
     if entry.state.run().is_some() || phase.is_some_and(|phase| !phase.is_completed()) {
         let mut state = json!({"phase": OperationPhase::Terminating.as_str()});
         if told.is_none() {
@@ -48,4 +48,42 @@ fn end_of_operation(entry: &AppEntry) -> Option<Value> {
     // It may begin meanwhile; then the version is another one.
     let version = json!({"resourceVersion": &entry.stored.resource_version});
     is_open.then(|| json!({"operation": null, "metadata": version}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::tests::report;
+    use crate::harness::application;
+    use crate::stored::Stored;
+    use application::Project;
+    use engine::State;
+    use model::AppKey;
+    use std::sync::Arc;
+
+    fn told(phase: OperationPhase) -> AppEntry {
+        let mut raw = application();
+        raw["status"] = json!({"operationState": {"phase": phase.as_str(), "operation": {}}});
+        let project = Arc::new(Project::built_in_default());
+        let key = AppKey::new("argocd", "shop");
+        AppEntry::new(&key, Stored::new(&raw), "argocd", State::new(None, true), project)
+    }
+
+    #[test]
+    fn what_is_told_to_run_is_ended_and_what_has_ended_is_not() {
+        assert!(end_of_operation(&told(OperationPhase::Running)).is_some());
+        assert_eq!(end_of_operation(&told(OperationPhase::Failed)), None);
+    }
+
+    #[test]
+    fn an_end_that_is_being_written_is_no_sync_to_end() {
+        for is_under_way in [true, false] {
+            let mut entry = told(OperationPhase::Terminating);
+            let mut ended = Box::new(report(1));
+            ended.operation.as_mut().unwrap().phase = OperationPhase::Failed;
+            let place = if is_under_way { &mut entry.writer.current } else { &mut entry.writer.next };
+            *place = Some(ended);
+            assert_eq!(end_of_operation(&entry), None);
+        }
+    }
 }
