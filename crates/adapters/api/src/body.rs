@@ -1,17 +1,20 @@
 //! How is a request's body read without giving the caller our memory or our time?
 
+use crate::body_room::{BodyRoom, Share};
 use crate::{ApiError, Limits};
 use futures::StreamExt as _;
 use std::pin::pin;
+use std::sync::Arc;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use warp::{Buf, Stream};
 
-/// Reads a JSON body whole, with or without a declared length. The content type is what Argo CD asks for on every change:
-/// a page of another site cannot send it unasked.
+/// Reads a JSON body whole, with or without a declared length, beside the others of the room. The content type is what Argo
+/// CD asks for on every change: a page of another site cannot send it unasked.
 pub(crate) async fn read<B: Buf>(
     headers: &HeaderMap,
     stream: impl Stream<Item = Result<B, warp::Error>>,
     limits: Limits,
+    room: &Arc<BodyRoom>,
 ) -> Result<Vec<u8>, ApiError> {
     if !is_json(headers) {
         return Err(ApiError::unsupported_type("a change needs the header `content-type: application/json`"));
@@ -22,7 +25,8 @@ pub(crate) async fn read<B: Buf>(
     if declared_length(headers).is_some_and(|length| length > limits.max_body as u64) {
         return Err(too_large(limits));
     }
-    tokio::time::timeout(limits.body_timeout, collect(stream, limits)).await.unwrap_or_else(|_| {
+    let share = room.begin();
+    tokio::time::timeout(limits.body_timeout, collect(stream, limits, share)).await.unwrap_or_else(|_| {
         Err(ApiError::slow(format!("the request's body did not arrive within {:?}", limits.body_timeout)))
     })
 }
@@ -30,14 +34,24 @@ pub(crate) async fn read<B: Buf>(
 async fn collect<B: Buf>(
     stream: impl Stream<Item = Result<B, warp::Error>>,
     limits: Limits,
+    mut share: Share,
 ) -> Result<Vec<u8>, ApiError> {
     let mut stream = pin!(stream);
     let mut bytes = Vec::new();
-    while let Some(part) = stream.next().await {
+    loop {
+        let part = tokio::select! {
+            biased;
+            () = share.given_up() => return Err(ApiError::slow(
+                "so many bodies are on their way that this one, the oldest, was given up; send it again at once",
+            )),
+            part = stream.next() => part,
+        };
+        let Some(part) = part else { return Ok(bytes) };
         let mut part = part.map_err(|_| ApiError::invalid("the request's body was cut off"))?;
         if bytes.len() + part.remaining() > limits.max_body {
             return Err(too_large(limits));
         }
+        share.add(part.remaining());
         while part.has_remaining() {
             let chunk = part.chunk();
             bytes.extend_from_slice(chunk);
@@ -45,7 +59,6 @@ async fn collect<B: Buf>(
             part.advance(n_read);
         }
     }
-    Ok(bytes)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

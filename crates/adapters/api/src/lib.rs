@@ -22,6 +22,7 @@
 mod access;
 mod answer;
 mod body;
+mod body_room;
 pub mod client;
 pub mod dto;
 pub mod feed;

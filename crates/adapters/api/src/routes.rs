@@ -20,6 +20,7 @@ mod wait;
 mod webhook;
 
 use crate::access::Admission;
+use crate::body_room::BodyRoom;
 use crate::places::Places;
 use crate::{ApiError, Limits, Request, Webhooks, answer, guard};
 use call::{Agent, BodyStream};
@@ -34,6 +35,9 @@ use warp::http::{HeaderValue, Method};
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Buf, Filter as _, Rejection, Stream};
+
+/// Bytes of bodies that are on their way at the same time, those of webhooks left out.
+const MOST_BODIES: usize = 32 * 1024 * 1024;
 
 /// One thing that the API answers.
 #[derive(Clone, Copy, Debug)]
@@ -195,7 +199,8 @@ pub(crate) fn filter(
     let guard = guard::filter(&admission);
     let (long, costly) = (Places::new(limits.max_long), Places::new(limits.max_costly));
     let (long, costly) = (Arc::new(long), Arc::new(costly));
-    let agent = Agent { requests, webhooks, limits, admission, long, costly };
+    let bodies = BodyRoom::new(MOST_BODIES);
+    let agent = Agent { requests, webhooks, limits, admission, long, costly, bodies };
     let head = warp::method().and(warp::path::full()).and(warp::query()).and(warp::header::headers_cloned());
     let known = head.and(warp::body::stream()).and(warp::ext::optional()).then(
         move |method: Method, path: FullPath, pairs, headers: HeaderMap, body, under_way| {

@@ -5,6 +5,7 @@ mod client;
 mod cluster;
 mod costly;
 mod floods;
+mod hook_floods;
 mod probes;
 mod readme;
 mod routes;

@@ -16,20 +16,21 @@ mod signature;
 pub use address::repository_key;
 pub use provider::Provider;
 
+use crate::body_room::BodyRoom;
 use crate::{ApiError, Body, Reply};
 use payload::Told;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 use warp::http::header::HeaderMap;
 
 /// How many repositories may wait for the agent. Whoever tells of more is asked to come back: polls find what moved anyway.
 const MOST_WAITING: usize = 1_000;
 
-/// How many are read at the same time: each may be as large as a body may be.
-const MOST_READ: usize = 16;
+/// Bytes of webhooks that are on their way at the same time: as many as 16 of the largest.
+const MOST_BODIES: usize = 16 * 1024 * 1024;
 
 /// By what a provider's webhooks are checked. Does not print: it holds secrets.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,7 +50,28 @@ pub struct Webhooks {
     came: Notify,
     n_accepted: AtomicU64,
     n_refused: AtomicU64,
-    turns: Semaphore,
+    bodies: Arc<BodyRoom>,
+}
+
+/// A webhook that is counted when this is dropped.
+pub(crate) struct Counted<'a> {
+    webhooks: &'a Webhooks,
+    is_accepted: bool,
+}
+
+impl Counted<'_> {
+    /// It is what it says.
+    pub(crate) fn accept(&mut self) {
+        self.is_accepted = true;
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let Self { webhooks, is_accepted } = self;
+        let counter = if *is_accepted { &webhooks.n_accepted } else { &webhooks.n_refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Default for Webhooks {
@@ -60,7 +82,7 @@ impl Default for Webhooks {
             came: Notify::default(),
             n_accepted: AtomicU64::default(),
             n_refused: AtomicU64::default(),
-            turns: Semaphore::new(MOST_READ),
+            bodies: BodyRoom::new(MOST_BODIES),
         }
     }
 }
@@ -87,15 +109,14 @@ impl Webhooks {
         (self.n_accepted.load(Ordering::Relaxed), self.n_refused.load(Ordering::Relaxed))
     }
 
-    /// Waits until one more may be read.
-    pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
-        self.turns.acquire().await.expect("turns are never closed")
+    /// Returns the room for those that are on their way: anybody may send one.
+    pub(crate) fn bodies(&self) -> &Arc<BodyRoom> {
+        &self.bodies
     }
 
-    /// Counts an answer.
-    pub(crate) fn count(&self, reply: &Reply) {
-        let counter = if reply.is_ok() { &self.n_accepted } else { &self.n_refused };
-        counter.fetch_add(1, Ordering::Relaxed);
+    /// Counts one that came, as refused unless it is accepted: also where its sender goes, or is cut off.
+    pub(crate) fn begin(&self) -> Counted<'_> {
+        Counted { webhooks: self, is_accepted: false }
     }
 
     /// Takes a webhook in: who sent it, whether they may, which repositories it is about.

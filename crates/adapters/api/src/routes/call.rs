@@ -1,6 +1,7 @@
 //! What does the handler of a route get, and how does it ask the agent?
 
 use crate::access::{Admission, Session};
+use crate::body_room::BodyRoom;
 use crate::places::{Place, Places, Taken};
 use crate::query::{self, Pairs};
 use crate::under_way::UnderWay;
@@ -32,6 +33,8 @@ pub(super) struct Agent {
     pub(super) long: Arc<Places>,
     /// Places for requests that take much.
     pub(super) costly: Arc<Places>,
+    /// Room for the bodies of callers who may send one.
+    pub(super) bodies: Arc<BodyRoom>,
 }
 
 /// A request that was let in.
@@ -80,21 +83,26 @@ impl Call {
         query::which(self.name.clone(), &self.pairs)
     }
 
-    /// Says that the caller is waited for: until its body is read, its connection may be ended to make room for another.
-    pub(crate) fn wait_for_caller(&self) {
-        if let Some(under_way) = &self.under_way {
-            under_way.pause();
-        }
-    }
-
     /// Reads the body, which must be JSON, within the limits.
     ///
     /// # Errors
     /// 408, 413 or 415.
     pub(crate) async fn json_body(&mut self) -> Result<Vec<u8>, ApiError> {
+        let room = Arc::clone(&self.agent.bodies);
+        self.json_body_in(&room).await
+    }
+
+    /// Does the same of a body of anybody's: they have a room of their own.
+    ///
+    /// # Errors
+    /// 408, 413 or 415.
+    pub(crate) async fn json_body_in(&mut self, room: &Arc<BodyRoom>) -> Result<Vec<u8>, ApiError> {
         let Some(stream) = self.body.take() else { return Ok(Vec::new()) };
-        self.wait_for_caller();
-        let body = body::read(&self.headers, stream, self.agent.limits).await;
+        // Until it is read, the connection may be ended to make room for another.
+        if let Some(under_way) = &self.under_way {
+            under_way.pause();
+        }
+        let body = body::read(&self.headers, stream, self.agent.limits, room).await;
         if let Some(under_way) = &self.under_way {
             under_way.go_on();
         }

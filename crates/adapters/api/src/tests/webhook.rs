@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use warp::http::{HeaderMap, HeaderName};
 
-const SECRET: &[u8] = b"canary-of-the-webhook";
+pub(super) const SECRET: &[u8] = b"canary-of-the-webhook";
 
 /// Headers that tell who sends a fixture, the fixture, and the repositories that it is about; none where nothing follows.
 type Case = (Provider, &'static [(&'static str, &'static str)], &'static str, &'static [&'static str]);
@@ -61,7 +61,7 @@ const CASES: &[Case] = &[
     (Provider::Generic, &[], "generic", &["git.example.com/team/shop"]),
 ];
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(super) fn fixture(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../fixtures/webhooks");
     std::fs::read(format!("{folder}/{name}.json")).unwrap()
 }
@@ -72,7 +72,7 @@ fn headers(lines: &[(&str, &str)]) -> HeaderMap {
     lines.iter().map(line).collect()
 }
 
-fn sign(secret: &[u8], body: &[u8]) -> String {
+pub(super) fn sign(secret: &[u8], body: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), body);
     tag.as_ref().iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
@@ -94,7 +94,7 @@ fn proof(provider: Provider, secret: &[u8], body: &[u8]) -> (&'static str, Strin
 }
 
 /// Webhooks of all providers that are checked in the same way.
-fn checked_by(check: &Check) -> Webhooks {
+pub(super) fn checked_by(check: &Check) -> Webhooks {
     let webhooks = Webhooks::default();
     webhooks.check_by(Provider::ALL.iter().map(|provider| (*provider, check.clone())).collect());
     webhooks
