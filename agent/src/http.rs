@@ -22,8 +22,12 @@ use tokio::sync::oneshot;
 const READS_AT_ONCE: usize = 4;
 
 impl Agent {
-    /// Answers a request, at once or when the API server has answered.
+    /// Answers a request, at once or when the API server has answered. One that waited here until its caller had gone is
+    /// dropped, whatever it asks for: nothing of it is begun.
     pub(crate) fn answer(&mut self, request: Request) {
+        if request.is_given_up() {
+            return;
+        }
         match request {
             Request::List { query, reply } => self.list(query, reply),
             Request::Get { app, refresh, reply } => self.get_app(&app, refresh.as_deref(), reply),
@@ -79,4 +83,52 @@ pub(crate) fn refusal(error: CallError) -> ApiError {
 pub(crate) fn send(reply: oneshot::Sender<Reply>, answer: Reply) {
     // A caller that went away wants no answer.
     let _unheard = reply.send(answer);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::harness::{Harness, shop};
+    use api::{AppRef, Awaited, ListQuery, Reply, Request, SyncBody};
+    use std::time::Duration;
+    use tokio::runtime::Handle;
+    use tokio::sync::oneshot::{self, Receiver};
+
+    /// Whatever leaves work behind: a request, and where its answer is waited for.
+    fn requests() -> Vec<(Request, Receiver<Reply>)> {
+        let app = || AppRef { name: shop().name, namespace: None, project: None };
+        let makes: Vec<Box<dyn FnOnce(oneshot::Sender<Reply>) -> Request>> = vec![
+            Box::new(|reply| Request::List { query: ListQuery::default(), reply }),
+            Box::new(move |reply| Request::Get { app: app(), refresh: Some("normal".into()), reply }),
+            Box::new(move |reply| {
+                let (body, username) = (SyncBody::default(), String::new());
+                Request::Sync { app: app(), body, username, reply }
+            }),
+            Box::new(move |reply| {
+                let (awaited, timeout) = (Awaited::Followed, Duration::from_mins(1));
+                Request::Wait { app: app(), awaited, timeout, reply }
+            }),
+        ];
+        let pair = |make: Box<dyn FnOnce(_) -> _>| {
+            let (reply, answer) = oneshot::channel();
+            (make(reply), answer)
+        };
+        makes.into_iter().map(pair).collect()
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_begun() {
+        let n_tasks = || Handle::current().metrics().num_alive_tasks();
+        let mut harness = Harness::new(&[]).await;
+        for (request, answer) in requests() {
+            let (before, what) = (n_tasks(), format!("{request:?}"));
+            drop(answer);
+            harness.agent.answer(request);
+            assert_eq!(n_tasks(), before, "{what}");
+        }
+        for (request, _answer) in requests() {
+            let (before, what) = (n_tasks(), format!("{request:?}"));
+            harness.agent.answer(request);
+            assert!(n_tasks() > before, "{what}");
+        }
+    }
 }

@@ -85,6 +85,21 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Returns whether nobody waits for the answer any more.
+    pub fn is_given_up(&self) -> bool {
+        let (Self::List { reply, .. }
+        | Self::Stream { reply, .. }
+        | Self::Get { reply, .. }
+        | Self::Sync { reply, .. }
+        | Self::Terminate { reply, .. }
+        | Self::Wait { reply, .. }
+        | Self::Managed { reply, .. }
+        | Self::Drift { reply, .. }) = self;
+        reply.is_closed()
+    }
+}
+
 /// Which Applications to list; what is empty or `None` does not narrow it (Argo CD `ApplicationQuery`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListQuery {
