@@ -109,7 +109,7 @@ impl Admission {
                 (app.name, app.namespace)
             } else {
                 let (name, namespace) = query::listed(pairs)?;
-                (name.unwrap_or_default(), namespace)
+                (name.map_or_else(String::new, String::from), namespace.map(String::from))
             };
             Ok(Question { verb, namespace: namespace.unwrap_or_else(|| control.to_owned()), name })
         };

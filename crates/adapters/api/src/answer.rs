@@ -97,7 +97,7 @@ impl ApiError {
     /// of what there is.
     pub(crate) fn forbidden() -> Self {
         let sentence = "permission denied: you lack the right on applications.argoproj.io in the cluster that this request \
-                        needs (`get`, `list`, `create`, `update` or `delete`)";
+                        needs (`get`, `list` or `update`)";
         Self::permission_denied(sentence)
     }
 
@@ -117,7 +117,7 @@ impl ApiError {
     }
 
     /// A mistake of ours: `Internal`, 500.
-    pub fn internal(message: impl Into<String>) -> Self {
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(13, 500, message)
     }
 

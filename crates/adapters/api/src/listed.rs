@@ -2,7 +2,7 @@
 //!
 //! A list of thousands is narrowed by a few words of each; only what is answered is made a tree of JSON.
 
-use crate::{ListQuery, dto};
+use crate::{AppName, ListQuery, Namespace, dto};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -77,14 +77,14 @@ impl Head {
 
     /// Returns whether a query asks for the Application.
     pub fn is_asked_for(&self, query: &ListQuery) -> bool {
-        let is = |wanted: &Option<String>, word: &str| wanted.as_deref().is_none_or(|wanted| wanted == word);
+        let is = |wanted: Option<&str>, word: &str| wanted.is_none_or(|wanted| wanted == word);
         let is_of = |repo: &String| {
             let repo = dto::without_password(repo);
             self.repos.iter().any(|known| **known == *repo)
         };
         (query.projects.is_empty() || query.projects.iter().any(|wanted| *wanted == *self.project))
-            && is(&query.name, &self.name)
-            && is(&query.app_namespace, &self.namespace)
+            && is(query.name.as_ref().map(AppName::as_str), &self.name)
+            && is(query.app_namespace.as_ref().map(Namespace::as_str), &self.namespace)
             && query.repo.as_ref().is_none_or(is_of)
             && query.selector.matches(|key| self.labels.get(key).map(AsRef::as_ref))
     }
@@ -180,8 +180,11 @@ mod tests {
             "tenant/api argocd/web"
         );
         assert_eq!(names(&ListQuery { projects: vec!["default".into()], ..all.clone() }), "argocd/api");
-        assert_eq!(names(&ListQuery { name: some("web"), ..all.clone() }), "argocd/web");
-        assert_eq!(names(&ListQuery { app_namespace: some("tenant"), ..all.clone() }), "tenant/api");
+        assert_eq!(names(&ListQuery { name: AppName::parse("web").ok(), ..all.clone() }), "argocd/web");
+        assert_eq!(
+            names(&ListQuery { app_namespace: Namespace::parse("tenant").ok(), ..all.clone() }),
+            "tenant/api"
+        );
         assert_eq!(names(&ListQuery { repo: some("https://bot:***@git/b"), ..all.clone() }), "tenant/api");
         assert_eq!(names(&ListQuery { repo: some("https://git/b"), ..all.clone() }), "");
         let selector = Selector::parse("team!=api").unwrap();

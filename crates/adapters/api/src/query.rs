@@ -1,6 +1,6 @@
 //! What do a request's path and query parameters say?
 
-use crate::{ApiError, AppRef, Awaited, ListQuery, ObjectFilter, Projection, Selector, listed};
+use crate::{ApiError, AppName, AppRef, Awaited, ListQuery, Namespace, ObjectFilter, Projection, Selector};
 use model::LONGEST_TARGET;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) fn list(pairs: &Pairs) -> Result<ListQuery, ApiError> {
         let odd = || {
             ApiError::invalid("`continue` is what the last page's `metadata.continue` said, and nothing else")
         };
-        listed::read_continue(&text).ok_or_else(odd)
+        crate::listed::read_continue(&text).ok_or_else(odd)
     });
     let limit = one(pairs, "limit")?.map(|text| {
         let odd = |_| ApiError::invalid(format!("`limit` is a number, not `{text}`"));
@@ -50,13 +50,14 @@ pub(crate) fn list(pairs: &Pairs) -> Result<ListQuery, ApiError> {
     let projects = pairs
         .iter()
         .filter(|(name, value)| matches!(name.as_str(), "projects" | "project") && !value.is_empty());
+    let (name, app_namespace) = listed(pairs)?;
     Ok(ListQuery {
         projects: projects.map(|(_, value)| value.clone()).collect(),
-        name: one(pairs, "name")?,
+        name,
         selector: one(pairs, "selector")?
             .map_or_else(|| Ok(Selector::default()), |text| Selector::parse(&text))?,
         repo: one(pairs, "repo")?,
-        app_namespace: one(pairs, "appNamespace")?,
+        app_namespace,
         // As in Kubernetes, 0 is no limit.
         limit: limit.transpose()?.filter(|limit| *limit > 0),
         after: after.transpose()?,
@@ -159,33 +160,16 @@ pub(crate) fn app_ref(name: String, pairs: &Pairs) -> Result<AppRef, ApiError> {
 }
 
 /// Reads which Applications a list is confined to: the one of a name, and those of a namespace.
-pub(crate) fn listed(pairs: &Pairs) -> Result<(Option<String>, Option<String>), ApiError> {
-    let (name, namespace) = (one(pairs, "name")?, one(pairs, "appNamespace")?);
-    check_called(name.as_deref(), namespace.as_deref())?;
+pub(crate) fn listed(pairs: &Pairs) -> Result<(Option<AppName>, Option<Namespace>), ApiError> {
+    let name = one(pairs, "name")?.map(AppName::parse).transpose()?;
+    let namespace = one(pairs, "appNamespace")?.map(Namespace::parse).transpose()?;
     Ok((name, namespace))
 }
 
 /// Refuses names that no Application or namespace can have, so that they never become part of a URL or a log line.
 pub(crate) fn check_app(app: &AppRef) -> Result<(), ApiError> {
-    check_called(Some(&app.name), app.namespace.as_deref())
-}
-
-fn check_called(name: Option<&str>, namespace: Option<&str>) -> Result<(), ApiError> {
-    let shown = |text: &str| text.chars().take(64).collect::<String>();
-    if let Some(name) = name.filter(|name| !is_dns_name(name, 253, true)) {
-        return Err(ApiError::invalid(format!("no application can be called {:?}", shown(name))));
-    }
-    if let Some(namespace) = namespace.filter(|namespace| !is_dns_name(namespace, 63, false)) {
-        return Err(ApiError::invalid(format!("no namespace can be called {:?}", shown(namespace))));
-    }
-    Ok(())
-}
-
-fn is_dns_name(text: &str, longest: usize, dots: bool) -> bool {
-    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || (dots && b == b'.');
-    let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    bytes.len() <= longest && bytes.iter().copied().all(is_inner) && ends(bytes.first()) && ends(bytes.last())
+    AppName::parse(&app.name)?;
+    app.namespace.as_deref().map_or(Ok(()), |namespace| Namespace::parse(namespace).map(drop))
 }
 
 fn fields(pairs: &Pairs) -> Result<Projection, ApiError> {

@@ -1,6 +1,6 @@
 //! What can a caller ask of the agent?
 
-use crate::{ApiError, Projection, Reply, Selector};
+use crate::{ApiError, AppName, Namespace, Projection, Reply, Selector};
 use model::ResourceSelector;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -106,13 +106,13 @@ pub struct ListQuery {
     /// Only apps of these projects.
     pub projects: Vec<String>,
     /// Only the app of exactly this name.
-    pub name: Option<String>,
+    pub name: Option<AppName>,
     /// Only apps with such labels.
     pub selector: Selector,
     /// Only apps of this repository URL.
     pub repo: Option<String>,
     /// Only apps in this namespace.
-    pub app_namespace: Option<String>,
+    pub app_namespace: Option<Namespace>,
     /// At most so many.
     pub limit: Option<usize>,
     /// Only apps after the one of this name and namespace.

@@ -75,12 +75,8 @@ pub enum Verb {
     Get,
     /// Read all of a namespace.
     List,
-    /// Make one.
-    Create,
     /// Change, sync or terminate one.
     Update,
-    /// Delete one.
-    Delete,
 }
 
 impl Verb {
@@ -89,9 +85,7 @@ impl Verb {
         match self {
             Self::Get => "get",
             Self::List => "list",
-            Self::Create => "create",
             Self::Update => "update",
-            Self::Delete => "delete",
         }
     }
 }

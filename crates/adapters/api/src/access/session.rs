@@ -3,7 +3,7 @@
 use super::memory::{Verdict, YES};
 use super::{Authority, Question, Token, token};
 use crate::lines::Lines;
-use crate::{ApiError, Request, Verb};
+use crate::{ApiError, Namespace, Request, Verb};
 use futures::{FutureExt as _, StreamExt as _};
 use http_body_util::BodyExt as _;
 use model::User;
@@ -76,12 +76,12 @@ impl Session {
     /// Confines what is asked of the agent to what was permitted: whatever a handler read from a body counts as well.
     ///
     /// # Errors
-    /// 403.
+    /// 403, or 400 for a namespace that none can be.
     pub(crate) async fn confine(&self, request: &mut Request) -> Result<(), ApiError> {
         let Some(admitted) = &self.0 else { return Ok(()) };
         let app = match request {
             Request::List { query, .. } | Request::Stream { query, .. } => {
-                query.app_namespace = Some(admitted.question.namespace.clone());
+                query.app_namespace = Some(Namespace::parse(&admitted.question.namespace)?);
                 return Ok(());
             }
             Request::Get { app, .. }
@@ -107,9 +107,7 @@ impl Session {
         let asked = &admitted.question;
         match asked.verb {
             Verb::Get | Verb::List => true,
-            Verb::Create | Verb::Update | Verb::Delete => {
-                admitted.may(&Question { verb: Verb::Get, ..asked.clone() }).await
-            }
+            Verb::Update => admitted.may(&Question { verb: Verb::Get, ..asked.clone() }).await,
         }
     }
 

@@ -220,6 +220,8 @@ async fn bad_queries_and_names_are_refused() {
         ("?selector=a=b=c", "`selector`: "),
         ("?fields=a..b", "`fields`: "),
         ("?name=a&name=b", "the query parameter `name` stands several times"),
+        ("?name=a/b", "no application can be called \"a/b\""),
+        ("?appNamespace=a.b", "no namespace can be called \"a.b\""),
         ("/web?refresh=now", "`refresh` is `normal` or `hard`, not `now`"),
         ("/web?appNamespace=a/b", "no namespace can be called \"a/b\""),
         ("/web?appNamespace=a.b", "no namespace can be called"),
