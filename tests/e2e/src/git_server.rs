@@ -25,6 +25,19 @@ pub enum GitStep {
     Pack,
 }
 
+impl GitStep {
+    /// Returns what a request is about; none where it is not one to a Git server. With version 2 of the protocol refs are asked
+    /// for where packs are.
+    pub(crate) fn of(request: &Request) -> Option<Self> {
+        let is_refs = || request.body.windows(15).any(|window| window == b"command=ls-refs");
+        match () {
+            () if request.path.ends_with(".git/info/refs") => Some(Self::Refs),
+            () if !request.path.ends_with(".git/git-upload-pack") => None,
+            () => Some(if is_refs() { Self::Refs } else { Self::Pack }),
+        }
+    }
+}
+
 /// What goes wrong with a request to a Git server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GitFault {
@@ -142,6 +155,11 @@ impl GitServer {
         self.n_fetches.load(Ordering::Relaxed)
     }
 
+    /// Returns where it listens.
+    pub(crate) fn listens_at(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Returns what `repoURL` says.
     pub fn url(&self, name: &str) -> String {
         format!("{}://{}/{name}.git", self.scheme, self.address)
@@ -200,16 +218,9 @@ fn path_of(root: &Path, path: &str) -> String {
 /// Returns what befalls a request.
 fn due(failing: &Mutex<Failing>, request: &Request) -> Option<GitFault> {
     let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
-    let step = if request.path.ends_with("/info/refs") { GitStep::Refs } else { step(&request.body) };
-    let (_, fault) = failing.fault.filter(|(of, _)| *of == step)?;
+    let (_, fault) = failing.fault.filter(|(of, _)| GitStep::of(request) == Some(*of))?;
     failing.n_failed += 1;
     Some(fault)
-}
-
-/// With version 2 of the protocol refs are asked for where packs are.
-fn step(body: &[u8]) -> GitStep {
-    let is_refs = body.windows(15).any(|window| window == b"command=ls-refs");
-    if is_refs { GitStep::Refs } else { GitStep::Pack }
 }
 
 fn fail(fault: GitFault, root: &Path, request: &Request) -> std::io::Result<Vec<u8>> {

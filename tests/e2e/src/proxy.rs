@@ -1,8 +1,9 @@
-//! What if anything goes wrong between the agent and the API server? A reverse proxy that logs each request and does what its
-//! rules say.
+//! What if anything goes wrong between the agent and the API server, or the Git server? A reverse proxy that logs each request
+//! and does what its rules say.
 //!
 //! ```text
 //! agent ──http──▶ Proxy ──https──▶ kube-apiserver
+//!                   │ ╰───http───▶ GitServer
 //!                   │ Rule: which request (verb, kind, name, n-th) ─▶ which fault     (fault)
 //!                   └ Entry: life of the agent, verb, kind, name, status, fault       (journal)
 //! ```
@@ -24,6 +25,7 @@ pub use asked::{Asked, Verb};
 pub use fault::{Fault, Refusal, Rule};
 pub use journal::Entry;
 
+use crate::git_server::GitServer;
 use crate::scene::Scene;
 use crate::server::{self, Request};
 use journal::Journal;
@@ -91,6 +93,19 @@ impl Proxy {
         *address = next;
     }
 
+    /// Stands before a Git server as well; returns what `repoURL` says.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub(crate) fn before(&self, server: &GitServer, name: &str) -> String {
+        let (shared, far) = (Arc::clone(&self.shared), Upstream::plain(server.listens_at()));
+        let address = server::listen(move |near| {
+            let life = shared.journal.life();
+            Connection::new(near, &shared, &far, life)?.converse()
+        });
+        format!("http://{address}/{name}.git")
+    }
+
     fn address(&self) -> MutexGuard<'_, SocketAddr> {
         self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,6 +158,11 @@ impl Proxy {
         self.shared.journal.wait_quiet(quiet, longest, is_it)
     }
 
+    /// Kills the agent, as a rule may.
+    pub(crate) fn kill(&self) {
+        self.shared.journal.kill();
+    }
+
     /// Ends all connections that are open.
     pub fn cut(&self) {
         self.shared.journal.cut();
@@ -172,7 +192,7 @@ impl Places {
         let namespace = match asked.namespace {
             namespace if namespace == self.control => "control".to_owned(),
             namespace if namespace == self.app => "app".to_owned(),
-            namespace => namespace,
+            namespace => namespace.replace(&self.app, "NS"),
         };
         Asked { namespace, name: asked.name.replace(&self.app, "NS"), ..asked }
     }
@@ -194,16 +214,24 @@ struct Connection<'a> {
     near: TcpStream,
     reader: BufReader<TcpStream>,
     shared: &'a Shared,
+    upstream: &'a Upstream,
     /// Whose it is: the process whose port it came to.
     life: usize,
 }
 
 impl<'a> Connection<'a> {
-    fn new(near: TcpStream, shared: &'a Shared, life: usize) -> Result<Self> {
+    fn new(near: TcpStream, shared: &'a Shared, upstream: &'a Upstream, life: usize) -> Result<Self> {
         near.set_nodelay(true)?;
         shared.journal.keep(near.try_clone()?);
         let reader = BufReader::new(near.try_clone()?);
-        Ok(Self { near, reader, shared, life })
+        Ok(Self { near, reader, shared, upstream, life })
+    }
+
+    /// Serves until either side has enough, and closes it.
+    fn converse(mut self) -> Result<()> {
+        let ended = self.serve();
+        self.close();
+        ended
     }
 
     fn serve(&mut self) -> Result<()> {
@@ -231,7 +259,7 @@ impl<'a> Connection<'a> {
         if let Some(next) = self.befall_request(exchange)? {
             return Ok(next);
         }
-        let (mut far, socket) = self.shared.upstream.send(&exchange.request)?;
+        let (mut far, socket) = self.upstream.send(&exchange.request)?;
         self.shared.journal.keep(socket);
         let head = Head::read(&mut far)?;
         self.shared.journal.answered(exchange.number, head.status);
@@ -362,12 +390,7 @@ impl<'a> Connection<'a> {
 /// Listens for the process that lives now, on a port of its own.
 fn listen(shared: &Arc<Shared>) -> SocketAddr {
     let (shared, life) = (Arc::clone(shared), shared.journal.life());
-    server::listen(move |near| {
-        let mut connection = Connection::new(near, &shared, life)?;
-        let ended = connection.serve();
-        connection.close();
-        ended
-    })
+    server::listen(move |near| Connection::new(near, &shared, &shared.upstream, life)?.converse())
 }
 
 fn target(request: &Request) -> String {

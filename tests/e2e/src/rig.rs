@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::proxy::{Asked, Verb};
-pub use case::Case;
+pub use case::{Case, Nth};
 pub use run::Outcome;
 pub use scenario::Scenario;
 pub use table::table;
@@ -118,6 +118,7 @@ pub fn request_kind(asked: &Asked) -> String {
     let resource = match asked.resource.as_str() {
         own if is_own => own,
         _ if asked.verb == Verb::Discover => "kinds",
+        _ if asked.verb.is_of_git() => "git",
         "pods" | "replicasets.apps" => "of workloads",
         _ => "of Git",
     };

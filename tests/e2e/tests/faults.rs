@@ -15,7 +15,7 @@ const AT_A_TIME: usize = 6;
 const MISSED: usize = 4;
 
 /// The longest ones first.
-const SAMPLE: [&str; 52] = [
+const SAMPLE: [&str; 60] = [
     "deploy: watch deployments.apps -/* #1: frozen",
     "deploy: apply secrets app/shop-1 #1: 429-for-a-day",
     "deploy: apply services app/shop-0 #1: answer-held",
@@ -66,6 +66,14 @@ const SAMPLE: [&str; 52] = [
     "delete: delete secrets app/shop-1 #1: killed-after",
     "delete: get clusterroles.rbac.authorization.k8s.io -/shop-NS #1: truncated",
     "delete: patch applications.argoproj.io control/shop #1: answer-lost",
+    "fetch: refs git -/shop #2: held",
+    "fetch: fetch git -/shop #1: killed-after: cache wiped",
+    "fetch: fetch git -/shop #2: truncated",
+    "restart: dry-run deployments.apps app/shop-0 #1: answer-lost",
+    "restart: apply deployments.apps app/shop-1 #1: killed-before: cache wiped",
+    "update: list secrets -/* #again: stale",
+    "drift: list configmaps -/* #again: truncated",
+    "delete: list deployments.apps -/* #again: 500-of-etcd",
     "claim: apply configmaps app/rival-0 #1: answer-lost",
     "claim: patch applications.argoproj.io control/rival #1: killed-after: cache wiped",
 ];

@@ -1,7 +1,8 @@
-//! What does a request want of the API server? Verb, kind and name, as people say it.
+//! What does a request want of the API server, or of the Git server? Verb, kind and name, as people say it.
 
 use std::fmt;
 
+use crate::git_server::GitStep;
 use crate::server::Request;
 
 /// What is done.
@@ -27,10 +28,14 @@ pub enum Verb {
     Update,
     /// Deletes.
     Delete,
+    /// Asks a Git server which refs there are.
+    Refs,
+    /// Asks a Git server for commits.
+    Fetch,
 }
 
 impl Verb {
-    const NAMES: [(Self, &str); 10] = [
+    const NAMES: [(Self, &str); 12] = [
         (Self::Get, "get"),
         (Self::List, "list"),
         (Self::Watch, "watch"),
@@ -41,11 +46,18 @@ impl Verb {
         (Self::Create, "create"),
         (Self::Update, "update"),
         (Self::Delete, "delete"),
+        (Self::Refs, "refs"),
+        (Self::Fetch, "fetch"),
     ];
 
     /// Returns whether something is another afterwards.
     pub fn writes(self) -> bool {
         matches!(self, Self::Apply | Self::Patch | Self::Create | Self::Update | Self::Delete)
+    }
+
+    /// Returns whether a Git server is asked.
+    pub fn is_of_git(self) -> bool {
+        matches!(self, Self::Refs | Self::Fetch)
     }
 
     /// Reads its name.
@@ -78,6 +90,11 @@ impl Asked {
     pub(crate) fn of(request: &Request) -> Self {
         let has = |text: &str| request.query.split('&').any(|parameter| parameter == text);
         let parts: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
+        if let Some(step) = GitStep::of(request) {
+            let verb = if step == GitStep::Refs { Verb::Refs } else { Verb::Fetch };
+            let repository = parts[0].trim_end_matches(".git").to_owned();
+            return Self { verb, resource: "git".to_owned(), namespace: String::new(), name: repository };
+        }
         let (group, rest) = match parts.as_slice() {
             ["api", _, rest @ ..] if !rest.is_empty() => ("", rest),
             ["apis", group, _, rest @ ..] if !rest.is_empty() => (*group, rest),
@@ -162,6 +179,13 @@ mod tests {
             ("PATCH", "/api/v1/namespaces/a/secrets/b", merge, "patch secrets a/b"),
             ("POST", "/api/v1/namespaces/a/events", "", "create events a/*"),
             ("DELETE", "/api/v1/namespaces/a/secrets/b", "", "delete secrets a/b"),
+            ("GET", "/shop.git/info/refs?service=git-upload-pack", "", "refs git -/shop"),
+            (
+                "POST",
+                "/shop.git/git-upload-pack",
+                "application/x-git-upload-pack-request",
+                "fetch git -/shop",
+            ),
         ] {
             assert_eq!(asked(method, target, media_type), expected);
         }

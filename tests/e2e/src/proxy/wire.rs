@@ -1,7 +1,7 @@
-//! How do requests and answers travel between the agent and the API server, so that a fault can stop them at any byte?
+//! How do requests and answers travel between the agent and a server, so that a fault can stop them at any byte?
 
-use std::io::{BufRead, BufReader, Error, Result, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Error, Read, Result, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::server::Request;
 
-/// A connection to the API server, for one request.
-pub(crate) type Far = BufReader<StreamOwned<ClientConnection, TcpStream>>;
+/// The answer to one request, as it comes.
+pub(crate) type Far = BufReader<Box<dyn Read>>;
 
-/// Where the API server is.
+/// Where the API server is, or the Git server.
 pub(crate) struct Upstream {
     address: String,
-    tls: Arc<ClientConfig>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Upstream {
@@ -33,20 +33,29 @@ impl Upstream {
         roots.add(authority).expect("it is a certificate");
         let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
-        Self { address, tls: Arc::new(tls) }
+        Self { address, tls: Some(Arc::new(tls)) }
+    }
+
+    /// Takes the address of a server without TLS.
+    pub(crate) fn plain(address: SocketAddr) -> Self {
+        Self { address: address.to_string(), tls: None }
     }
 
     /// Sends a request over a connection of its own; returns the socket as well, by which others may cut it.
     pub(crate) fn send(&self, request: &Request) -> Result<(Far, TcpStream)> {
-        let socket = TcpStream::connect(&self.address)?;
+        let mut socket = TcpStream::connect(&self.address)?;
         let cut = socket.try_clone()?;
+        let Some(tls) = &self.tls else {
+            socket.write_all(&written(request))?;
+            return Ok((BufReader::new(Box::new(socket)), cut));
+        };
         let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
         let name = ServerName::try_from(host.to_owned()).map_err(Error::other)?;
-        let session = ClientConnection::new(Arc::clone(&self.tls), name).map_err(Error::other)?;
+        let session = ClientConnection::new(Arc::clone(tls), name).map_err(Error::other)?;
         let mut stream = StreamOwned::new(session, socket);
         stream.write_all(&written(request))?;
         stream.flush()?;
-        Ok((BufReader::new(stream), cut))
+        Ok((BufReader::new(Box::new(stream)), cut))
     }
 }
 

@@ -46,8 +46,14 @@ pub(crate) fn files(commit: Commit, unique: &str) -> Vec<File> {
     }
     for n in 0..2 {
         let tag = if n == 0 { value } else { "same" };
+        // The API server fills in what is left out of a fieldRef, so whoever does not remember asks it what an apply would do.
+        let env = if n == 0 {
+            ""
+        } else {
+            ", env: [{name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"
+        };
         let pod = format!(
-            "metadata: {{labels: {{app: s{n}}}}}, spec: {{containers: [{{name: web, image: 'web:{tag}'}}]}}"
+            "metadata: {{labels: {{app: s{n}}}}}, spec: {{containers: [{{name: web, image: 'web:{tag}'{env}}}]}}"
         );
         let selector = format!("selector: {{matchLabels: {{app: s{n}}}}}");
         add("Deployment", n, "apps/v1", &format!("spec: {{replicas: 1, {selector}, template: {{{pod}}}}}"));

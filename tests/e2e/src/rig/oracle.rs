@@ -8,6 +8,7 @@
 //! | I5 | a verdict comes in time, and silence after it |
 //! | I6 | requests are in proportion to the undisturbed run; nothing is listed again and again, nor asked for in a loop |
 //! | I7 | when the status says that all is well, it is |
+//! | I6 | the agent holds no more tasks and files at the end than the undisturbed one, and no children |
 //! | I8 | nothing panics; values of Secrets are nowhere to be seen, which each scene looks for when it ends |
 //!
 //! I4, that only evidence condemns, is part of I1: what the state remembers is compared.
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::run::{Outcome, is_write};
+use super::run::{Holdings, Outcome, is_write};
 use crate::proxy::{Asked, Entry, Verb};
 
 /// How many requests a run may take for each of the undisturbed one.
@@ -33,6 +34,10 @@ const DISCOVERY: (usize, usize) = (50, 30);
 /// The same for the Lease. It is renewed every 5 s; a try that failed is repeated after a second at least, and takes three
 /// requests at most: patch, and look before and after. A fault befalls few of them.
 const LEASES: (usize, usize) = (20, 60);
+/// The same for a Git server, which is asked each second, in two requests where something is new.
+const GIT: (usize, usize) = (20, 130);
+/// How many tasks and files more there may be than after the undisturbed run: connections that idle.
+const IDLE: usize = 24;
 /// When others may take a Lease that is not renewed. Its holder stops 3 s before; that much a busy machine may take from
 /// the decision to write to the proxy.
 const LEASE: Duration = Duration::from_secs(15);
@@ -51,6 +56,7 @@ pub(crate) fn violations(outcome: &Outcome, reference: &Outcome) -> Vec<String> 
         wrong.push(format!("I5: it does not come to rest; last came {}", last_writes(&outcome.entries)));
     }
     wrong.extend(proportion(outcome, reference));
+    wrong.extend(leaks(outcome.holds, reference.holds));
     let claimed = outcome.claimed.objects_unlike(&reference.after).into_iter();
     wrong.extend(claimed.map(|text| format!("I7: told to be well, but {text}")));
     if outcome.panicked {
@@ -123,7 +129,10 @@ fn proportion(outcome: &Outcome, reference: &Outcome) -> Vec<String> {
     let counted = |outcome: &Outcome| {
         let story = outcome.entries[outcome.n_before..].iter();
         // The clock counts for leases, and other scenes make kinds known: `looping` looks at those.
-        let counts = story.filter(|entry| !is_lease(entry) && entry.asked.verb != Verb::Discover);
+        let is_by_clock = |entry: &Entry| {
+            is_lease(entry) || entry.asked.verb == Verb::Discover || entry.asked.verb.is_of_git()
+        };
+        let counts = story.filter(|entry| !is_by_clock(entry));
         counts.fold(BTreeMap::<Asked, usize>::new(), |mut counts, entry| {
             *counts.entry(entry.asked.clone()).or_default() += 1;
             counts
@@ -145,6 +154,15 @@ fn proportion(outcome: &Outcome, reference: &Outcome) -> Vec<String> {
     wrong
 }
 
+/// Says what the agent goes on holding.
+fn leaks(holds: Holdings, reference: Holdings) -> Option<String> {
+    let is_more = |n: usize, reference: usize| n > reference + IDLE;
+    let leaks = is_more(holds.tasks, reference.tasks)
+        || is_more(holds.files, reference.files)
+        || holds.children > 0;
+    leaks.then(|| format!("I6: it holds {holds:?}, beside {reference:?}"))
+}
+
 /// Says which of the requests that come by the clock came too often.
 fn looping(outcome: &Outcome) -> Vec<String> {
     let (first, last) = (outcome.entries.first(), outcome.entries.last());
@@ -153,9 +171,11 @@ fn looping(outcome: &Outcome) -> Vec<String> {
     let mut wrong = Vec::new();
     let is_discovery = |entry: &&Entry| entry.asked.verb == Verb::Discover;
     let of_lease = |entry: &&Entry| is_lease(entry);
+    let of_git = |entry: &&Entry| entry.asked.verb.is_of_git();
     for (what, count, (per_start, per_minute)) in [
         ("discovery", outcome.entries.iter().filter(is_discovery).count(), DISCOVERY),
         ("the Lease", outcome.entries.iter().filter(of_lease).count(), LEASES),
+        ("Git", outcome.entries.iter().filter(of_git).count(), GIT),
     ] {
         let most = per_start * (1 + outcome.n_restarts) + took * per_minute / 60;
         if count > most {
@@ -195,6 +215,7 @@ mod tests {
             after: picture,
             is_quiet: true,
             panicked: false,
+            holds: Holdings::default(),
         }
     }
 
@@ -241,6 +262,9 @@ mod tests {
             (quiet([good(), vec![entry(0, "apply configmaps app/shop-0", &which); 100]].concat()), "I6"),
             (changed(|o| o.claimed.objects.clear()), "I7"),
             (changed(|o| o.panicked = true), "I8"),
+            (changed(|o| o.holds.tasks = 25), "I6"),
+            (changed(|o| o.holds.files = 25), "I6"),
+            (changed(|o| o.holds.children = 1), "I6"),
         ] {
             assert_eq!(told(&outcome), [expected]);
         }

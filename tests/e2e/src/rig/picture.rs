@@ -20,7 +20,7 @@ pub(crate) struct Picture {
 impl Picture {
     pub(crate) fn take(scenario: Scenario, stage: &Stage) -> Self {
         let scene = &stage.scene;
-        let text = scene.kubectl(&["get", KINDS, "-o", "json"]);
+        let text = scene.kubectl(&["-n", &stage.namespace, "get", KINDS, "-o", "json"]);
         let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
         let mut objects = list["items"].as_array().cloned().unwrap_or_default();
         objects.extend(scene.get("rbac.authorization.k8s.io/v1", "ClusterRole", "", &scene.unique("shop")));
@@ -78,9 +78,14 @@ fn differences(seen: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value
         .collect()
 }
 
-/// Returns an object without ids, versions, times, and what controllers wrote.
+/// Returns an object without ids, versions, times, and what controllers wrote. Of who owns its fields it says what is ours.
 fn said(object: &Value) -> Value {
     let mut object = object.clone();
+    let managers = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let ours = managers.filter(|entry| entry["manager"] == "tautline");
+    let owned: Vec<Value> =
+        ours.map(|entry| json!([entry["operation"], entry["subresource"], entry["fieldsV1"]])).collect();
+    object["owned"] = owned.into();
     for (place, fields) in [
         ("", &["status"][..]),
         ("/metadata", &["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"]),

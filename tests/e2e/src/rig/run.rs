@@ -1,6 +1,8 @@
 //! How is a scenario played with a fault, and what was to be seen of it?
 
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use super::case::Case;
 use super::keeper::Keeper;
 use super::picture::Picture;
 use super::scenario::{LONGEST, Scenario};
+use crate::agent::Agent;
 use crate::kube::DEADLINE;
 use crate::proxy::{Entry, Proxy};
 
@@ -31,6 +34,8 @@ pub struct Outcome {
     pub(crate) is_quiet: bool,
     /// Whether the agent panicked.
     pub(crate) panicked: bool,
+    /// What the agent holds at the end.
+    pub(crate) holds: Holdings,
 }
 
 /// Plays a scenario and returns what was seen, or why it did not come to its end.
@@ -47,20 +52,21 @@ pub(crate) fn play(scenario: Scenario, case: Option<&Case>, quiet: Duration) -> 
 
 fn perform(scenario: Scenario, case: Option<&Case>, quiet: Duration) -> Outcome {
     let mut stage = scenario.set_up();
-    let proxy = Arc::new(Proxy::start(&stage.scene));
+    let proxy = Arc::clone(&stage.proxy);
     let rules = case.map(Case::rules).unwrap_or_default();
-    if scenario == Scenario::Deploy {
+    if scenario.begins_with_start() {
         proxy.arm(&rules);
     }
     let mut settings = stage.scene.settings();
     settings.kubeconfig = proxy.kubeconfig(&stage.scene);
+    settings.options = scenario.options();
     let agent = stage.scene.start(settings.clone());
     let keeps_cache = case.is_none_or(|case| case.keeps_cache);
     let keeper = Keeper::new(agent, settings, &proxy, stage.scene.lab, keeps_cache);
     scenario.prepare(&stage);
 
     let mut n_before = 0;
-    if scenario != Scenario::Deploy {
+    if !scenario.begins_with_start() {
         proxy.wait_quiet(Duration::from_secs(1), DEADLINE, is_write);
         n_before = proxy.entries().len();
         proxy.arm(&rules);
@@ -72,7 +78,9 @@ fn perform(scenario: Scenario, case: Option<&Case>, quiet: Duration) -> Outcome 
     let is_quiet = settle(&proxy, &keeper, quiet);
     scenario.wait_end(&stage);
     let after = Picture::take(scenario, &stage);
-    let panicked = keeper.ready().log_text().contains("panicked at");
+    let agent = keeper.ready();
+    let (panicked, holds) = (agent.log_text().contains("panicked at"), Holdings::of(&agent));
+    drop(agent);
     Outcome {
         entries: proxy.entries(),
         n_before,
@@ -83,12 +91,34 @@ fn perform(scenario: Scenario, case: Option<&Case>, quiet: Duration) -> Outcome 
         after,
         is_quiet,
         panicked,
+        holds,
+    }
+}
+
+/// What a process holds on to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Holdings {
+    pub(crate) tasks: usize,
+    pub(crate) files: usize,
+    pub(crate) children: usize,
+}
+
+impl Holdings {
+    fn of(agent: &Agent) -> Self {
+        let process = PathBuf::from(format!("/proc/{}", agent.pid()));
+        let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+        let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        Self {
+            tasks: usize::try_from(agent.metric("tautline_tasks")).unwrap_or(usize::MAX),
+            files: fs::read_dir(process.join("fd")).into_iter().flatten().count(),
+            children: children.map(|children| children.split_whitespace().count()).sum(),
+        }
     }
 }
 
 /// Returns the scenario whose Applications exist before the story.
 fn scenario_before(scenario: Scenario) -> Scenario {
-    if scenario == Scenario::Deploy { Scenario::Delete } else { Scenario::Update }
+    if scenario.begins_with_start() { Scenario::Delete } else { Scenario::Update }
 }
 
 /// Waits until nothing is written any more, by the last process that there is.

@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::objects::{self, Commit, File};
+use crate::git_server::GitServer;
+use crate::proxy::{Asked, Proxy, Verb};
 use crate::repo::Repo;
 use crate::scene::Scene;
 use crate::words::{condition, config_map, is_synced_to};
@@ -24,6 +27,10 @@ pub enum Scenario {
     Delete,
     /// A second app wants objects of the first one.
     Claim,
+    /// A first deploy to a namespace that has to be made, and a commit more, from a Git server.
+    Fetch,
+    /// The agent ends and starts again, and finds what it deployed, some of it changed by hand.
+    Restart,
 }
 
 /// How long the end of a scenario is waited for: watches that are frozen are given up after 100 s.
@@ -32,6 +39,9 @@ pub(super) const LONGEST: Duration = Duration::from_mins(4);
 /// A scene with its two repositories, and the commits of the first one.
 pub(crate) struct Stage {
     pub(crate) scene: Scene,
+    pub(crate) proxy: Arc<Proxy>,
+    /// Where the objects go.
+    pub(crate) namespace: String,
     repo: Repo,
     rival: Repo,
     pub(crate) commits: Vec<String>,
@@ -39,12 +49,14 @@ pub(crate) struct Stage {
 
 impl Scenario {
     /// All of them, by name.
-    pub const ALL: [(Self, &str); 5] = [
+    pub const ALL: [(Self, &str); 7] = [
         (Self::Deploy, "deploy"),
         (Self::Update, "update"),
         (Self::Drift, "drift"),
         (Self::Delete, "delete"),
         (Self::Claim, "claim"),
+        (Self::Fetch, "fetch"),
+        (Self::Restart, "restart"),
     ];
 
     /// Reads its name.
@@ -55,7 +67,7 @@ impl Scenario {
     /// Returns the Applications that there are at its end.
     pub(crate) fn apps(self) -> &'static [&'static str] {
         match self {
-            Self::Deploy | Self::Update | Self::Drift => &["shop"],
+            Self::Deploy | Self::Update | Self::Drift | Self::Fetch | Self::Restart => &["shop"],
             Self::Delete => &[],
             Self::Claim => &["rival", "shop"],
         }
@@ -79,16 +91,43 @@ impl Scenario {
             },
         });
         scene.create(&secret).expect("a Secret can be created");
-        let mut stage = Stage { scene, repo, rival, commits: Vec::new() };
+        let namespace = if self == Self::Fetch { scene.unique("made") } else { scene.namespace.clone() };
+        let proxy = Arc::new(Proxy::start(&scene));
+        let mut stage = Stage { scene, proxy, namespace, repo, rival, commits: Vec::new() };
         stage.commit(Commit::First);
-        let app = stage.scene.application("shop").repo(&stage.repo).path("app").automated();
+        let mut app = stage.scene.application("shop").repo(&stage.repo).path("app").automated();
+        if self == Self::Fetch {
+            let server = GitServer::start(stage.scene.repos());
+            app = app.set("/spec/source/repoURL", stage.proxy.before(&server, "shop"));
+            app = app.set("/spec/destination/namespace", &*stage.namespace).option("CreateNamespace=true");
+        }
         app.finalizer("resources-finalizer.argocd.argoproj.io").create();
         stage
     }
 
+    /// Returns whether its story begins with the start of the agent.
+    pub(crate) fn begins_with_start(self) -> bool {
+        matches!(self, Self::Deploy | Self::Fetch)
+    }
+
+    /// Returns the options of the agent.
+    pub(crate) fn options(self) -> Vec<String> {
+        let options: &[&str] = if self == Self::Fetch { &["--poll-interval", "1s"] } else { &[] };
+        options.iter().map(|option| (*option).to_owned()).collect()
+    }
+
+    /// Returns whether a request is one that it is told for: what it has in common with others is theirs.
+    pub(crate) fn is_about(self, asked: &Asked) -> bool {
+        match self {
+            Self::Fetch => asked.verb.is_of_git() || asked.resource == "namespaces",
+            Self::Restart => asked.verb == Verb::DryRun || asked.verb.writes(),
+            Self::Deploy | Self::Update | Self::Drift | Self::Delete | Self::Claim => true,
+        }
+    }
+
     /// Waits until its story can begin; the agent runs.
     pub(crate) fn prepare(self, stage: &Stage) {
-        if self != Self::Deploy {
+        if !self.begins_with_start() {
             stage.wait_healthy("shop", &stage.commits[0]);
         }
     }
@@ -98,7 +137,15 @@ impl Scenario {
         match self {
             Self::Deploy => {}
             Self::Update => stage.commit(Commit::Second),
+            Self::Fetch => {
+                stage.wait_healthy("shop", &stage.commits[0]);
+                stage.commit(Commit::Second);
+            }
             Self::Drift => stage.drift(),
+            Self::Restart => {
+                stage.proxy.kill();
+                stage.drift();
+            }
             Self::Delete => stage.scene.delete_app("shop"),
             Self::Claim => {
                 write(&stage.rival, &objects::claimed());
@@ -111,10 +158,10 @@ impl Scenario {
     /// Waits for the end.
     pub(crate) fn wait_end(self, stage: &Stage) {
         match self {
-            Self::Deploy | Self::Update => {
+            Self::Deploy | Self::Update | Self::Fetch => {
                 stage.wait_healthy("shop", stage.commits.last().expect("there is one"));
             }
-            Self::Drift => {
+            Self::Drift | Self::Restart => {
                 stage.wait_repaired();
                 stage.wait_healthy("shop", &stage.commits[0]);
             }
