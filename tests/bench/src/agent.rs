@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub folder: PathBuf,
     /// Where repositories may be read.
     pub repositories: PathBuf,
+    /// Certificate and key for the API, if it speaks TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 impl Setup {
@@ -79,8 +81,12 @@ impl Agent {
         let output = File::options().create(true).append(true).open(&log).context("open the agent's log")?;
         let earlier = output.metadata().context("measure the agent's log")?.len();
         let started = Instant::now();
-        let child = Command::new(&setup.program)
-            .arg("run")
+        let mut command = Command::new(&setup.program);
+        command.arg("run");
+        if let Some((certificate, key)) = &setup.tls {
+            command.args(["--tls-cert".as_ref(), certificate.as_path(), "--tls-key".as_ref(), key]);
+        }
+        let child = command
             .arg("--kubeconfig")
             .arg(&setup.kubeconfig)
             .arg("--cache-dir")
@@ -178,6 +184,19 @@ impl Agent {
     /// Asks the API what it answers later, and goes on answering.
     pub(crate) fn hold(&self, path: &str) -> anyhow::Result<http::Held> {
         http::hold(self.api, path)
+    }
+
+    /// Returns where its API listens.
+    pub(crate) fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// Asks its probes whether it is ready, as a kubelet does; returns how long the answer took.
+    pub(crate) fn probe(&self) -> anyhow::Result<Duration> {
+        let begin = Instant::now();
+        let answer = self.get("/readyz").context("probe the agent")?;
+        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "probe the agent: {answer}");
+        Ok(begin.elapsed())
     }
 
     /// Returns what it holds of the system's.

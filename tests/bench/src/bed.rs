@@ -42,6 +42,11 @@ pub(crate) struct Bed {
     pub lab: Lab,
 }
 
+/// The label by which few of the apps are chosen: there are as many of each value as there are apps, by [`SHARDS`].
+pub(crate) const SHARD: &str = "shard";
+/// How many values it has.
+pub(crate) const SHARDS: usize = 400;
+
 /// Returns the name of an app, which is its folder and its namespace, too.
 pub(crate) fn app_name(app: usize) -> String {
     format!("app-{app:04}")
@@ -90,7 +95,7 @@ impl Bed {
             repository,
             url,
             server,
-            setup: Setup { program, kubeconfig, folder, repositories },
+            setup: Setup { program, kubeconfig, folder, repositories, tls: None },
             lab,
         })
     }
@@ -206,7 +211,7 @@ fn application(app: usize, url: &str) -> Value {
     let name = app_name(app);
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-        "metadata": {"name": name, "namespace": CONTROL},
+        "metadata": {"name": name, "namespace": CONTROL, "labels": {SHARD: (app % SHARDS).to_string()}},
         "spec": {
             "project": "default",
             "source": {"repoURL": url, "path": format!("apps/{name}"), "targetRevision": BRANCH},

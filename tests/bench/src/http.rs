@@ -1,12 +1,12 @@
 //! How is one request sent, and how long does its answer take?
 
 use anyhow::Context as _;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was answered.
 pub(crate) struct Answer {
@@ -34,8 +34,13 @@ pub(crate) fn send(
         stream,
         "{method} {path} HTTP/1.0\r\nHost: {to}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
     )?;
+    read(stream, begin).with_context(|| format!("read what {method} {path} is answered with"))
+}
+
+/// Reads an answer to the end of its connection.
+pub(crate) fn read(mut stream: impl Read, begin: Instant) -> std::io::Result<Answer> {
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).with_context(|| format!("read what {method} {path} is answered with"))?;
+    stream.read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);

@@ -9,11 +9,13 @@
 //!           ├─ requests    what the API server counted for the agent's identity
 //!           ├─ watched     what the agent watches
 //!           ├─ http        one request at a time
+//!           ├─ secure      the same over TLS, and what never becomes a request
 //!           ├─ ingress     gives Ingresses their addresses
 //!           └─ floor       the same writes without an agent
 //! ```
 //!
-//! Counts (requests, watches, renders, writes, memory) are gates: one that is off makes the exit code 1. Times are recorded only.
+//! Counts (requests, watches, renders, writes, memory) are gates: one that is off makes the exit code 1. Times are recorded only,
+//! but for those that callers are promised under a flood, and those beside others of the same run.
 
 mod agent;
 mod bed;
@@ -27,6 +29,7 @@ mod report;
 mod repository;
 mod requests;
 mod runs;
+mod secure;
 mod watched;
 
 use anyhow::Context as _;
@@ -37,8 +40,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const ABOUT: &str = "Measures the agent on a lab of its own and prints a table. Exit code 1: a count is off (times are \
-recorded, never judged). The lab's programs are built on first use, the agent in release.";
+const ABOUT: &str = "Measures the agent on a lab of its own and prints a table. Exit code 1: a count is off, or what \
+callers are promised beside floods and streams (other times are recorded, never judged). The lab's programs are built on first use, the agent in release.";
 
 /// Name, number of apps where none is given, and what it does.
 const COMMANDS: &[(&str, &str, &str)] = &[
@@ -61,6 +64,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("b8", "50", "Restarts and changes N apps among 20,000 ConfigMaps and 2,000 Deployments of nobody's"),
     ("b11", "50", "Pushes a fix while the sync of one of N apps is stuck"),
     ("b13", "8000", "Asks for pages of N apps, alone and beside 200 streams and waits"),
+    (
+        "floods",
+        "20",
+        "Opens --connections of each sort to the API over TLS that never become a request, and sends gzip bombs",
+    ),
     ("wiped", "1000", "Restarts the agent over N unchanged apps without its cache"),
     ("soak", "50", "Edits, commits, sends webhooks and restarts the API server over N apps for --minutes"),
     ("all", "1000", "b1, idle, b6, push, b9, restart and the floor on one lab"),
@@ -99,6 +107,13 @@ fn command() -> Command {
                 .value_parser(value_parser!(u16).range(1..))
                 .hide(*name != "soak")
                 .help("How long the soak goes on"),
+            Arg::new("connections")
+                .long("connections")
+                .value_name("N")
+                .default_value("2000")
+                .value_parser(value_parser!(u16).range(1..))
+                .hide(*name != "floods")
+                .help("How many connections a flood has"),
             Arg::new("crd")
                 .long("crd")
                 .value_name("SHAPE")
@@ -136,6 +151,7 @@ fn run(name: &str, arguments: &ArgMatches) -> anyhow::Result<bool> {
             "soak" => Some("10s"),
             _ => None,
         },
+        connections: number("connections"),
         length: Duration::from_secs(60 * number("minutes") as u64),
     };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;

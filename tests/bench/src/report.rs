@@ -28,7 +28,7 @@ pub(crate) struct Row {
 /// Whether a figure decides about the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judged {
-    /// A count: the same on every machine.
+    /// A count, the same on every machine; or a time far from its limit, or judged by another of the same run.
     Yes,
     /// A time: another on every machine.
     No,
@@ -72,6 +72,11 @@ impl Report {
         limit: Option<f64>,
     ) -> &mut Row {
         self.add(bench, measure, value, unit, limit, Judged::No)
+    }
+
+    /// Adds a time in milliseconds that callers are promised whatever goes on beside them; above its limit it fails the run.
+    pub(crate) fn promise(&mut self, bench: &str, measure: &'static str, value: f64, limit: f64) -> &mut Row {
+        self.add(bench, measure, value, "ms", Some(limit), Judged::Yes)
     }
 
     fn add(

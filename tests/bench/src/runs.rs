@@ -2,6 +2,7 @@
 
 mod callers;
 mod edits;
+mod floods;
 mod grow;
 mod idle;
 mod one_folder;
@@ -40,6 +41,8 @@ pub(crate) struct Scale {
     /// How often the repository is polled where it is served over HTTP: nobody hints at what moved there. Else it is a local
     /// one, which is watched.
     pub polls: Option<&'static str>,
+    /// How many connections a flood has.
+    pub connections: usize,
     /// How long the soak goes on.
     pub length: Duration,
 }
@@ -123,6 +126,7 @@ impl Bench {
             "b8" => self.strangers().await,
             "b11" => self.stuck().await,
             "b13" => self.callers().await,
+            "floods" => self.floods(self.scale.connections),
             "wiped" => self.wiped().await,
             "soak" => self.soak(self.scale.length).await,
             "b1" => {
