@@ -6,12 +6,12 @@ mod changes;
 pub(crate) mod checkout;
 mod completion;
 pub(crate) mod failure;
-mod output;
-mod paint;
+pub(crate) mod output;
+pub(crate) mod paint;
 pub(crate) mod person;
 mod plan;
 mod serving;
-mod table;
+pub(crate) mod table;
 mod why;
 
 use crate::config::Config;

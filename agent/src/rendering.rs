@@ -3,13 +3,14 @@
 
 use crate::cli::checkout::Checkout;
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::cli::person::{self, text};
 use crate::desired;
 use crate::exit::{self, DIFFERENCE};
 use crate::tools::{print, talk};
 use clap::ArgMatches;
 use manifest::Scope;
-use model::{Directory, NotYet, Object, Problem, Source};
+use model::{Directory, NotYet, Object, Problem, Source, printable};
 use serde_json::{Value, json};
 use source::{Credentials, Listing, RepoUrl};
 use std::path::{Path, PathBuf};
@@ -58,13 +59,13 @@ async fn printed(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     let path = dir.map_or(source.path, |dir| dir.display().to_string());
     let rendered = rendered(&listing, &path, &text("namespace"));
     for warning in &rendered.warnings {
-        talk(&format!("warning: {warning}"));
+        talk(&format!("warning: {}", printable(warning)));
     }
     for problem in &rendered.problems {
-        talk(&format!("error: {problem}"));
+        talk(&format!("error: {}", printable(&problem.to_string())));
     }
     for NotYet { field } in &rendered.not_yet {
-        talk(&format!("error: read-only: Tautline does not act on {field} yet"));
+        talk(&format!("error: read-only: Tautline does not act on {} yet", printable(field)));
     }
     let is_fine = rendered.problems.is_empty() && rendered.not_yet.is_empty();
     let objects: Vec<&Object> = rendered.objects.iter().collect();
@@ -100,7 +101,7 @@ fn as_yaml(objects: &[&Object]) -> String {
 
 fn as_json(objects: &[&Object]) -> String {
     let items: Vec<Value> = objects.iter().map(|object| object.to_value()).collect();
-    format!("{:#}\n", json!({"apiVersion": "v1", "kind": "List", "items": items}))
+    output::json(&json!({"apiVersion": "v1", "kind": "List", "items": items}))
 }
 
 /// Without a cluster only the built-in kinds' scope is known.

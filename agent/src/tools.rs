@@ -1,7 +1,11 @@
 //! What do the commands do that need no agent?
 
+use crate::cli::output;
+use crate::cli::paint::Paint;
+use crate::cli::table::Table;
 use crate::exit::{self, DIFFERENCE, OTHER};
 use clap::ArgMatches;
+use model::printable;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -25,9 +29,10 @@ pub(crate) fn health(arguments: &ArgMatches) -> ExitCode {
     }
     let (objects, problems) = manifest::parse(file, &bytes);
     for problem in &problems {
-        talk(&format!("error: {problem}"));
+        talk(&format!("error: {}", printable(&problem.to_string())));
     }
     if objects.is_empty() && problems.is_empty() {
+        let file = printable(file);
         talk(&format!("{file} holds no object; give it what `kubectl get ... -o yaml` prints"));
     }
     let lines: Vec<(String, String, Option<model::Health>)> = objects
@@ -56,19 +61,12 @@ pub(crate) fn health(arguments: &ArgMatches) -> ExitCode {
 }
 
 fn health_table(lines: &[(String, String, Option<model::Health>)]) -> String {
-    let width =
-        |header: &str, lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0).max(header.len());
-    let kind = width("KIND", &mut lines.iter().map(|line| line.0.len()));
-    let name = width("NAME", &mut lines.iter().map(|line| line.1.len()));
-    let mut text = format!("{:kind$}   {:name$}   {:11}   MESSAGE\n", "KIND", "NAME", "STATUS");
-    for (k, n, health) in lines {
-        let (status, message) =
-            health.as_ref().map_or(("-", ""), |h| (h.status.as_str(), h.message.as_str()));
-        let line = format!("{k:kind$}   {n:name$}   {status:11}   {message}");
-        text.push_str(line.trim_end());
-        text.push('\n');
+    let mut table = Table::new(&["KIND", "NAME", "STATUS", "MESSAGE"]);
+    for (kind, name, health) in lines {
+        let (status, message) = health.as_ref().map_or(("", ""), |h| (h.status.as_str(), h.message.as_str()));
+        table.push(&[kind.clone(), name.clone(), status.into(), message.into()]);
     }
-    text
+    table.text(Paint::of_stdout())
 }
 
 fn health_json(lines: &[(String, String, Option<model::Health>)]) -> String {
@@ -76,7 +74,7 @@ fn health_json(lines: &[(String, String, Option<model::Health>)]) -> String {
         json!({"kind": kind, "name": name,
             "status": health.as_ref().map(|h| h.status.as_str()), "message": health.as_ref().map(|h| h.message.as_str())})
     });
-    format!("{:#}\n", Value::Array(items.collect()))
+    output::json(&Value::Array(items.collect()))
 }
 
 /// Prints a result.
@@ -90,13 +88,13 @@ pub(crate) fn print(text: &str, code: ExitCode) -> ExitCode {
     }
 }
 
-/// Says why there is no result.
+/// Says why there is no result. What a terminal would act on is escaped.
 pub(crate) fn complain(message: &str, code: u8) -> ExitCode {
-    talk(&format!("error: {message}"));
+    talk(&format!("error: {}", printable(message)));
     ExitCode::from(code)
 }
 
-/// Says something beside the result.
+/// Says something beside the result. Whoever puts others' words into it escapes what a terminal would act on.
 pub(crate) fn talk(message: &str) {
     // Talk on stderr; there is nobody left to tell if that fails.
     let _unheard = writeln!(std::io::stderr(), "{message}");

@@ -2,7 +2,7 @@
 
 use crate::exit;
 use crate::tools;
-use model::{CallError, ErrorClass, printable};
+use model::{CallError, ErrorClass};
 use source::SourceError;
 use std::process::ExitCode;
 
@@ -13,12 +13,20 @@ pub(crate) struct Failure {
     pub code: u8,
     /// The sentence.
     pub message: String,
+    /// What else is wrong, a sentence each.
+    pub others: Vec<String>,
 }
 
 impl Failure {
     /// Makes a failure.
     pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), others: Vec::new() }
+    }
+
+    /// Several things are wrong, a sentence each.
+    pub(crate) fn several(code: u8, mut sentences: Vec<String>) -> Self {
+        let others = sentences.split_off(sentences.len().min(1));
+        Self { others, ..Self::new(code, sentences.pop().unwrap_or_default()) }
     }
 
     /// Something was asked for in a way that cannot be meant.
@@ -56,6 +64,7 @@ impl Failure {
 
     /// Tells it on standard error.
     pub(crate) fn tell(&self) -> ExitCode {
-        tools::complain(&printable(&self.message), self.code)
+        let code = tools::complain(&self.message, self.code);
+        self.others.iter().fold(code, |_, sentence| tools::complain(sentence, self.code))
     }
 }

@@ -109,3 +109,45 @@ fn only_a_terminal_gets_colours_and_not_with_no_color() {
     let piped = scene.tautline(&["app", "list", "-n", &scene.control]);
     assert!(piped.out.contains("Synced") && !piped.out.contains('\u{1b}'), "{piped:?}");
 }
+
+#[test]
+fn what_files_say_reaches_no_terminal_as_it_is() {
+    let scene = Scene::new("cli-files");
+    let folder = scene.folder().join("odd");
+    fs::create_dir(&folder).unwrap();
+    let forged = "x\\e[2J\\u009b1m\\u202e\\nfine   Pod   Healthy";
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: web, namespace: shop, annotations: {{a: \"{forged}\"}}}}\n\
+         status: {{phase: Failed, message: \"{forged}\"}}\n"
+    );
+    fs::write(folder.join("pod.yaml"), &pod).unwrap();
+    // Both the name of the file and the key that it repeats stand in the sentence that refuses it.
+    let twice = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{\"{forged}\": a, \"{forged}\": b}}\n"
+    );
+    let odd = folder.join("odd\u{1b}[2J\nfine.yaml");
+    fs::write(&odd, twice).unwrap();
+    let (pod, odd) = (folder.join("pod.yaml").display().to_string(), odd.display().to_string());
+    let absent = format!("/nowhere\u{1b}[2J\u{202e}");
+    for arguments in [
+        &["health", "-f", &pod][..],
+        &["health", "-f", &pod, "-o", "json"],
+        &["health", "-f", &odd],
+        &["health", "-f", &absent],
+        &["render", "odd"],
+        &["render", "odd", "-o", "json"],
+        &["render", &absent],
+        &["plan", "./odd", "-n", "default"],
+    ] {
+        let told = scene.tautline(arguments);
+        let all = format!("{}{}", told.out, told.err);
+        assert!(!all.is_empty(), "{arguments:?} says nothing");
+        assert!(!all.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{arguments:?}: {told:?}");
+        assert!(!all.lines().any(|line| line.starts_with("fine")), "{arguments:?}: {told:?}");
+    }
+    // What machines read says all of it.
+    fs::remove_file(odd).unwrap();
+    let json = scene.tautline(&["render", "odd", "-o", "json"]).json();
+    let value = "x\u{1b}[2J\u{9b}1m\u{202e}\nfine   Pod   Healthy";
+    assert_eq!(json["items"][0]["metadata"]["annotations"]["a"], value, "{json}");
+}
