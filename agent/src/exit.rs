@@ -14,11 +14,11 @@ pub(crate) const TIMEOUT: u8 = 3;
 pub(crate) const NOT_FOUND: u8 = 4;
 /// Not allowed.
 pub(crate) const FORBIDDEN: u8 = 5;
-/// Anything else that went wrong.
+/// Anything else that went wrong, such as manifests that cannot be read: that is no difference.
 pub(crate) const OTHER: u8 = 6;
 
 /// What `--help` says after the options.
-pub(crate) const CODES: &str = "Exit codes: 0 as wished, 1 a difference or a bad verdict, 2 usage, 3 timeout, 4 not found, 5 forbidden, 6 anything else.";
+pub(crate) const CODES: &str = "Exit codes: 0 as wished, 1 a difference or a bad verdict, 2 usage, 3 timeout, 4 not found, 5 forbidden, 6 anything else, such as manifests that cannot be read.";
 
 /// Returns the code of what went wrong, by the first of its causes that tells.
 pub(crate) fn of(error: &anyhow::Error) -> u8 {
@@ -63,12 +63,16 @@ pub(crate) fn of_call(error: &CallError) -> u8 {
 /// Returns the code of why a repository could not be read.
 pub(crate) fn of_source(kind: Kind) -> u8 {
     match kind {
-        Kind::Invalid | Kind::TooLarge => DIFFERENCE,
         Kind::InvalidUrl => USAGE,
         Kind::TimedOut => TIMEOUT,
         Kind::RepositoryNotFound | Kind::RevisionNotFound | Kind::PathNotFound => NOT_FOUND,
         Kind::Authentication | Kind::NotPermitted => FORBIDDEN,
-        Kind::Untrusted | Kind::NotSupported | Kind::Unavailable | Kind::Cancelled => OTHER,
+        Kind::Invalid
+        | Kind::TooLarge
+        | Kind::Untrusted
+        | Kind::NotSupported
+        | Kind::Unavailable
+        | Kind::Cancelled => OTHER,
     }
 }
 
@@ -112,7 +116,7 @@ mod tests {
         assert_eq!(of_source(Kind::TimedOut), TIMEOUT);
         assert_eq!(of_source(Kind::RepositoryNotFound), NOT_FOUND);
         assert_eq!(of_source(Kind::Authentication), FORBIDDEN);
-        assert_eq!(of_source(Kind::Invalid), DIFFERENCE);
+        assert_eq!(of_source(Kind::Invalid), OTHER, "what cannot be read differs in nothing");
         assert_eq!(of_source(Kind::Unavailable), OTHER);
     }
 }

@@ -6,7 +6,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::person::{self, text};
 use crate::desired;
-use crate::exit::{self, DIFFERENCE};
+use crate::exit::{self, OTHER};
 use crate::tools::{print, talk};
 use clap::ArgMatches;
 use manifest::Scope;
@@ -73,7 +73,7 @@ async fn printed(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
         "json" => as_json(&objects),
         _ => as_yaml(&objects),
     };
-    Ok(print(&printed, if is_fine { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENCE) }))
+    Ok(print(&printed, if is_fine { ExitCode::SUCCESS } else { ExitCode::from(OTHER) }))
 }
 
 fn rendered(listing: &Listing, path: &str, namespace: &str) -> Rendered {

@@ -34,7 +34,7 @@ impl AppSide {
         let raw = crate::cli::app::application(cluster, key).await?;
         let app = application::read(&raw).map_err(|problems| {
             let wrong: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Failure::new(exit::DIFFERENCE, format!("Application {key} is wrong: {}", wrong.join("; ")))
+            Failure::new(exit::OTHER, format!("Application {key} is wrong: {}", wrong.join("; ")))
         })?;
         let control = &key.namespace;
         let project = project(cluster, control, &app.project).await?;
@@ -171,7 +171,7 @@ async fn project(cluster: &Cluster, control: &str, name: &str) -> Result<Arc<Pro
     }
     settings.project(name).map_err(|problems| {
         let wrong: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::new(exit::DIFFERENCE, wrong.join("; "))
+        Failure::new(exit::OTHER, wrong.join("; "))
     })
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn rendered(
                 not_yet.iter().map(|n| format!("Tautline does not act on {} yet", n.field)).collect()
             }
         };
-        Failure::new(exit::DIFFERENCE, sentences.join("\nerror: "))
+        Failure::several(exit::OTHER, sentences)
     })
 }
 

@@ -137,7 +137,7 @@ async fn of_folder(
     let mut wrong: Vec<String> = read.problems.iter().map(ToString::to_string).collect();
     wrong.extend(unsupported.iter().map(|not_yet| format!("Tautline does not act on {} yet", not_yet.field)));
     if !wrong.is_empty() {
-        return Err(Failure::new(DIFFERENCE, wrong.join("\nerror: ")));
+        return Err(Failure::several(exit::OTHER, wrong));
     }
     let wanted = read.arranged.objects.into_iter().map(|parsed| parsed.object).collect();
     let answers = changes::of_wanted(cluster, &discovery, &app, wanted).await?;

@@ -86,7 +86,7 @@ impl Wanted {
     async fn find(cluster: &Cluster, key: &AppKey, raw: &Value, name: &str) -> Result<Self, Failure> {
         let app = application::read(raw).map_err(|problems| {
             let wrong: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Failure::new(crate::exit::DIFFERENCE, format!("Application {key} is wrong: {}", wrong.join("; ")))
+            Failure::new(crate::exit::OTHER, format!("Application {key} is wrong: {}", wrong.join("; ")))
         })?;
         let checkout = Checkout::of_app(cluster, &key.namespace, &app).await?;
         let mut told = String::new();

@@ -115,7 +115,7 @@ fn a_folder_is_planned_against_the_cluster() {
 
     std::fs::write(folder.join("bad.yaml"), "kind: ConfigMap\napiVersion: v1\n").unwrap();
     let bad = scene.tautline(&["plan", "./deploy", "-n", namespace]);
-    assert!(bad.code == 1 && bad.err.contains("bad.yaml:1:1: metadata.name is missing"), "{bad:?}");
+    assert!(bad.code == 6 && bad.err.contains("bad.yaml:1:1: metadata.name is missing"), "{bad:?}");
     assert_eq!(scene.tautline(&["plan", "./nowhere", "-n", namespace]).code, 4);
     let no_app = scene.tautline(&["plan", "deploy", "-n", namespace]);
     assert_eq!(no_app.code, 4, "{no_app:?}");
