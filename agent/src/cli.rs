@@ -10,6 +10,7 @@ pub(crate) mod output;
 pub(crate) mod paint;
 pub(crate) mod person;
 mod plan;
+mod scratch;
 mod serving;
 pub(crate) mod table;
 mod why;

@@ -2,6 +2,7 @@
 //! from the cluster's repository Secrets where they may read those.
 
 use crate::cli::failure::Failure;
+use crate::cli::scratch::Scratch;
 use crate::desired;
 use crate::exit::OTHER;
 use crate::known_hosts;
@@ -11,9 +12,7 @@ use crate::tools::talk;
 use cluster::{Cluster, Endpoint, Priority};
 use model::{App, Revision, Source, printable};
 use source::{Commit, Credentials, Folder, Listing, RepoUrl, Repository, SourceError, Sources};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
 
 /// Repository Secrets and templates (Argo CD declarative setup).
 const SECRETS: &str = "argocd.argoproj.io/secret-type in (repository, repo-creds)";
@@ -32,7 +31,7 @@ impl Checkout {
             let place = std::env::temp_dir();
             Failure::new(crate::exit::of_io(&error), format!("make a folder in {}: {error}", place.display()))
         })?;
-        let mut config = source::Config::new(&folder.0);
+        let mut config = source::Config::new(folder.path());
         // Whoever runs this may read whatever is on the disk anyway.
         config.local_repos = url.local_path().map(Path::to_path_buf).into_iter().collect();
         let sources = Sources::open(config)
@@ -154,25 +153,4 @@ async fn secrets(cluster: &Cluster, control: &str) -> Result<Settings, Failure> 
         }
     }
     Ok(settings)
-}
-
-/// A folder of our own that goes with us.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make() -> std::io::Result<Self> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let name = format!("tautline-{}-{}", std::process::id(), since.as_nanos());
-        let folder = std::env::temp_dir().join(name);
-        // Fails where somebody else was here before.
-        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // It is ours alone; leaving it behind would be worse than failing to say so.
-        let _absent = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -25,6 +25,7 @@ mod authority;
 mod canaries;
 mod children;
 mod cli_app;
+mod cli_interrupted;
 mod cli_plan;
 mod cli_server;
 mod cli_shell;
