@@ -1,8 +1,9 @@
 //! How are log lines written, so that nothing that somebody else says looks like one?
 
+use crate::cli::paint::Paint;
 use crate::log_queue::LogQueue;
 use model::{printable, printable_json};
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tracing::field::Field;
@@ -32,7 +33,7 @@ pub(crate) fn start(json: bool) -> std::io::Result<()> {
         let lines = move || Escaping(Queued(lines.clone()));
         builder.with_writer(lines).json().flatten_event(true).init();
     } else {
-        let colours = std::io::stderr().is_terminal();
+        let colours = Paint::of_stderr() == Paint::Colours;
         let fields = debug_fn(field).delimited(" ");
         let lines = move || Queued(lines.clone());
         builder.with_writer(lines).with_ansi(colours).fmt_fields(fields).init();

@@ -2,7 +2,7 @@
 
 use model::printable;
 use std::ffi::OsStr;
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
 
 /// Whether words are coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +16,17 @@ pub(crate) enum Paint {
 impl Paint {
     /// Returns how standard output is written.
     pub(crate) fn of_stdout() -> Self {
+        Self::of(&std::io::stdout())
+    }
+
+    /// Returns how standard error is written.
+    pub(crate) fn of_stderr() -> Self {
+        Self::of(&std::io::stderr())
+    }
+
+    fn of(stream: &impl IsTerminal) -> Self {
         let says_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let terminal = std::env::var_os("TERM").filter(|_| std::io::stdout().is_terminal());
+        let terminal = std::env::var_os("TERM").filter(|_| stream.is_terminal());
         Self::on(terminal.as_deref(), says_no)
     }
 

@@ -83,28 +83,37 @@ fn only_a_terminal_gets_colours_and_not_with_no_color() {
     let scene = Scene::new("cli-colours");
     let _agent = scene.agent();
     scene.deployed("shop", &[("web.yaml", &config_map("web", "one"))]);
-    let command = scene.tautline_command(&["app", "list", "-n", &scene.control]);
-    let line: Vec<String> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| format!("'{}'", word.to_str().unwrap()))
-        .collect();
     // `script` runs a command on a terminal of its own.
-    let on_terminal = |variables: &[(&str, &str)]| {
+    let on_terminal = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let command = scene.tautline_command(arguments);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
         let typescript = scene.folder().join("typescript");
         let mut script = Command::new("script");
-        script.args(["-qec", &line.join(" ")]).arg(&typescript).stdin(Stdio::null());
+        script.args(["-qc", &line.join(" ")]).arg(&typescript).stdin(Stdio::null());
         script.env("KUBECONFIG", scene.lab.kubeconfig()).env("TERM", "xterm").env_remove("NO_COLOR");
         script.env_remove("TAUTLINE_SERVER").envs(variables.iter().copied());
         let output = script.output().expect("script is there");
         assert!(output.status.success(), "{output:?}");
         fs::read_to_string(typescript).unwrap()
     };
-    let coloured = "\u{1b}[32mSynced\u{1b}[0m";
-    assert!(on_terminal(&[]).contains(coloured));
-    assert!(on_terminal(&[("NO_COLOR", "")]).contains(coloured), "an empty one says nothing");
-    for variables in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-        let told = on_terminal(&[variables]);
-        assert!(told.contains("Synced") && !told.contains("\u{1b}[32m"), "{variables:?}: {told}");
+    let any = "127.0.0.1:0";
+    let list = ["app", "list", "-n", &scene.control];
+    // The agent, which logs why it does not run.
+    let run = ["run", "--probes", any, "--listen", any, "--kubeconfig", "/nowhere/config"];
+    let commands: [(&[&str], &str, &str); 2] = [(&list, "32m", "Synced"), (&run, "31m", "ERROR")];
+    for (arguments, colour, word) in commands {
+        let begins = format!("\u{1b}[{colour}");
+        for variables in [&[][..], &[("NO_COLOR", "")]] {
+            let told = on_terminal(arguments, variables);
+            let coloured =
+                told.split_once(&begins).is_some_and(|(_, rest)| rest.trim_start().starts_with(word));
+            assert!(coloured, "{variables:?} (an empty NO_COLOR says nothing): {told}");
+        }
+        for variables in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+            let told = on_terminal(arguments, &[variables]);
+            assert!(told.contains(word) && !told.contains(&begins), "{variables:?}: {told}");
+        }
     }
     let piped = scene.tautline(&["app", "list", "-n", &scene.control]);
     assert!(piped.out.contains("Synced") && !piped.out.contains('\u{1b}'), "{piped:?}");
@@ -128,15 +137,15 @@ fn what_files_say_reaches_no_terminal_as_it_is() {
     let odd = folder.join("odd\u{1b}[2J\nfine.yaml");
     fs::write(&odd, twice).unwrap();
     let (pod, odd) = (folder.join("pod.yaml").display().to_string(), odd.display().to_string());
-    let absent = format!("/nowhere\u{1b}[2J\u{202e}");
+    let absent = "/nowhere\u{1b}[2J\u{202e}";
     for arguments in [
         &["health", "-f", &pod][..],
         &["health", "-f", &pod, "-o", "json"],
         &["health", "-f", &odd],
-        &["health", "-f", &absent],
+        &["health", "-f", absent],
         &["render", "odd"],
         &["render", "odd", "-o", "json"],
-        &["render", &absent],
+        &["render", absent],
         &["plan", "./odd", "-n", "default"],
     ] {
         let told = scene.tautline(arguments);
