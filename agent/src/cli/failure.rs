@@ -57,6 +57,12 @@ impl Failure {
         Self::new(exit::of_call(error), format!("{what}: {}{next}", error.message))
     }
 
+    /// The API server did not list or watch. All that can be malformed in such a request is the selector.
+    pub(crate) fn of_listing(what: &str, error: &CallError) -> Self {
+        let failure = Self::of_call(what, error);
+        if error.status == Some(400) { Self { code: exit::USAGE, ..failure } } else { failure }
+    }
+
     /// A repository could not be read.
     pub(crate) fn of_source(what: &str, error: &SourceError) -> Self {
         Self::new(exit::of_source(error.kind), format!("{what}: {error}"))

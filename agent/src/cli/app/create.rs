@@ -22,7 +22,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     if arguments.get_flag("dry-run") {
         return Ok(print(&printed(&app, output, "created (dry run)"), ExitCode::SUCCESS));
     }
-    if remote::server(arguments).is_some() {
+    if remote::server(arguments)?.is_some() {
         return Err(Failure::usage(
             "app create needs the cluster, for an agent's API makes no Applications: leave --server and TAUTLINE_SERVER away",
         ));

@@ -129,7 +129,7 @@ pub(crate) fn blind(why: &CallError) -> Result<(), Failure> {
     let is_final = matches!(why.class, ErrorClass::Forbidden | ErrorClass::NoSuchKind | ErrorClass::Invalid)
         || why.status == Some(401);
     if is_final {
-        return Err(Failure::of_call("watch Applications", why));
+        return Err(Failure::of_listing("watch Applications", why));
     }
     talk(&format!("warning: the cluster is not seen now: {}", printable(&why.message)));
     Ok(())

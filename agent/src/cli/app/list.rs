@@ -19,6 +19,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     let with_namespace = arguments.get_flag("all-namespaces");
     let namespace = text(arguments, "namespace");
     let selector = text(arguments, "selector");
+    check(&selector)?;
     let namespace = (!with_namespace).then_some(namespace.as_str());
     let columns = Columns { with_namespace, is_wide: output == Output::Wide };
     let store = Store::open(arguments).await?;
@@ -40,6 +41,11 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(print(&written(apps, columns, output), ExitCode::SUCCESS))
+}
+
+/// Refuses what is no selector in the words of the API, whoever is asked.
+fn check(selector: &str) -> Result<(), Failure> {
+    api::Selector::parse(selector).map(drop).map_err(|error| Failure::usage(error.message))
 }
 
 fn written(apps: Vec<Value>, columns: Columns, output: Output) -> String {

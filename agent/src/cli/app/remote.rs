@@ -29,13 +29,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Returns the URL of the agent that is to be asked, if one is.
-pub(crate) fn server(arguments: &ArgMatches) -> Option<String> {
-    let given = arguments.try_get_one::<String>("server").ok().flatten().cloned();
-    given.or_else(|| variable("TAUTLINE_SERVER"))
+///
+/// # Errors
+/// When the environment names one that cannot be read: asking the cluster instead would be another answer.
+pub(crate) fn server(arguments: &ArgMatches) -> Result<Option<String>, Failure> {
+    match arguments.try_get_one::<String>("server").ok().flatten() {
+        Some(given) => Ok(Some(given.clone())),
+        None => variable("TAUTLINE_SERVER"),
+    }
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    // What it holds is not told: it may be a token.
+    let unreadable =
+        |_| Failure::usage(format!("the variable {name} is not UTF-8 (set it anew, or unset it)"));
+    value.map(|value| value.into_string().map_err(unreadable)).transpose()
 }
 
 /// The options that say which agent.
@@ -68,17 +77,19 @@ pub(crate) struct Remote {
 impl Remote {
     /// Returns the agent that is to be asked; none where the cluster is meant.
     pub(crate) fn of(arguments: &ArgMatches) -> Result<Option<Self>, Failure> {
-        let Some(server) = server(arguments) else { return Ok(None) };
+        let Some(server) = server(arguments)? else { return Ok(None) };
         let token = match arguments.get_one::<PathBuf>("token-file") {
             Some(file) => Some(std::fs::read_to_string(file).map_err(|error| {
                 Failure::new(exit::of_io(&error), format!("read the token in {}: {error}", file.display()))
             })?),
-            None => variable("TAUTLINE_TOKEN"),
+            None => variable("TAUTLINE_TOKEN")?,
         };
         let authority = arguments.get_one::<PathBuf>("ca").map(PathBuf::as_path);
         let client = Client::new(&server, token.as_deref(), authority).map_err(|error| unanswered(&error))?;
         let is_said = arguments.value_source("namespace") == Some(ValueSource::CommandLine);
-        let namespace = arguments.get_one::<String>("namespace").filter(|_| is_said).cloned();
+        let of_all = arguments.try_get_one::<bool>("all-namespaces").ok().flatten().is_some_and(|all| *all);
+        // -A wins over -n, as in kubectl.
+        let namespace = arguments.get_one::<String>("namespace").filter(|_| is_said && !of_all).cloned();
         Ok(Some(Self { client, namespace }))
     }
 

@@ -44,7 +44,7 @@ impl Store {
             |namespace| format!("list the Applications of namespace {namespace}"),
         );
         let listed = cluster.list(&crate::watching::applications(), namespace, selector).await;
-        let overview = listed.map_err(|error| Failure::of_call(&what, &error))?;
+        let overview = listed.map_err(|error| Failure::of_listing(&what, &error))?;
         Ok((overview.objects.into_iter().map(Object::into_value).collect(), overview.unreadable))
     }
 

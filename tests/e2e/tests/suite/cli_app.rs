@@ -1,6 +1,8 @@
 //! What does `tautline app` print of a cluster, and with which code does it end?
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Stdio;
 
 use e2e::{Scene, config_map, is_synced_to};
@@ -102,6 +104,25 @@ fn exit_codes_tell_what_went_wrong() {
 
     let usage = scene.tautline(&["app", "list", "-o", "xml"]);
     assert_eq!((usage.code, usage.out.as_str()), (2, ""));
+    let nonsense = "`selector`: \"a=b c\" is not one of key=value";
+    for options in [&[][..], &["-w"], &["--server", "http://127.0.0.1:1"]] {
+        let wrong = scene.tautline(&[&["app", "list", "-n", control, "-l", "a=b c"], options].concat());
+        assert!((wrong.code, wrong.out.as_str()) == (2, "") && wrong.err.contains(nonsense), "{wrong:?}");
+    }
+    // Only the API server knows how long a value may be.
+    let long = format!("a={}", "b".repeat(64));
+    for options in [&[][..], &["-w"]] {
+        let wrong = scene.tautline(&[&["app", "list", "-n", control, "-l", &long], options].concat());
+        assert_eq!((wrong.code, wrong.out.as_str()), (2, ""), "{wrong:?}");
+    }
+    for variable in ["TAUTLINE_SERVER", "TAUTLINE_TOKEN"] {
+        let mut command = scene.tautline_command(&["app", "list", "-n", control]);
+        command.env("TAUTLINE_SERVER", "http://127.0.0.1:1");
+        let output = command.env(variable, OsStr::from_bytes(b"http://\xff")).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert_eq!(told, format!("error: the variable {variable} is not UTF-8 (set it anew, or unset it)\n"));
+    }
     for command in [["app", "get"], ["app", "history"]] {
         let absent = scene.tautline(&[&command[..], &["nothing", "-n", control]].concat());
         assert_eq!((absent.code, absent.out.as_str()), (4, ""));

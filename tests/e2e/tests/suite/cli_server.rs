@@ -169,6 +169,26 @@ fn reader(scene: &Scene) -> String {
 }
 
 #[test]
+fn all_namespaces_of_an_agent_are_those_of_the_cluster() {
+    let at = free();
+    let (scene, _agent, _repo, _revision) = shop("cli-server-all", at);
+    let server = format!("http://{at}");
+    let names = |options: &[&str]| {
+        let told = scene.tautline(&[&["app", "list", "-o", "name", "--server", &server], options].concat());
+        assert_eq!((told.code, told.err.as_str()), (0, ""), "{told:?}");
+        told.out
+    };
+    let shop = "application.argoproj.io/shop\n";
+    assert_eq!(names(&["-n", &scene.control]), shop);
+    assert_eq!(names(&["-n", "elsewhere"]), "");
+    // As in kubectl, and as where the cluster is asked, -n says nothing beside -A.
+    assert_eq!(names(&["-A", "-n", "elsewhere"]), shop);
+    assert_eq!(names(&["-A"]), shop);
+    let table = scene.tautline(&["app", "list", "-A", "--server", &server]);
+    assert_eq!(table.rows()[1][..2], [scene.control.as_str(), "shop"], "{}", table.out);
+}
+
+#[test]
 fn an_agent_that_proves_who_it_is_gets_the_token_and_no_other() {
     let at = free();
     let scene = Scene::new("cli-server-tls");
