@@ -156,8 +156,10 @@ fn wait_command() -> Command {
 }
 
 fn drift_command() -> Command {
-    reading("drift", "Prints how live differs from Git, as a diff; exit code 1 where it does")
-        .arg(name_argument())
+    reading("drift", "Prints how live differs from Git, as a diff; exit code 1 where it does").args([
+        name_argument(),
+        output::argument().value_parser(["text", "json", "yaml"]).default_value("text"),
+    ])
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {

@@ -49,6 +49,15 @@ pub(crate) fn json(value: &Value) -> String {
     format!("{}\n", printable_json(&format!("{value:#}")))
 }
 
+/// Writes a result for machines in the form that `-o` names; none where people are to read it.
+pub(crate) fn structured(form: &str, value: &Value) -> Option<String> {
+    match form {
+        "json" => Some(json(value)),
+        "yaml" => Some(manifest::to_yaml(value)),
+        _ => None,
+    }
+}
+
 /// Writes objects as kubectl does: one as it is, several as a list.
 pub(crate) fn list(items: &[Value]) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items})

@@ -4,6 +4,7 @@ use crate::cli::app_side::{self, AppSide};
 use crate::cli::changes::{self, Action, Change};
 use crate::cli::checkout::Checkout;
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::cli::paint::Paint;
 use crate::cli::person::{self, text};
 use crate::cli::table::Table;
@@ -48,7 +49,7 @@ pub(crate) fn command() -> Command {
                 .long("output")
                 .short('o')
                 .value_name("FORMAT")
-                .value_parser(["table", "json"])
+                .value_parser(["table", "json", "yaml"])
                 .default_value("table")
                 .help("How to print"),
         ])
@@ -153,18 +154,18 @@ fn in_order(mut wanted: Vec<Change>, extras: Vec<Change>) -> Vec<Change> {
 
 /// Prints the changes, and returns whether there are any.
 fn told(changes: &[Change], with_diffs: bool, output: &str) -> ExitCode {
+    let code = ExitCode::from(code(changes));
+    if let Some(structured) = output::structured(output, &as_json(changes)) {
+        return print(&structured, code);
+    }
     let paint = Paint::of_stdout();
-    let printed = match output {
-        "json" => crate::cli::output::json(&as_json(changes)),
-        _ => table(changes, paint),
-    };
-    let diffs =
-        if with_diffs && output != "json" { paint.diff(&changes::diffs(changes)) } else { String::new() };
+    let printed = table(changes, paint);
+    let diffs = if with_diffs { paint.diff(&changes::diffs(changes)) } else { String::new() };
     if printed.is_empty() {
         talk("nothing would change");
     }
     let blank = if diffs.is_empty() { "" } else { "\n" };
-    print(&format!("{printed}{blank}{diffs}"), ExitCode::from(code(changes)))
+    print(&format!("{printed}{blank}{diffs}"), code)
 }
 
 fn code(changes: &[Change]) -> u8 {

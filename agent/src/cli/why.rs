@@ -10,6 +10,7 @@ mod origin;
 mod story;
 
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::cli::person::{self, text};
 use crate::exit::CODES;
 use crate::tools::print;
@@ -41,7 +42,7 @@ pub(crate) fn command() -> Command {
                 .long("output")
                 .short('o')
                 .value_name("FORMAT")
-                .value_parser(["text", "json"])
+                .value_parser(["text", "json", "yaml"])
                 .default_value("text")
                 .help("How to print"),
         ])
@@ -71,11 +72,8 @@ async fn why(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     })?;
     let found = climb::climb(&cluster, &discovery, &endpoint, (&namespace, name)).await?;
     let story = origin::trace(&cluster, &discovery, &control, found).await?;
-    let printed = match text(arguments, "output").as_str() {
-        "json" => crate::cli::output::json(&story.to_json()),
-        _ => story.to_string(),
-    };
-    Ok(print(&printed, ExitCode::from(story.code)))
+    let structured = output::structured(&text(arguments, "output"), &story.to_json());
+    Ok(print(&structured.unwrap_or_else(|| story.to_string()), ExitCode::from(story.code)))
 }
 
 /// Says that an object is not there, or why it cannot be read.

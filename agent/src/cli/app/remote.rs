@@ -2,6 +2,7 @@
 
 use crate::cli::app::follow::Limit;
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::cli::paint::Paint;
 use crate::exit::{self, DIFFERENCE, FORBIDDEN, NOT_FOUND, OTHER, TIMEOUT, USAGE};
 use crate::tools::{print, talk};
@@ -9,7 +10,7 @@ use api::SyncBody;
 use api::client::{Answer, Client, ClientError, Events, Opened, Unanswered, escape};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, value_parser};
-use model::{AppKey, printable};
+use model::{AppKey, SyncStatus, printable};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -125,15 +126,23 @@ impl Remote {
         Ok(ok(answer, &format!("ask for a sync of Application {name}"))?.json())
     }
 
-    /// Prints how live differs from Git.
-    pub(crate) async fn drift(&self, name: &str) -> Result<ExitCode, Failure> {
+    /// Prints how live differs from Git, in the form that `-o` names.
+    pub(crate) async fn drift(&self, name: &str, form: &str) -> Result<ExitCode, Failure> {
         let path = self.path(name, "/drift", &[]);
         let what = format!("ask for the drift of Application {name}");
-        let text = ok(self.ask(&path, "text/plain", PATIENCE).await?, &what)?;
-        let text = String::from_utf8_lossy(&text.body).into_owned();
+        let accept = if form == "text" { "text/plain" } else { "application/json" };
+        let answer = ok(self.ask(&path, accept, PATIENCE).await?, &what)?;
+        let said = answer.json();
+        if let Some(structured) = output::structured(form, &said) {
+            let status = said["status"].as_str().unwrap_or_default();
+            return Ok(print(&structured, ExitCode::from(differs(status))));
+        }
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
         let (headline, diff) = text.split_once('\n').unwrap_or((&text, ""));
         talk(&printable(headline));
-        Ok(print(&Paint::of_stdout().diff(diff), ExitCode::from(differs(headline))))
+        // It ends with how the app compares.
+        let status = headline.trim_end().rsplit(' ').next().unwrap_or_default();
+        Ok(print(&Paint::of_stdout().diff(diff), ExitCode::from(differs(status))))
     }
 
     /// Waits for the verdict, and returns it as the agent tells it. While another replica takes over, nobody answers, or
@@ -196,10 +205,10 @@ impl Remote {
     }
 }
 
-/// Returns the exit code for the first line of a drift report, which ends with how the app compares: what others added to shared
-/// objects stands in the report of an app that is `Synced`, too.
-fn differs(headline: &str) -> u8 {
-    if headline.trim_end().ends_with(": Synced") { 0 } else { DIFFERENCE }
+/// Returns the exit code of a drift report by how the app compares: what others added to shared objects stands in the report of
+/// an app that is `Synced`, too.
+fn differs(status: &str) -> u8 {
+    if status == SyncStatus::Synced.as_str() { 0 } else { DIFFERENCE }
 }
 
 /// What an agent says that is asked for a verdict.
@@ -356,9 +365,9 @@ mod tests {
 
     #[test]
     fn what_is_synced_differs_in_nothing_that_git_wants() {
-        assert_eq!(differs("application argocd/shop at e062505: Synced"), 0);
-        for status in ["OutOfSync", "Unknown"] {
-            assert_eq!(differs(&format!("application argocd/shop at e062505: {status}")), DIFFERENCE);
+        assert_eq!(differs("Synced"), 0);
+        for status in ["OutOfSync", "Unknown", ""] {
+            assert_eq!(differs(status), DIFFERENCE, "{status}");
         }
     }
 

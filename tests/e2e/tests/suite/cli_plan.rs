@@ -55,6 +55,9 @@ fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
     let json = plan(&scene, &["-o", "json"]).json();
     assert_eq!((&json[1]["action"], &json[1]["name"]), (&json!("create"), &json!("new")));
 
+    let yaml = plan(&scene, &["-o", "yaml"]);
+    assert!(yaml.code == 1 && yaml.out.contains("- action: create\n"), "{yaml:?}");
+
     assert_eq!(plan(&scene, &["--revision", &first]).code, 0, "what is deployed would not change");
     assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
     assert!(
@@ -65,12 +68,14 @@ fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
 
 #[test]
 fn drift_is_a_diff_and_tells_who_did_it() {
-    let (scene, _agent, repo) = shop("plan-drift");
+    let (scene, agent, repo) = shop("plan-drift");
     let control = scene.control.as_str();
     let revision = repo.head();
     scene.wait_app("shop", |app| is_synced_to(app, &revision));
     let none = scene.tautline(&["app", "drift", "shop", "-n", control]);
     assert_eq!((none.code, none.out.as_str()), (0, ""), "{none:?}");
+    let none = scene.tautline(&["app", "drift", "shop", "-n", control, "-o", "json"]);
+    assert_eq!((none.code, &none.json()["objects"]), (0, &json!([])), "{none:?}");
 
     let patch = [
         "-n",
@@ -92,6 +97,23 @@ fn drift_is_a_diff_and_tells_who_did_it() {
     );
     assert!(drift.out.contains("-  key: edited\n+  key: one\n"), "{}", drift.out);
     assert!(!drift.out.contains("old"), "{}", drift.out);
+
+    // For machines it is told alike, whoever is asked.
+    let agent = format!("http://{}", agent.api());
+    scene.wait_app("shop", |app| app["status"]["sync"]["status"] == "OutOfSync");
+    for server in [&[][..], &["--server", &agent]] {
+        let words = [&["app", "drift", "shop", "-n", control], server].concat();
+        let told = scene.tautline(&[&words[..], &["-o", "json"]].concat());
+        let json = told.json();
+        assert_eq!((told.code, told.err.as_str()), (1, ""), "{told:?}");
+        assert_eq!(json["application"], format!("{control}/shop"));
+        assert_eq!((&json["revision"], &json["status"]), (&json!(revision), &json!("OutOfSync")));
+        let object = &json["objects"][0];
+        assert_eq!((&object["name"], &object["fields"][0]["path"]), (&json!("web"), &json!("data.key")));
+        assert_eq!(json["objects"].as_array().map(Vec::len), Some(1), "{json}");
+        let yaml = scene.tautline(&[&words[..], &["-o", "yaml"]].concat());
+        assert!(yaml.code == 1 && yaml.out.contains("\nstatus: OutOfSync\n"), "{yaml:?}");
+    }
 }
 
 #[test]
