@@ -157,9 +157,8 @@ fn proportion(outcome: &Outcome, reference: &Outcome) -> Vec<String> {
 /// Says what the agent goes on holding.
 fn leaks(holds: Holdings, reference: Holdings) -> Option<String> {
     let is_more = |n: usize, reference: usize| n > reference + IDLE;
-    let leaks = is_more(holds.tasks, reference.tasks)
-        || is_more(holds.files, reference.files)
-        || holds.children > 0;
+    let leaks =
+        is_more(holds.tasks, reference.tasks) || is_more(holds.files, reference.files) || holds.children > 0;
     leaks.then(|| format!("I6: it holds {holds:?}, beside {reference:?}"))
 }
 

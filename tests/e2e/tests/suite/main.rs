@@ -73,6 +73,7 @@ mod ssh;
 mod takeover;
 mod tenant;
 mod tls;
+mod token_flood;
 mod told;
 mod two_writers;
 mod undecided;

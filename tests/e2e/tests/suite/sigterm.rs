@@ -105,6 +105,26 @@ fn while_an_apply_is_not_answered() {
 }
 
 #[test]
+fn while_a_dry_run_is_not_answered() {
+    let mut play = Play::new("term-dry-run", &["dry-run configmaps app/web"]);
+    let repo = play.scene.repo("shop");
+    repo.write("app/web.yaml", &config_map("web", "one")).write("app/api.yaml", &config_map("api", "one"));
+    let revision = repo.commit("first");
+    play.scene.application("shop").repo(&repo).path("app").create();
+    play.scene.wait_app("shop", |app| e2e::sync_status(app) == "OutOfSync");
+    let answer = play.agent.post("/api/v1/applications/shop/sync", &json!({"dryRun": true}));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    play.wait_fault();
+    play.terminate();
+    assert!(play.scene.config_map("web").is_none() && play.scene.config_map("api").is_none());
+    // Its successor says how it ended, and changes nothing either.
+    play.succeed(|app| matches!(operation_phase(app), "Succeeded" | "Failed" | "Error"));
+    assert!(play.scene.config_map("web").is_none() && play.scene.config_map("api").is_none());
+    assert_eq!(play.agent.post("/api/v1/applications/shop/sync", &json!({})).status, 200);
+    play.scene.wait_app("shop", |app| is_synced_to(app, &revision));
+}
+
+#[test]
 fn while_a_prune_is_not_answered() {
     let mut play = Play::new("term-prune", &["delete configmaps app/old"]);
     let repo = play.scene.deployed(

@@ -1,10 +1,11 @@
 //! Are repositories read by SSH, and only from servers that the operator vouched for?
 
-use crate::support::{Place, Repo, read};
+use crate::support::{Place, Repo, read, try_read};
 use lab::{SshServer, ssh_keygen};
-use source::{Access, Checks, Credentials, RepoUrl, Repository};
+use source::{Access, Checks, Credentials, Kind, RepoUrl, Repository};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A place with one repository `app.git` behind a server by SSH.
 struct Served {
@@ -18,7 +19,10 @@ struct Served {
 impl Served {
     /// Shows a host key of one kind, and lets in who has a key of another.
     fn new(host: &str, client: &str) -> Self {
-        let place = Place::new();
+        Self::in_place(Place::new(), host, client)
+    }
+
+    fn in_place(place: Place, host: &str, client: &str) -> Self {
         let repo = place.repo("app.git");
         repo.commit("main", &[("a.yaml", "1")]);
         let keys = place.folder.path();
@@ -152,4 +156,33 @@ async fn a_server_that_is_no_ssh_server_is_told() {
     let told = read(&it.place.sources, &Repository::new(url, it.key("client")), "main", "").await;
     assert!(told.starts_with("Unavailable: repository ") && told.contains("cannot be reached"), "{told}");
     answering.join().unwrap();
+}
+
+// N51: servers by SSH that say nothing, or their name and nothing more
+#[tokio::test]
+async fn a_server_by_ssh_that_falls_silent_stops_only_itself() {
+    let limited = Place::with(|config| {
+        (config.threads, config.per_host) = (3, 2);
+        config.timeout = Duration::from_secs(4);
+    });
+    let it = Served::in_place(limited, "ed25519", "ed25519");
+    it.know(&it.host_key);
+    for said in ["", "SSH-2.0-OpenSSH_10.0\r\n"] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ssh://git@127.0.0.1:{}/app.git", listener.local_addr().unwrap().port());
+        let silent = Repository::new(RepoUrl::parse(&url).unwrap(), it.key("client"));
+        let sources = it.place.sources.clone();
+        let asking = tokio::spawn(async move { try_read(&sources, &silent, "main", "").await });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, said.as_bytes()).await.unwrap();
+        // Others on the same host are read meanwhile.
+        assert_eq!(it.read("app.git", it.key("client")).await, "a.yaml: 1");
+        assert!(!asking.is_finished(), "the others waited for it");
+        let ended = tokio::time::timeout(Duration::from_mins(1), asking).await.expect("it ends by its limit");
+        let error = ended.unwrap().unwrap_err();
+        assert_eq!((error.kind, error.is_transient()), (Kind::TimedOut, true), "{said:?}: {error}");
+        assert!(error.message.starts_with("no answer from 127.0.0.1:"), "{error}");
+        // The connection is still open: the other end was given up, and not gone.
+        drop(stream);
+    }
 }
