@@ -7,6 +7,7 @@ pub(crate) mod checkout;
 mod completion;
 pub(crate) mod failure;
 pub(crate) mod output;
+mod owners;
 pub(crate) mod paint;
 pub(crate) mod person;
 mod plan;

@@ -20,7 +20,7 @@ pub(crate) enum Judgement {
 pub(crate) fn judge(app: &App, wanted: &Wanted, live: &Object, baseline: Option<&Baseline>) -> Judgement {
     let rules = rules(app, &live.key());
     let baseline = baseline.filter(|baseline| baseline.desired == wanted.digest);
-    if lost_own_labels(wanted, live) {
+    if lost_own_labels(&wanted.object, live) {
         return Judgement::Known(Match::Drifted, None);
     }
     let fingerprint = drift::fingerprint(&wanted.object, live, &rules);
@@ -127,14 +127,14 @@ pub(crate) fn options(app: &App) -> drift::Options<'static> {
 
 /// Returns whether somebody took our own metadata off an object that we applied. One that we never applied has none, and
 /// that is no drift: it is waiting to be taken over.
-fn lost_own_labels(wanted: &Wanted, live: &Object) -> bool {
+pub(crate) fn lost_own_labels(wanted: &Object, live: &Object) -> bool {
     if !fields::managers(live).iter().any(|entry| entry.is_apply_of(names::FIELD_MANAGER)) {
         return false;
     }
-    let differs = |label| wanted.object.label(label) != live.label(label);
+    let differs = |label| wanted.label(label) != live.label(label);
     differs(names::INSTANCE_LABEL)
         || differs(names::PART_OF_LABEL)
-        || wanted.object.annotation(names::TRACKING_ID) != live.annotation(names::TRACKING_ID)
+        || wanted.annotation(names::TRACKING_ID) != live.annotation(names::TRACKING_ID)
 }
 
 /// Makes the entry of an object as it was read, not judged yet.

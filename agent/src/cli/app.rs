@@ -50,6 +50,12 @@ pub(super) async fn application(cluster: &Cluster, key: &AppKey) -> Result<Value
     Store::Cluster(cluster.clone()).get(&key.namespace, &key.name).await
 }
 
+/// Reads the Applications of a namespace from the cluster.
+pub(super) async fn applications(cluster: &Cluster, namespace: &str) -> Result<Vec<Value>, Failure> {
+    let (apps, _unreadable) = Store::Cluster(cluster.clone()).list(Some(namespace), "").await?;
+    Ok(apps)
+}
+
 /// Does what it says.
 pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
     match arguments.subcommand() {

@@ -2,6 +2,7 @@
 
 use crate::cli::changes::{Action, Change, deleted};
 use crate::cli::failure::Failure;
+use crate::cli::owners::Owners;
 use crate::desired::{DesiredSet, Identity, Rules};
 use crate::exit;
 use crate::facts::Facts;
@@ -48,12 +49,12 @@ impl AppSide {
     pub(crate) async fn extras(
         &self,
         cluster: &Cluster,
-        set: &DesiredSet,
+        (set, owners): (&DesiredSet, &Owners),
         wanted_live: &BTreeMap<ObjectKey, Object>,
         prune: Prune,
     ) -> Result<Vec<Change>, Failure> {
         let mut live = wanted_live.clone();
-        for (key, object) in self.unwanted(cluster, set).await? {
+        for (key, object) in self.unwanted(cluster, set, owners).await? {
             live.insert(key, object);
         }
         let digests: BTreeMap<ObjectKey, LiveDigest> =
@@ -104,6 +105,7 @@ impl AppSide {
         &self,
         cluster: &Cluster,
         set: &DesiredSet,
+        owners: &Owners,
     ) -> Result<BTreeMap<ObjectKey, Object>, Failure> {
         let mut found = BTreeMap::new();
         for entry in Facts(&self.raw).list("/status/resources") {
@@ -112,7 +114,7 @@ impl AppSide {
                 ["/group", "/kind", "/namespace", "/name"].map(|field| of.text(field));
             let key = ObjectKey::new(group, kind, namespace, name);
             let Some(endpoint) = self.rules.discovery.preferred(&key.group_kind()) else { continue };
-            if set.objects.contains_key(&key) {
+            if set.objects.contains_key(&key) || owners.is_moving(&key) {
                 continue;
             }
             let read = cluster.get_at(Priority::User, &endpoint, namespace, name).await;

@@ -1,12 +1,14 @@
 //! What would an apply change in the cluster, object by object?
 //!
 //! ```text
-//! wanted ─▶ live read ─▶ compared as the agent compares ─▶ same
-//!                              └─ differs, or only the API server knows ─▶ dry-run apply ─▶ change, refused
+//! wanted ─▶ live read ─▶ another app's? ─▶ refused
+//!              └─▶ compared as the agent compares ─▶ same
+//!                       └─ absent, differs, or only the API server knows ─▶ dry-run apply ─▶ create, change, refused
 //! live that an app's status lists and Git does not want ─▶ proven to be the app's? ─▶ delete, keep
 //! ```
 
 use crate::cli::failure::Failure;
+use crate::cli::owners::Owners;
 use crate::desired::{self, DesiredSet, NotRendered, Rules};
 use crate::exit;
 use crate::judge;
@@ -16,6 +18,7 @@ use drift::{Outcome, Report};
 use futures::StreamExt as _;
 use model::{App, CallError, ErrorClass, Object, ObjectKey, Revision, names};
 use source::Listing;
+use std::collections::BTreeSet;
 
 /// How many objects are asked about at the same time.
 const AT_ONCE: usize = 8;
@@ -93,23 +96,37 @@ pub(crate) fn rendered(
     })
 }
 
-/// Finds out what an apply of the wanted objects would change.
+/// Finds out what an apply of the wanted objects would change; for an app, with who else wants them.
 pub(crate) async fn of_wanted(
     cluster: &Cluster,
     discovery: &Discovery,
     app: &App,
+    owners: Option<&Owners>,
     wanted: Vec<Object>,
 ) -> Result<Vec<(Change, Option<Object>)>, Failure> {
-    let asking = Asking { cluster, discovery, app };
+    let mut makes: BTreeSet<String> =
+        wanted.iter().filter(|object| is_namespace(object)).map(|object| object.name().to_owned()).collect();
+    if app.create_namespace {
+        makes.insert(app.destination.namespace.clone());
+    }
+    let asking = Asking { cluster, discovery, app, owners, makes };
     let answers = futures::stream::iter(wanted).map(|object| asking.one(object));
     let answers: Vec<_> = answers.buffered(AT_ONCE).collect().await;
     answers.into_iter().collect()
+}
+
+fn is_namespace(object: &Object) -> bool {
+    object.kind() == "Namespace" && object.api_version() == "v1"
 }
 
 struct Asking<'a> {
     cluster: &'a Cluster,
     discovery: &'a Discovery,
     app: &'a App,
+    /// Who else wants them; a folder is nobody's.
+    owners: Option<&'a Owners>,
+    /// Namespaces that come before what is in them.
+    makes: BTreeSet<String>,
 }
 
 impl Asking<'_> {
@@ -119,26 +136,47 @@ impl Asking<'_> {
             let why = refusal::unknown_kind(self.discovery, &wanted.gvk()).message;
             return Ok((Change::new(key, Action::Refused, why), None));
         };
-        let Some(live) = self.read(&endpoint, &key).await? else {
-            return Ok((created(&wanted), None));
+        let live = self.read(&endpoint, &key).await?;
+        let owner = self.owners.and_then(|owners| owners.owner_instead(&key, live.as_ref()));
+        if let Some(owner) = owner {
+            let why = format!("belongs to application {owner}");
+            return Ok((Change::new(key, Action::Refused, why), live));
+        }
+        let Some(live) = live else {
+            return Ok((self.created(&endpoint, &wanted).await, None));
         };
-        let rules = judge::rules(self.app, &key);
-        let outcome = if live.api_version() == wanted.api_version() {
-            drift::compare(&wanted, &live, &rules, judge::options(self.app))
-        } else {
-            Outcome::NeedsDryRun
-        };
+        let outcome = self.compare(&wanted, &live);
         if outcome == Outcome::InSync {
             return Ok((Change::new(key, Action::Same, ""), Some(live)));
         }
         let change = match self.dry_run(&endpoint, &wanted).await {
             Ok(would_be) => self.judged(&wanted, &live, &would_be, outcome),
-            Err(error) => Change {
-                is_forbidden: error.class == ErrorClass::Forbidden,
-                ..Change::new(key.clone(), Action::Refused, refusal::sentence(error, &key))
-            },
+            Err(error) => refused(key, error),
         };
         Ok((change, Some(live)))
+    }
+
+    fn compare(&self, wanted: &Object, live: &Object) -> Outcome {
+        if self.owners.is_some() && judge::lost_own_labels(wanted, live) {
+            return Outcome::Drifted;
+        }
+        if live.api_version() != wanted.api_version() {
+            return Outcome::NeedsDryRun;
+        }
+        drift::compare(wanted, live, &judge::rules(self.app, &wanted.key()), judge::options(self.app))
+    }
+
+    /// Asks whether an object that is not there would be taken.
+    async fn created(&self, endpoint: &Endpoint, wanted: &Object) -> Change {
+        match self.dry_run(endpoint, wanted).await {
+            Err(error) if !self.is_too_early(&error, wanted) => refused(wanted.key(), error),
+            Ok(_) | Err(_) => created(wanted),
+        }
+    }
+
+    /// Returns whether only the namespace is missing, which a sync makes first.
+    fn is_too_early(&self, error: &CallError, wanted: &Object) -> bool {
+        error.class == ErrorClass::NotFound && self.makes.contains(wanted.namespace())
     }
 
     async fn read(&self, endpoint: &Endpoint, key: &ObjectKey) -> Result<Option<Object>, Failure> {
@@ -169,6 +207,12 @@ impl Asking<'_> {
             ..Change::new(wanted.key(), Action::Change, "")
         }
     }
+}
+
+fn refused(key: ObjectKey, error: CallError) -> Change {
+    let is_forbidden = error.class == ErrorClass::Forbidden;
+    let why = refusal::sentence(error, &key);
+    Change { is_forbidden, ..Change::new(key, Action::Refused, why) }
 }
 
 fn created(wanted: &Object) -> Change {

@@ -77,3 +77,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         application::duration::parse(text).ok_or_else(|| format!("{text:?} is no time such as 30s or 5m"))?;
     Ok(Duration::from_millis(u64::try_from(length.as_millis()).unwrap_or(0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_get_what_they_ask_for_and_people_something_else() {
+        let value = json!({"name": "no"});
+        assert_eq!(structured("json", &value).unwrap(), "{\n  \"name\": \"no\"\n}\n");
+        assert_eq!(structured("yaml", &value).unwrap(), "name: \"no\"\n");
+        assert_eq!(structured("text", &value), None);
+    }
+}

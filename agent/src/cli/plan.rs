@@ -5,6 +5,7 @@ use crate::cli::changes::{self, Action, Change};
 use crate::cli::checkout::Checkout;
 use crate::cli::failure::Failure;
 use crate::cli::output;
+use crate::cli::owners::Owners;
 use crate::cli::paint::Paint;
 use crate::cli::person::{self, text};
 use crate::cli::table::Table;
@@ -104,7 +105,10 @@ pub(crate) async fn changes_at(
     let listing = checkout.listing(revision, &side.app.source).await?;
     let set = changes::rendered(&side.app, revision, &listing, &side.rules)?;
     let wanted = set.objects.iter().map(|(_, kept)| kept.open().object).collect();
-    let answers = changes::of_wanted(cluster, &side.rules.discovery, &side.app, wanted).await?;
+    let keys = set.objects.keys().cloned().collect();
+    let owners = Owners::read(cluster, &side.app.key, keys).await?;
+    let (app, discovery) = (&side.app, &side.rules.discovery);
+    let answers = changes::of_wanted(cluster, discovery, app, Some(&owners), wanted).await?;
     let mut all = Vec::new();
     let mut live: BTreeMap<ObjectKey, Object> = BTreeMap::new();
     for (change, object) in answers {
@@ -112,7 +116,7 @@ pub(crate) async fn changes_at(
         all.push(change);
     }
     let prune = app_side::prune(&side.app, by_person, now());
-    let extras = side.extras(cluster, &set, &live, prune).await?;
+    let extras = side.extras(cluster, (&set, &owners), &live, prune).await?;
     Ok(in_order(all, extras))
 }
 
@@ -141,7 +145,7 @@ async fn of_folder(
         return Err(Failure::several(exit::OTHER, wrong));
     }
     let wanted = read.arranged.objects.into_iter().map(|parsed| parsed.object).collect();
-    let answers = changes::of_wanted(cluster, &discovery, &app, wanted).await?;
+    let answers = changes::of_wanted(cluster, &discovery, &app, None, wanted).await?;
     Ok(in_order(answers.into_iter().map(|(change, _)| change).collect(), Vec::new()))
 }
 

@@ -55,7 +55,12 @@ fn as_json(key: &AppKey, revision: &Revision, different: &[&Change]) -> Value {
         let unknown = || json!({"group": group, "kind": kind, "namespace": namespace, "name": name, "error": change.why});
         change.report.as_ref().map_or_else(unknown, drift::Report::to_json)
     };
-    let status = if different.is_empty() { SyncStatus::Synced } else { SyncStatus::OutOfSync };
+    let status = match different {
+        [] => SyncStatus::Synced,
+        // What is another app's, or is not taken, does not tell.
+        _ if different.iter().all(|change| change.action == Action::Refused) => SyncStatus::Unknown,
+        _ => SyncStatus::OutOfSync,
+    };
     let objects: Vec<Value> = different.iter().map(object).collect();
     json!({"application": key.to_string(), "revision": revision.as_str(), "status": status.as_str(), "objects": objects})
 }

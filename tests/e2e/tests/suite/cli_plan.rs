@@ -155,10 +155,42 @@ fn what_the_api_server_refuses_is_in_the_plan_and_who_may_not_ask_is_told() {
     std::fs::write(folder.join("fixed.yaml"), config_map("fixed", "two")).unwrap();
     std::fs::write(folder.join("odd.yaml"), "apiVersion: example.com/v1\nkind: Odd\nmetadata: {name: odd}\n")
         .unwrap();
+    // It is not there, and would not be taken; what comes with its namespace would.
+    std::fs::write(
+        folder.join("new.yaml"),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 99999}]}\n",
+    )
+    .unwrap();
+    let kiosk = format!("{namespace}-kiosk");
+    let with_namespace = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {kiosk}}}\n---\n{}",
+        config_map("within", "one").replace("name: within", &format!("name: within\n  namespace: {kiosk}"))
+    );
+    std::fs::write(folder.join("kiosk.yaml"), with_namespace).unwrap();
+    std::fs::write(
+        folder.join("nowhere.yaml"),
+        config_map("lost", "one").replace("name: lost", "name: lost\n  namespace: nowhere-to-be-found"),
+    )
+    .unwrap();
     let refused = scene.tautline(&["plan", "./deploy", "-n", namespace]);
+    let row = |name: &str| {
+        let rows = refused.rows();
+        let found = rows.iter().find(|row| row.get(2).is_some_and(|cell| cell.ends_with(name))).cloned();
+        found.unwrap_or_else(|| panic!("{name} is not in {refused:?}")).join(" ")
+    };
+    let web = row("/web");
+    assert!(
+        web.starts_with("refused ") && web.contains("spec.ports[0].port") && web.contains("99999"),
+        "{web}"
+    );
+    assert!(row("/within").starts_with("create "), "{}", refused.out);
+    let lost = row("/lost");
+    assert!(
+        lost.starts_with("refused ") && lost.contains("namespaces \"nowhere-to-be-found\" not found"),
+        "{lost}"
+    );
     assert_eq!(refused.code, 1, "{refused:?}");
-    let rows = refused.rows();
-    assert_eq!((rows[1][0], rows[2][0]), ("refused", "refused"), "{}", refused.out);
+    assert!(row("/fixed").starts_with("refused ") && row("/odd").starts_with("refused "), "{}", refused.out);
     assert!(
         refused.out.contains("immutable") && refused.out.contains("is its CRD installed?"),
         "{}",
@@ -168,4 +200,35 @@ fn what_the_api_server_refuses_is_in_the_plan_and_who_may_not_ask_is_told() {
     scene.lab.kubectl(&["-n", &scene.control, "create", "serviceaccount", "nobody"]).unwrap();
     let forbidden = scene.tautline_as("nobody", &["plan", "./deploy", "-n", namespace]);
     assert_eq!(forbidden.code, 5, "{forbidden:?}");
+}
+
+#[test]
+fn a_plan_knows_whose_an_object_is_as_the_agent_does() {
+    let (scene, _agent, repo) = shop("plan-owners");
+    let (control, namespace) = (scene.control.as_str(), scene.namespace.as_str());
+    let object = ["-n", namespace, "label", "configmap", "web"];
+    // Somebody takes our own label off: that is to be put back, although all else is as Git has it.
+    let part_of = "tautline.dev/part-of-";
+    scene.lab.kubectl(&[&object[..], &[part_of]].concat()).unwrap();
+    let lost = plan(&scene, &[]);
+    assert_eq!(lost.code, 1, "{lost:?}");
+    let web = format!("{namespace}/web");
+    assert_eq!(lost.rows()[1][..3], ["change", "ConfigMap", &web], "{}", lost.out);
+    let synced = scene.tautline(&["app", "sync", "shop", "-n", control, "--wait"]);
+    assert_eq!(synced.code, 0, "{synced:?}");
+
+    // Another app wants it, too, and comes later.
+    let other = scene.repo("other");
+    other.write("web.yaml", &config_map("web", "another")).commit("first");
+    scene.application("another").repo(&other).path(".").create();
+    scene.wait_app("another", |app| app["status"]["sync"]["status"] == "Unknown");
+    let planned = scene.tautline(&["plan", "another", "-n", control]);
+    assert_eq!(planned.code, 1, "{planned:?}");
+    let belongs = format!("belongs to application {control}/shop");
+    assert_eq!(planned.rows()[1..], [["refused", "ConfigMap", &web, &belongs]], "{}", planned.out);
+    assert_eq!(plan(&scene, &["--revision", &repo.head()]).code, 0, "what it holds stays its own");
+    // What the other one wants is not deleted where Git drops it here.
+    let dropped = repo.remove("app/web.yaml").commit("the other one has it");
+    let planned = plan(&scene, &["--prune", "--revision", &dropped]);
+    assert!(planned.code == 0 && planned.out.is_empty(), "{planned:?}");
 }
