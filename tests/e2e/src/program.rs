@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// Returns the agent's program, built on first use with the cargo that runs the tests, so that a plain
-/// `cargo test -p e2e` always tests the code as it is.
+/// `cargo test -p e2e` always tests the code as it is; in release where the harness itself is.
 ///
 /// # Panics
 /// When it does not build.
@@ -20,6 +20,7 @@ fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "--quiet", "-p", "tautline", "--message-format=json"])
+        .args(if cfg!(debug_assertions) { [].as_slice() } else { &["--release"] })
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .stderr(Stdio::inherit())
         .output()
