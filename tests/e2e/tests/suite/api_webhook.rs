@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::time::Instant;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use e2e::{Agent, Answer, DEADLINE, GitServer, Repo, Scene, config_map, is_synced_to};
 use serde_json::{Value, json};
@@ -88,6 +90,37 @@ fn a_signed_webhook_deploys_what_no_poll_would_find_and_an_unsigned_one_does_not
     assert_eq!(agent.metric("tautline_webhooks_total{answer=\"Refused\"}"), 5);
     assert_eq!(agent.metric("tautline_webhooks_total{answer=\"Accepted\"}"), 1);
     assert!(!agent.log_text().contains("canary"), "{}", agent.log_text());
+}
+
+// N44: more webhooks that never end than are read in a while
+#[test]
+fn webhooks_that_never_end_keep_no_signed_one_out_and_are_counted_as_refused() {
+    let scene = Scene::new("dripping");
+    secret(&scene, "argocd-secret", &json!({"webhook.github.secret": "canary-of-the-hook"}));
+    let (agent, server, repo) = shop(&scene);
+    let revision = repo.write("web.yaml", &config_map("web", "two")).commit("second");
+    let body = github(&server, &revision);
+    let begun = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+        agent.api()
+    );
+    let drip = || {
+        let mut stream = TcpStream::connect(agent.api()).expect("the agent listens");
+        stream.write_all(begun.as_bytes()).expect("it reads");
+        stream
+    };
+    let _dripping: Vec<TcpStream> = (0..64).map(|_| drip()).collect();
+    let sent = Instant::now();
+    let answer = push(&agent, &body, Some(&sign("canary-of-the-hook", &body)));
+    // A body has 10 s.
+    assert!(
+        answer.status == 202 && sent.elapsed() < Duration::from_secs(8),
+        "{:?}: {answer:?}",
+        sent.elapsed()
+    );
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    let refused = "tautline_webhooks_total{answer=\"Refused\"} 64";
+    agent.wait_probe("/metrics", |answer| answer.body.lines().any(|line| line == refused));
 }
 
 // N46: a payload that names an old commit, a thousand times
