@@ -72,34 +72,20 @@ impl Agent {
         if self.owner_instead(key, object).is_some() {
             return;
         }
-        let applies = self.applies(key, app);
         let Some(entry) = self.live.get_mut(object) else { return };
         let Some(live) = entry.unjudged.take().map(Unjudged::open) else {
-            // Git wants something else than what live was judged by, and the object itself is not at hand.
-            let is_stale = entry.judged_by != Some(judge::question(app, object, kept.digest));
-            if entry.digest.matching == Match::Undecided && !entry.is_checking {
-                self.check(key, app, object, kept, Likely::Known);
-            } else if is_stale && !entry.is_checking {
-                let is_new = entry.baseline.as_ref().is_none_or(|b| b.desired != kept.digest);
-                if applies && is_new {
-                    entry.digest.matching = Match::Drifted;
-                } else {
-                    entry.digest.matching = Match::Undecided;
-                    self.check(key, app, object, kept, Likely::Known);
-                }
-            }
-            return;
+            return self.judge_unseen(key, app, object, kept);
         };
         let wanted = &kept.open();
         entry.judged_by = Some(judge::question(app, object, kept.digest));
         entry.takes_over = entry.has_other_managers.then(|| judge::takes_over(app, wanted, &live));
+        let was_in_sync = entry.digest.matching == Match::InSync
+            && entry.baseline.as_ref().is_some_and(|b| b.desired == wanted.digest);
         match judge::judge(app, wanted, &live, entry.baseline.as_ref()) {
             Judgement::Known(matching, baseline) => {
                 if let Some(app) = self.apps.get_mut(key) {
                     app.undecided.decided(object);
                 }
-                let was_in_sync = entry.digest.matching == Match::InSync
-                    && entry.baseline.as_ref().is_some_and(|b| b.desired == wanted.digest);
                 entry.digest.matching = matching;
                 if baseline.is_some() {
                     entry.baseline = baseline;
@@ -114,8 +100,6 @@ impl Agent {
             }
             Judgement::Ask => {
                 // What was in sync counts so until the answer is there: some objects are asked about on every event.
-                let was_in_sync = entry.digest.matching == Match::InSync
-                    && entry.baseline.as_ref().is_some_and(|b| b.desired == wanted.digest);
                 if !was_in_sync {
                     entry.digest.matching = Match::Undecided;
                 }
@@ -126,6 +110,21 @@ impl Agent {
                     self.check(key, app, object, kept, Likely::DryRun);
                 }
             }
+        }
+    }
+
+    /// Judges an object that is not at hand: Git may want something else than what it was judged by.
+    fn judge_unseen(&mut self, key: &AppKey, app: &Arc<App>, object: &ObjectKey, kept: &Kept) {
+        let applies = self.applies(key, app);
+        let Some(entry) = self.live.get_mut(object).filter(|entry| !entry.is_checking) else { return };
+        let is_stale = entry.judged_by != Some(judge::question(app, object, kept.digest));
+        let is_new = entry.baseline.as_ref().is_none_or(|b| b.desired != kept.digest);
+        let is_open = entry.digest.matching == Match::Undecided;
+        if !is_open && is_stale && is_new && applies {
+            entry.digest.matching = Match::Drifted;
+        } else if is_open || is_stale {
+            entry.digest.matching = Match::Undecided;
+            self.check(key, app, object, kept, Likely::Known);
         }
     }
 
@@ -223,37 +222,26 @@ impl Agent {
         live: &BTreeMap<ObjectKey, LiveDigest>,
     ) -> Comparison {
         let entry = &self.apps[key];
-        let desired: Vec<DesiredObject> = set
-            .objects
-            .iter()
-            .map(|(key, kept)| DesiredObject { key: key.clone(), version: kept.version().to_owned() })
-            .collect();
-        let owners: BTreeMap<&ObjectKey, AppKey> = set
-            .objects
-            .keys()
-            .filter_map(|object| Some((object, self.owner_instead(key, object)?)))
-            .collect();
-        let refused: BTreeMap<ObjectKey, String> = owners
-            .iter()
-            .map(|(object, owner)| ((*object).clone(), format!("belongs to application {owner}")))
-            .collect();
+        let desired = |(key, kept): (&ObjectKey, &Kept)| DesiredObject {
+            key: key.clone(),
+            version: kept.version().to_owned(),
+        };
+        let desired: Vec<DesiredObject> = set.objects.iter().map(desired).collect();
+        let owner = |object| Some((object, self.owner_instead(key, object)?));
+        let owners: BTreeMap<&ObjectKey, AppKey> = set.objects.keys().filter_map(owner).collect();
+        let refusal = |(object, owner): (&&ObjectKey, &AppKey)| {
+            ((*object).clone(), format!("belongs to application {owner}"))
+        };
+        let refused: BTreeMap<ObjectKey, String> = owners.iter().map(refusal).collect();
         let mut hidden = self.kinds_of(entry, Some(set));
         hidden.retain(|kind| !self.live.sees(kind));
-        let is_hidden = |object: &&ObjectKey| !hidden.is_empty() && hidden.contains(&object.group_kind());
-        let blind = set.objects.keys().filter(is_hidden);
-        let mut unseen = self.unseen(hidden.iter().cloned());
-        let mut inherited = self.inherited(key, app);
+        let is_hidden = |object: &&ObjectKey| hidden.contains(&object.group_kind());
         // What is being looked for is neither there nor missing yet.
         let mut unclear = self.unclear(entry, set);
         unclear.retain(|object| !refused.contains_key(object));
-        let is_asked = |d: &&DesiredObject| {
-            let probe = entry.probed.get(&d.key);
-            matches!(probe, Some(Probe::Asked | Probe::Unanswered)) && !unclear.contains(&d.key)
-        };
-        let asked = desired.iter().filter(is_asked);
-        let hidden_object =
-            |d: &DesiredObject| plan::Inherited { version: d.version.clone(), obstacle: String::new() };
-        inherited.extend(asked.map(|d| (d.key.clone(), hidden_object(d))));
+        let mut inherited = self.inherited(key, app);
+        inherited.extend(Self::asked_for(entry, &desired, &unclear));
+        let mut unseen = self.unseen(hidden.iter().cloned());
         unseen.extend(crate::takeover::obstacles(&inherited, set));
         unseen.extend(entry.undecided.obstacle(unclear.iter()));
         let side = Side {
@@ -262,7 +250,7 @@ impl Agent {
             live,
             refused: &refused,
             inherited: &inherited,
-            blind: &blind.cloned().collect(),
+            blind: &set.objects.keys().filter(is_hidden).cloned().collect(),
             unclear: &unclear,
             is_complete: hidden.is_empty() && !self.is_inheriting(key),
             owner: (&entry.instance, &entry.part_of),
@@ -274,6 +262,22 @@ impl Agent {
         // Known in a moment, and worth no write of its own.
         comparison.is_settled &= !desired.iter().any(|d| entry.probed.get(&d.key) == Some(&Probe::Asked));
         comparison
+    }
+
+    /// Returns the objects that are being looked up, as what nobody sees.
+    fn asked_for(
+        entry: &AppEntry,
+        desired: &[DesiredObject],
+        unclear: &BTreeSet<ObjectKey>,
+    ) -> Vec<(ObjectKey, plan::Inherited)> {
+        let is_asked = |d: &&DesiredObject| {
+            let probe = entry.probed.get(&d.key);
+            matches!(probe, Some(Probe::Asked | Probe::Unanswered)) && !unclear.contains(&d.key)
+        };
+        let hidden = |d: &DesiredObject| {
+            (d.key.clone(), plan::Inherited { version: d.version.clone(), obstacle: String::new() })
+        };
+        desired.iter().filter(is_asked).map(hidden).collect()
     }
 
     /// Returns the objects that the API server does not tell about, for long enough to be told of.
