@@ -15,6 +15,7 @@ use model::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::OnceCell;
 
 /// How many objects of one app are under way at the same time, so that a large app does not hold up a small one.
 const PER_APP: usize = 16;
@@ -44,6 +45,8 @@ pub(crate) struct Job {
     pub by_person: bool,
     /// Whether all of what Git wants was deployed before: what is missing now, somebody took away.
     pub was_deployed: bool,
+    /// That the destination namespace was made: many objects find that it lacks, and one makes it.
+    pub namespace: OnceCell<()>,
 }
 
 /// What a stage needs to know of a live object.
@@ -227,7 +230,7 @@ pub(crate) async fn send(
     };
     match job.cluster.apply(endpoint, &wanted.object, &options).await {
         Err(error) if error.class == ErrorClass::NotFound && creates_namespace(job, wanted) => {
-            create_namespace(job, wanted.object.namespace()).await?;
+            job.namespace.get_or_try_init(|| create_namespace(job, wanted.object.namespace())).await?;
             job.cluster.apply(endpoint, &wanted.object, &options).await
         }
         other => other,

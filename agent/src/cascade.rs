@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
 
 /// How long a watch may take to tell of a deletion. The next pass after that asks for it again; no timer begins one.
 const ON_ITS_WAY: Duration = Duration::from_secs(30);
@@ -104,6 +105,7 @@ fn job(agent: &Agent, entry: &AppEntry, app: &Arc<App>) -> Job {
         is_dry_run: false,
         by_person: true,
         was_deployed: false,
+        namespace: OnceCell::new(),
     }
 }
 

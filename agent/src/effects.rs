@@ -16,6 +16,7 @@ use plan::{InSync, Selection};
 use source::{Folder, Repository, Sources};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 use tokio::sync::Semaphore;
 
 impl Agent {
@@ -177,6 +178,7 @@ impl Agent {
             is_dry_run: mode == Mode::DryRun,
             by_person: entry.state.run().is_some_and(|run| run.operation().is_some()),
             was_deployed,
+            namespace: OnceCell::new(),
         }
     }
 

@@ -16,7 +16,8 @@ use crate::refusal;
 use cluster::{ApplyOptions, Cluster, Discovery, Endpoint, Priority};
 use drift::{Outcome, Report};
 use futures::StreamExt as _;
-use model::{App, CallError, ErrorClass, Object, ObjectKey, Revision, names};
+use model::{App, CallError, ErrorClass, GroupKind, Object, ObjectKey, Revision, names};
+use plan::kinds;
 use source::Listing;
 use std::collections::BTreeSet;
 
@@ -109,7 +110,9 @@ pub(crate) async fn of_wanted(
     if app.create_namespace {
         makes.insert(app.destination.namespace.clone());
     }
-    let asking = Asking { cluster, discovery, app, owners, makes };
+    let definitions = wanted.iter().filter(|object| kinds::is_crd(&object.key().group_kind()));
+    let defines = definitions.filter_map(kinds::defined_by).collect();
+    let asking = Asking { cluster, discovery, app, owners, makes, defines };
     let answers = futures::stream::iter(wanted).map(|object| asking.one(object));
     let answers: Vec<_> = answers.buffered(AT_ONCE).collect().await;
     answers.into_iter().collect()
@@ -127,12 +130,17 @@ struct Asking<'a> {
     owners: Option<&'a Owners>,
     /// Namespaces that come before what is in them.
     makes: BTreeSet<String>,
+    /// Kinds that come before what is of them.
+    defines: BTreeSet<GroupKind>,
 }
 
 impl Asking<'_> {
     async fn one(&self, wanted: Object) -> Result<(Change, Option<Object>), Failure> {
         let key = wanted.key();
         let Some(endpoint) = self.discovery.endpoint(&wanted.gvk()) else {
+            if self.defines.contains(&key.group_kind()) {
+                return Ok((created(&wanted), None));
+            }
             let why = refusal::unknown_kind(self.discovery, &wanted.gvk()).message;
             return Ok((Change::new(key, Action::Refused, why), None));
         };

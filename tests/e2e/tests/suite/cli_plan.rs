@@ -1,6 +1,6 @@
 //! What do `tautline plan` and `tautline app drift` say would change, and do they leave everything as it is?
 
-use e2e::{Scene, config_map, is_synced_to};
+use e2e::{ANYTHING, Scene, config_map, is_synced_to};
 use serde_json::json;
 
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: key}\nstringData: {token: sesame}\n";
@@ -200,6 +200,30 @@ fn what_the_api_server_refuses_is_in_the_plan_and_who_may_not_ask_is_told() {
     scene.lab.kubectl(&["-n", &scene.control, "create", "serviceaccount", "nobody"]).unwrap();
     let forbidden = scene.tautline_as("nobody", &["plan", "./deploy", "-n", namespace]);
     assert_eq!(forbidden.code, 5, "{forbidden:?}");
+}
+
+#[test]
+fn what_is_of_a_kind_that_the_plan_defines_would_be_created() {
+    let scene = Scene::new("plan-defines");
+    let folder = scene.folder().join("deploy");
+    std::fs::create_dir(&folder).unwrap();
+    let group = format!("{}.example.com", scene.namespace);
+    let definition = format!(
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: gears.{group}}}\nspec:\n  \
+         group: {group}\n  scope: Namespaced\n  names: {{plural: gears, kind: Gear}}\n  versions:\n  \
+         - {{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {ANYTHING}}}}}\n"
+    );
+    let gear = |kind: &str| {
+        format!("apiVersion: {group}/v1\nkind: {kind}\nmetadata: {{name: {}}}\n", kind.to_lowercase())
+    };
+    std::fs::write(folder.join("definition.yaml"), definition).unwrap();
+    std::fs::write(folder.join("gears.yaml"), format!("{}---\n{}", gear("Gear"), gear("Cog"))).unwrap();
+    let planned = scene.tautline(&["plan", "./deploy", "-n", &scene.namespace]);
+    assert_eq!(planned.code, 1, "{planned:?}");
+    let rows = planned.rows();
+    let actions: Vec<&str> = rows[1..].iter().map(|row| row[0]).collect();
+    assert_eq!(actions, ["create", "refused", "create"], "{}", planned.out);
+    assert!(planned.out.contains("is its CRD installed?"), "{}", planned.out);
 }
 
 #[test]

@@ -194,9 +194,12 @@ fn a_refused_object_fails_alone_and_is_not_tried_again_before_a_new_commit() {
 #[test]
 fn create_namespace_makes_the_destination_and_its_lack_is_explained() {
     let scene = Scene::new("ns");
-    let _agent = scene.agent();
+    let agent = scene.agent();
     let repo = scene.repo("shop");
     repo.write("web.yaml", &config_map("web", "one"));
+    for n in 0..8 {
+        repo.write(&format!("more-{n}.yaml"), &config_map(&format!("more-{n}"), "one"));
+    }
     let revision = repo.commit("first");
     let [made, missing] = [scene.unique("made"), scene.unique("missing")];
     let app = |name: &str, to: &str| {
@@ -206,6 +209,8 @@ fn create_namespace_makes_the_destination_and_its_lack_is_explained() {
     app("missing", &missing).create();
     scene.wait_app("made", |app| is_synced_to(app, &revision));
     assert!(scene.get("v1", "ConfigMap", &made, "web").is_some());
+    let requests = agent.requests();
+    assert_eq!(requests.get("create Namespace"), Some(&1), "each object found that it lacks: {requests:?}");
 
     let failed = scene.wait_app("missing", |app| !result_of(app, "ConfigMap", "web").is_null());
     let message = result_of(&failed, "ConfigMap", "web")["message"].as_str().unwrap();
