@@ -41,7 +41,7 @@ fn draft(raw: &Value, app: &App, report: &Report, own: &State, now: Timestamp) -
         links: report.comparison.as_ref().map(|comparison| comparison.links.clone()),
         conditions: report.conditions.iter().map(condition).collect(),
         operation: operation.map(|operation| operation_state(operation, app)),
-        append_history: operation.is_some_and(|operation| is_new_release(raw, operation)),
+        append_history: operation.is_some_and(|operation| is_new_release(raw, own, operation)),
         source_type: (!report.source_type.is_empty()).then(|| report.source_type.clone()),
         clear_operation: report.clear_operation,
         clear_refresh: report.clear_refresh,
@@ -82,15 +82,18 @@ fn operation_state(operation: &OperationReport, app: &App) -> OperationState {
     }
 }
 
-/// Returns whether a success is not in the history yet: it is written once, whatever is repeated.
-fn is_new_release(raw: &Value, operation: &OperationReport) -> bool {
+/// Returns whether a success is not in the history yet: it is written once, whatever is repeated. An automated sync that only
+/// brings to its end what the last one deployed, such as by pruning what could not be seen then, is part of that.
+fn is_new_release(raw: &Value, own: &State, operation: &OperationReport) -> bool {
     let last = raw.pointer("/status/history").and_then(Value::as_array).and_then(|history| history.last());
     let text = |field| last.and_then(|entry| entry.get(field)).and_then(Value::as_str).unwrap_or_default();
-    // Times are written to the second, and two commits may be deployed within one.
     let revision = operation.revision.as_ref().map_or("", |revision| revision.as_str());
-    let is_written =
-        text("deployStartedAt") == operation.started_at.to_string() && text("revision") == revision;
-    operation.is_release && !is_written
+    let is_of_last = text("revision") == revision;
+    // Times are written to the second, and two commits may be deployed within one.
+    let is_written = text("deployStartedAt") == operation.started_at.to_string();
+    let hash = operation.hash.filter(|_| operation.operation.is_none());
+    let is_rest = hash.is_some() && own.desired == hash && own.attempted == hash;
+    operation.is_release && !(is_of_last && (is_written || is_rest))
 }
 
 /// Returns what the annotation remembers after a sync ended: what was tried, and what went well.
@@ -185,4 +188,37 @@ pub(crate) fn remembered(raw: &Value) -> Option<Attempt> {
         is_old: true,
         headway: own.headway,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::tests::report;
+    use model::Digest;
+    use serde_json::json;
+
+    #[test]
+    fn what_ends_a_deployment_is_in_the_history_once() {
+        let hash = |text: &str| Some(DesiredHash(Digest::of_json(&json!(text))));
+        let raw =
+            json!({"status": {"history": [{"revision": "one", "deployStartedAt": "1970-01-01T00:00:01Z"}]}});
+        let is_new = |second: i64, revision: &str, own: (Option<DesiredHash>, Option<DesiredHash>), asked| {
+            let mut operation = report(second).operation.unwrap();
+            operation.is_release = true;
+            operation.revision = Some(Revision::new(revision));
+            operation.hash = hash("one");
+            operation.operation = asked;
+            let mut remembered = State::default();
+            (remembered.desired, remembered.attempted) = own;
+            is_new_release(&raw, &remembered, &operation)
+        };
+        let deployed = (hash("one"), hash("one"));
+        assert!(!is_new(1, "one", (None, None), None), "it is written");
+        assert!(is_new(1, "two", (None, None), None), "another one in the same second");
+        assert!(!is_new(9, "one", deployed, None), "the rest of it");
+        assert!(is_new(9, "one", deployed, Some(model::Operation::default())), "somebody asked for it again");
+        assert!(is_new(9, "two", deployed, None), "the same content by another commit");
+        assert!(is_new(9, "one", (hash("one"), hash("bad")), None), "back from what failed");
+        assert!(is_new(9, "one", (hash("old"), hash("one")), None), "it had failed before");
+    }
 }
