@@ -235,7 +235,7 @@ impl Agent {
         let refused: BTreeMap<ObjectKey, String> = owners.iter().map(refusal).collect();
         let mut hidden = self.kinds_of(entry, Some(set));
         hidden.retain(|kind| !self.live.sees(kind));
-        let is_hidden = |object: &&ObjectKey| hidden.contains(&object.group_kind());
+        let is_hidden = |object: &&ObjectKey| !hidden.is_empty() && hidden.contains(&object.group_kind());
         // What is being looked for is neither there nor missing yet.
         let mut unclear = self.unclear(entry, set);
         unclear.retain(|object| !refused.contains_key(object));

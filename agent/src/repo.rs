@@ -196,16 +196,18 @@ impl Repo {
 
     /// Returns what is to be told once of trouble that passes. What lasts is told of each app, by its status.
     pub(crate) fn turn(&mut self, polled: &Polled) -> Option<Turn> {
-        let error = match polled {
-            Err(error) => Some(error),
-            Ok(found) => found.targets.values().find_map(|answer| answer.as_ref().err()),
+        let errors: Vec<&SourceError> = match polled {
+            Err(error) => vec![error],
+            Ok(found) => found.targets.values().filter_map(|answer| answer.as_ref().err()).collect(),
         };
-        let trouble = error.filter(|error| error.is_transient()).map(ToString::to_string);
+        let trouble = errors.iter().find(|error| error.is_transient()).map(ToString::to_string);
         if trouble == self.told {
             return None;
         }
         self.told.clone_from(&trouble);
-        Some(trouble.map_or(Turn::Better, Turn::Worse))
+        // A password that is wrong by now is no better than a host that is away.
+        let better = || polled.is_ok().then_some(Turn::Better);
+        trouble.map(Turn::Worse).or_else(better)
     }
 
     /// Remembers what a poll found, so that the next one tells only what moved.
@@ -258,16 +260,26 @@ mod tests {
             let targets = BTreeMap::from([("main".to_owned(), answer)]);
             Ok(crate::polling::Found { targets, ..Default::default() })
         };
-        let worse = Some(Turn::Worse(error(Kind::Unavailable).to_string()));
+        let of_both = |first, second| {
+            let targets = BTreeMap::from([("a".to_owned(), Err(first)), ("main".to_owned(), Err(second))]);
+            Ok(crate::polling::Found { targets, ..Default::default() })
+        };
+        let worse = || Some(Turn::Worse(error(Kind::Unavailable).to_string()));
         let good = || of_target(Ok(Revision::new("1")));
         for (polled, told) in [
             (good(), None),
-            (of_target(Err(error(Kind::Unavailable))), worse),
+            (of_target(Err(error(Kind::Unavailable))), worse()),
             (Err(error(Kind::Unavailable)), None),
             (good(), Some(Turn::Better)),
             (good(), None),
             // Every app's status tells of this.
             (of_target(Err(error(Kind::RevisionNotFound))), None),
+            // That lasts, and hides nothing.
+            (of_both(error(Kind::RevisionNotFound), error(Kind::Unavailable)), worse()),
+            (Err(error(Kind::Authentication)), None),
+            (good(), None),
+            (Err(error(Kind::Unavailable)), worse()),
+            (of_target(Err(error(Kind::RevisionNotFound))), Some(Turn::Better)),
         ] {
             assert_eq!(repo.turn(&polled), told);
         }

@@ -257,9 +257,18 @@ impl Agent {
 fn tell(id: &RepoId, turn: Option<Turn>) {
     match turn {
         Some(Turn::Worse(error)) => {
-            tracing::warn!(repository = id.url, error, "the repository cannot be read; it is tried again");
+            let reason = Reason::SourceUnavailable.as_str();
+            tracing::warn!(
+                repository = id.url,
+                error,
+                reason,
+                "the repository cannot be read; it is tried again"
+            );
         }
-        Some(Turn::Better) => tracing::info!(repository = id.url, "the repository can be read again"),
+        Some(Turn::Better) => {
+            let reason = Reason::SourceAvailable.as_str();
+            tracing::info!(repository = id.url, reason, "the repository can be read again");
+        }
         None => {}
     }
 }

@@ -54,6 +54,8 @@ reasons! {
     Terminated,
     /// The repository could not be read.
     SourceUnavailable,
+    /// It can be read again.
+    SourceAvailable,
     /// The revision, path or manifests are wrong.
     SourceInvalid,
     /// The set of manifests is empty and that is not allowed.

@@ -4,10 +4,9 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use e2e::{Agent, DEADLINE, GitServer, Scene, condition, config_map, is_synced_to};
-use serde_json::{Value, json};
+use e2e::{Agent, GitServer, Scene, condition, config_map, is_synced_to};
+use serde_json::json;
 
 // N41: everything, while it runs
 #[test]
@@ -80,23 +79,17 @@ fn is_full_for_a_while(name: &str, options: &str, fill: impl Fn(&Path)) {
     fill(&agent.disk());
     repo.write("more.yaml", &config_map("more", &"much ".repeat(20_000)));
     let second = repo.write("web.yaml", &config_map("web", "two")).remove("old.yaml").commit("second");
-    let is_it = |line: &Value| line.to_string().contains("the cache folder cannot be written");
-    let is_told = || agent.log().iter().any(is_it);
-    let end = Instant::now() + DEADLINE;
-    while !is_told() && !is_synced_to(&scene.app("shop"), &second) {
-        assert!(Instant::now() < end, "it neither syncs nor says why not\n{}", agent.log_text());
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    if !is_synced_to(&scene.app("shop"), &second) {
-        assert!(scene.config_map("old").is_some(), "it was pruned although nobody could read what Git holds");
-        assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
-        // What is known is kept as it is.
-        scene.patch("v1", "ConfigMap", &scene.namespace, "web", &json!({"data": {"key": "edited"}}));
-        scene.wait_config_map("web", |map| map.is_some_and(|map| map["data"]["key"] == "one"));
-    }
+    let told = agent.wait_log(|line| line.to_string().contains("the cache folder cannot be written"));
+    assert_eq!(told["reason"], "SourceUnavailable", "{told}");
+    assert!(scene.config_map("old").is_some(), "it was pruned although nobody could read what Git holds");
+    assert_eq!(scene.config_map("web").unwrap()["data"]["key"], "one");
+    // What is known is kept as it is.
+    scene.patch("v1", "ConfigMap", &scene.namespace, "web", &json!({"data": {"key": "edited"}}));
+    scene.wait_config_map("web", |map| map.is_some_and(|map| map["data"]["key"] == "one"));
     assert_eq!(agent.probe("/readyz").status, 200, "{}", agent.probe("/readyz").body);
 
     make_room(&agent.disk());
+    agent.wait_log(|line| line["reason"] == "SourceAvailable");
     let app = scene.wait_app("shop", |app| is_synced_to(app, &second));
     assert_eq!(condition(&app, "ComparisonError"), "");
     assert!(scene.config_map("old").is_none(), "it was not pruned");
