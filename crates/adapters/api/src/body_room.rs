@@ -1,8 +1,9 @@
 //! How much memory do bodies take together that are still on their way, and whose goes first?
 //!
 //! Anybody may begin a body and never end it. So nobody waits for another's: each is read as it comes, and only what has come
-//! counts. Where that is too much, the body that has been on its way longest is given up. One that is sent at once is there
-//! before it is the oldest, however many drip beside it.
+//! counts. Where that is too much, the body of which something came and that has been on its way longest is given up. One that
+//! is sent at once is there before it is the oldest, however many drip beside it; only who sends more than all the room within
+//! that time keeps it out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,7 +78,8 @@ impl Share {
             bodies.n_bytes += n_bytes;
         }
         while bodies.n_bytes > self.room.most {
-            let Some((&oldest, _)) = bodies.open.first_key_value() else { return };
+            let oldest = bodies.open.iter().find(|(_, body)| body.n_bytes > 0).map(|(number, _)| *number);
+            let Some(oldest) = oldest else { return };
             bodies.end(oldest);
         }
     }
@@ -107,6 +109,8 @@ mod tests {
     #[test]
     fn the_oldest_go_until_the_rest_fits() {
         let room = BodyRoom::new(10);
+        // Of which nothing came yet: it takes no room.
+        let mut on_its_way = room.begin();
         let mut bodies: Vec<Share> = (0..4).map(|_| room.begin()).collect();
         for body in &bodies {
             body.add(2);
@@ -116,6 +120,7 @@ mod tests {
         bodies[2].add(3);
         let given_up: Vec<bool> = bodies.iter_mut().map(is_given_up).collect();
         assert_eq!(given_up, [true, true, false, false]);
+        assert!(!is_given_up(&mut on_its_way));
         assert_eq!(room.bodies().n_bytes, 9);
     }
 
