@@ -70,8 +70,10 @@ fn next_step(error: &CallError, key: &ObjectKey) -> String {
             "undo the change, or delete the object: it is made anew as Git has it".into()
         }
         ErrorClass::Invalid | ErrorClass::Denied => "correct the manifest".into(),
-        ErrorClass::Forbidden => forbidden(&error.message, key),
-        ErrorClass::NotFound if !namespace.is_empty() => {
+        ErrorClass::Forbidden => forbidden(&error.message, key).unwrap_or_else(|| {
+            format!("grant the agent's service account what is missing on {}", key.group_kind())
+        }),
+        ErrorClass::NotFound if !namespace.is_empty() && says("namespaces \"") => {
             "add the Namespace to the manifests, or set the sync option CreateNamespace=true".into()
         }
         ErrorClass::NoSuchKind => "is its CRD installed?".into(),
@@ -93,24 +95,29 @@ fn next_step(error: &CallError, key: &ObjectKey) -> String {
     }
 }
 
-/// A 403 is a lack of rights, or an admission plugin of the API server that forbids what the object asks for.
-fn forbidden(message: &str, key: &ObjectKey) -> String {
+/// Returns whether a call failed for want of rights, and not for what the object asks for.
+pub(crate) fn lacks_rights(error: &CallError, key: &ObjectKey) -> bool {
+    error.class == ErrorClass::Forbidden && forbidden(&error.message, key).is_none()
+}
+
+/// A 403 is a lack of rights, or an admission plugin of the API server that forbids what the object asks for: then this says
+/// what to do.
+fn forbidden(message: &str, key: &ObjectKey) -> Option<String> {
     let says = |text: &str| message.contains(text);
     let namespace = &key.namespace;
     let is_bound = (says("maximum ") || says("minimum ")) && says(" usage per ");
-    if says("violates PodSecurity") {
-        format!(
-            "correct the manifest, or the label pod-security.kubernetes.io/enforce of namespace {namespace}"
-        )
+    let other = if says("violates PodSecurity") {
+        format!("the label pod-security.kubernetes.io/enforce of namespace {namespace}")
     } else if says("failed quota") {
-        format!("correct the manifest, or the ResourceQuota of namespace {namespace}")
+        format!("the ResourceQuota of namespace {namespace}")
     } else if is_bound || says(" limit to request ratio per ") {
-        format!("correct the manifest, or the LimitRange of namespace {namespace}")
+        format!("the LimitRange of namespace {namespace}")
     } else if says(" is forbidden: ") && !says(" cannot ") && !says("attempting to grant") {
-        "correct the manifest, or the admission rule that forbids it".into()
+        "the admission rule that forbids it".into()
     } else {
-        format!("grant the agent's service account what is missing on {}", key.group_kind())
-    }
+        return None;
+    };
+    Some(format!("correct the manifest, or {other}"))
 }
 
 #[cfg(test)]

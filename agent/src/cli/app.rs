@@ -52,7 +52,8 @@ pub(super) async fn application(cluster: &Cluster, key: &AppKey) -> Result<Value
 
 /// Reads the Applications of a namespace from the cluster.
 pub(super) async fn applications(cluster: &Cluster, namespace: &str) -> Result<Vec<Value>, Failure> {
-    let (apps, _unreadable) = Store::Cluster(cluster.clone()).list(Some(namespace), "").await?;
+    let (apps, unreadable) = Store::Cluster(cluster.clone()).list(Some(namespace), "").await?;
+    list::warn_of(&unreadable);
     Ok(apps)
 }
 

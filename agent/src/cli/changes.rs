@@ -105,10 +105,10 @@ pub(crate) async fn of_wanted(
     owners: Option<&Owners>,
     wanted: Vec<Object>,
 ) -> Result<Vec<(Change, Option<Object>)>, Failure> {
-    let mut makes: BTreeSet<String> =
-        wanted.iter().filter(|object| is_namespace(object)).map(|object| object.name().to_owned()).collect();
+    let named = |object: &Object| (object.kind().to_lowercase(), object.name().to_owned());
+    let mut makes: BTreeSet<(String, String)> = wanted.iter().map(named).collect();
     if app.create_namespace {
-        makes.insert(app.destination.namespace.clone());
+        makes.insert(("namespace".into(), app.destination.namespace.clone()));
     }
     let definitions = wanted.iter().filter(|object| kinds::is_crd(&object.key().group_kind()));
     let defines = definitions.filter_map(kinds::defined_by).collect();
@@ -118,18 +118,14 @@ pub(crate) async fn of_wanted(
     answers.into_iter().collect()
 }
 
-fn is_namespace(object: &Object) -> bool {
-    object.kind() == "Namespace" && object.api_version() == "v1"
-}
-
 struct Asking<'a> {
     cluster: &'a Cluster,
     discovery: &'a Discovery,
     app: &'a App,
     /// Who else wants them; a folder is nobody's.
     owners: Option<&'a Owners>,
-    /// Namespaces that come before what is in them.
-    makes: BTreeSet<String>,
+    /// Kind, in lower case, and name of what comes along: some of it has to be there before others are taken.
+    makes: BTreeSet<(String, String)>,
     /// Kinds that come before what is of them.
     defines: BTreeSet<GroupKind>,
 }
@@ -139,7 +135,7 @@ impl Asking<'_> {
         let key = wanted.key();
         let Some(endpoint) = self.discovery.endpoint(&wanted.gvk()) else {
             if self.defines.contains(&key.group_kind()) {
-                return Ok((created(&wanted), None));
+                return self.of_new_version(&wanted, key).await;
             }
             let why = refusal::unknown_kind(self.discovery, &wanted.gvk()).message;
             return Ok((Change::new(key, Action::Refused, why), None));
@@ -159,9 +155,36 @@ impl Asking<'_> {
         }
         let change = match self.dry_run(&endpoint, &wanted).await {
             Ok(would_be) => self.judged(&wanted, &live, &would_be, outcome),
-            Err(error) => refused(key, error),
+            Err(error) => untaken(self.changed(&wanted, &live), error),
         };
         Ok((change, Some(live)))
+    }
+
+    /// Tells of an object of a kind, or of a version of it, that a definition makes which comes along.
+    async fn of_new_version(
+        &self,
+        wanted: &Object,
+        key: ObjectKey,
+    ) -> Result<(Change, Option<Object>), Failure> {
+        let live = match self.discovery.preferred(&key.group_kind()) {
+            Some(endpoint) => self.read(&endpoint, &key).await?,
+            None => None,
+        };
+        let change = match &live {
+            Some(_) => Change::new(key, Action::Change, format!("moves to {}", wanted.api_version())),
+            None => created(wanted),
+        };
+        Ok((change, live))
+    }
+
+    /// Tells how an object differs, as far as that can be told without the API server.
+    fn changed(&self, wanted: &Object, live: &Object) -> Change {
+        let rules = judge::rules(self.app, &wanted.key());
+        Change {
+            report: Some(drift::report(Some(wanted), Some(live), &rules, None)),
+            diff: drift::unified(Some(wanted), Some(live)),
+            ..Change::new(wanted.key(), Action::Change, "")
+        }
     }
 
     fn compare(&self, wanted: &Object, live: &Object) -> Outcome {
@@ -177,14 +200,18 @@ impl Asking<'_> {
     /// Asks whether an object that is not there would be taken.
     async fn created(&self, endpoint: &Endpoint, wanted: &Object) -> Change {
         match self.dry_run(endpoint, wanted).await {
-            Err(error) if !self.is_too_early(&error, wanted) => refused(wanted.key(), error),
+            Err(error) if !self.is_too_early(&error) => untaken(created(wanted), error),
             Ok(_) | Err(_) => created(wanted),
         }
     }
 
-    /// Returns whether only the namespace is missing, which a sync makes first.
-    fn is_too_early(&self, error: &CallError, wanted: &Object) -> bool {
-        error.class == ErrorClass::NotFound && self.makes.contains(wanted.namespace())
+    /// Returns whether only something is missing that comes along: the namespace, the Role of a `RoleBinding`, the account of a
+    /// Pod.
+    fn is_too_early(&self, error: &CallError) -> bool {
+        let lacks = |(kind, name): &(String, String)| {
+            error.message.contains(&format!("\"{name}\" not found")) && error.message.contains(kind.as_str())
+        };
+        matches!(error.class, ErrorClass::NotFound | ErrorClass::Forbidden) && self.makes.iter().any(lacks)
     }
 
     async fn read(&self, endpoint: &Endpoint, key: &ObjectKey) -> Result<Option<Object>, Failure> {
@@ -217,10 +244,14 @@ impl Asking<'_> {
     }
 }
 
-fn refused(key: ObjectKey, error: CallError) -> Change {
-    let is_forbidden = error.class == ErrorClass::Forbidden;
-    let why = refusal::sentence(error, &key);
-    Change { is_forbidden, ..Change::new(key, Action::Refused, why) }
+/// Tells of a change for which the API server did not take the dry-run. Who may not ask does not know what the agent may.
+fn untaken(change: Change, error: CallError) -> Change {
+    if refusal::lacks_rights(&error, &change.key) {
+        let why = format!("the API server may not be asked what it makes of it: {}", error.message);
+        return Change { why, is_forbidden: true, ..change };
+    }
+    let why = refusal::sentence(error, &change.key);
+    Change::new(change.key, Action::Refused, why)
 }
 
 fn created(wanted: &Object) -> Change {

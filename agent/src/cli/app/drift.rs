@@ -40,27 +40,31 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     if let Some(structured) = output::structured(&form, &as_json(&key, &revision, &different)) {
         return Ok(print(&structured, ExitCode::from(code)));
     }
-    let plural = if different.len() == 1 { "" } else { "s" };
-    talk(&match different.len() {
-        0 => format!("Application {key} is as Git has it at {}", revision.short()),
-        n => format!("Application {key} differs from {} in {n} object{plural}", revision.short()),
+    let objects = format!("{} object{}", different.len(), if different.len() == 1 { "" } else { "s" });
+    talk(&match status(&different) {
+        SyncStatus::Synced => format!("Application {key} is as Git has it at {}", revision.short()),
+        SyncStatus::Unknown => format!("Application {key} may not have {objects} of {}", revision.short()),
+        SyncStatus::OutOfSync => format!("Application {key} differs from {} in {objects}", revision.short()),
     });
     Ok(print(&Paint::of_stdout().diff(&changes::diffs(&changes)), ExitCode::from(code)))
+}
+
+fn status(different: &[&Change]) -> SyncStatus {
+    match different {
+        [] => SyncStatus::Synced,
+        // What is another app's, or is not taken, does not tell.
+        _ if different.iter().all(|change| change.action == Action::Refused) => SyncStatus::Unknown,
+        _ => SyncStatus::OutOfSync,
+    }
 }
 
 /// Tells it as the API does.
 fn as_json(key: &AppKey, revision: &Revision, different: &[&Change]) -> Value {
     let object = |change: &&Change| {
         let ObjectKey { group, kind, namespace, name } = &change.key;
-        let unknown = || json!({"group": group, "kind": kind, "namespace": namespace, "name": name, "error": change.why});
+        let unknown = || json!({"group": group, "kind": kind, "namespace": namespace, "name": name, "message": change.why});
         change.report.as_ref().map_or_else(unknown, drift::Report::to_json)
     };
-    let status = match different {
-        [] => SyncStatus::Synced,
-        // What is another app's, or is not taken, does not tell.
-        _ if different.iter().all(|change| change.action == Action::Refused) => SyncStatus::Unknown,
-        _ => SyncStatus::OutOfSync,
-    };
     let objects: Vec<Value> = different.iter().map(object).collect();
-    json!({"application": key.to_string(), "revision": revision.as_str(), "status": status.as_str(), "objects": objects})
+    json!({"application": key.to_string(), "revision": revision.as_str(), "status": status(different).as_str(), "objects": objects})
 }

@@ -19,10 +19,12 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     let with_namespace = arguments.get_flag("all-namespaces");
     let namespace = text(arguments, "namespace");
     let selector = text(arguments, "selector");
-    check(&selector)?;
     let namespace = (!with_namespace).then_some(namespace.as_str());
     let columns = Columns { with_namespace, is_wide: output == Output::Wide };
     let store = Store::open(arguments).await?;
+    if matches!(store, Store::Remote(_)) {
+        check(&selector)?;
+    }
     if arguments.get_flag("watch") {
         return watch::run(
             store,
@@ -32,9 +34,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
         .await;
     }
     let (apps, unreadable) = store.list(namespace, &selector).await?;
-    for one in &unreadable {
-        talk(&format!("warning: Application {}", printable(one)));
-    }
+    warn_of(&unreadable);
     if apps.is_empty() && matches!(output, Output::Table | Output::Wide) {
         let place = namespace.map_or_else(String::new, |namespace| format!(" in namespace {namespace}"));
         talk(&format!("there are no Applications{place}"));
@@ -43,7 +43,14 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     Ok(print(&written(apps, columns, output), ExitCode::SUCCESS))
 }
 
-/// Refuses what is no selector in the words of the API, whoever is asked.
+/// Says which Applications count for nothing, for they cannot be read.
+pub(super) fn warn_of(unreadable: &[String]) {
+    for one in unreadable {
+        talk(&format!("warning: Application {}", printable(one)));
+    }
+}
+
+/// Refuses what is no selector to the API. An API server knows more of them, and says itself what is none.
 fn check(selector: &str) -> Result<(), Failure> {
     api::Selector::parse(selector).map(drop).map_err(|error| Failure::usage(error.message))
 }
