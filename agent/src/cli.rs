@@ -193,7 +193,7 @@ fn health_command() -> Command {
         .after_help(CODES)
         .args([
             Arg::new("file").long("filename").short('f').value_name("FILE").default_value("-").help("A file; - for standard input"),
-            Arg::new("output").long("output").short('o').value_parser(["table", "json"]).default_value("table").help("How to print"),
+            Arg::new("output").long("output").short('o').value_parser(["table", "json", "yaml"]).default_value("table").help("How to print"),
         ])
 }
 

@@ -47,8 +47,8 @@ pub(crate) fn health(arguments: &ArgMatches) -> ExitCode {
             (object.gvk().group_kind().to_string(), name, health::assess(object))
         })
         .collect();
-    let is_json = arguments.get_one::<String>("output").is_some_and(|output| output == "json");
-    let text = if is_json { health_json(&lines) } else { health_table(&lines) };
+    let form = arguments.get_one::<String>("output").map_or("", String::as_str);
+    let text = output::structured(form, &health_of(&lines)).unwrap_or_else(|| health_table(&lines));
     let is_bad = lines
         .iter()
         .any(|(_, _, health)| health.as_ref().is_some_and(|h| h.status != model::HealthStatus::Healthy));
@@ -69,12 +69,12 @@ fn health_table(lines: &[(String, String, Option<model::Health>)]) -> String {
     table.text(Paint::of_stdout())
 }
 
-fn health_json(lines: &[(String, String, Option<model::Health>)]) -> String {
+fn health_of(lines: &[(String, String, Option<model::Health>)]) -> Value {
     let items = lines.iter().map(|(kind, name, health)| {
         json!({"kind": kind, "name": name,
             "status": health.as_ref().map(|h| h.status.as_str()), "message": health.as_ref().map(|h| h.message.as_str())})
     });
-    output::json(&Value::Array(items.collect()))
+    Value::Array(items.collect())
 }
 
 /// Prints a result.

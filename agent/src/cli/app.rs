@@ -149,7 +149,7 @@ fn sync_command() -> Command {
             .help("Only this object; may be given several times"),
         switch("wait", "Waits for the end, and ends with the verdict"),
         timeout_argument(),
-        output::argument().value_parser(["table", "json", "name"]),
+        output::argument().value_parser(["table", "json", "yaml", "name"]),
     ])
 }
 
@@ -158,7 +158,7 @@ fn wait_command() -> Command {
         name_argument(),
         revision_argument("Waits until this branch, tag or SHA, or what comes after it, is deployed"),
         timeout_argument(),
-        output::argument().value_parser(["table", "json"]),
+        output::argument().value_parser(["table", "json", "yaml"]),
     ])
 }
 

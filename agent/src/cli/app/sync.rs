@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     let how = if body.dry_run { "dry run asked for" } else { "sync asked for" };
     let done = match output {
         Output::Name => print(&view::name(&asked), ExitCode::SUCCESS),
-        Output::Json if !waits => print(&view::document(&asked, output), ExitCode::SUCCESS),
+        Output::Json | Output::Yaml if !waits => print(&view::document(&asked, output), ExitCode::SUCCESS),
         _ if !waits => print(&format!("{} {how}\n", view::name(&asked).trim_end()), ExitCode::SUCCESS),
         _ => ExitCode::SUCCESS,
     };

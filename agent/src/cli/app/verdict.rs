@@ -81,12 +81,13 @@ pub(crate) fn conclude(body: &Value, output: Output) -> ExitCode {
     let code = if body["verdict"] == Word::Deployed.as_str() { 0 } else { DIFFERENCE };
     let text = match output {
         Output::Json => output::json(body),
+        Output::Yaml => manifest::to_yaml(body),
         Output::Name => {
             // The name stands there already, alone.
             talk(line(body, Paint::Plain).trim_end());
             return ExitCode::from(code);
         }
-        Output::Table | Output::Wide | Output::Yaml => {
+        Output::Table | Output::Wide => {
             let paint = Paint::of_stdout();
             format!("{}{}", results(body, paint), line(body, paint))
         }

@@ -250,6 +250,8 @@ fn a_wait_ends_with_one_word_or_with_its_time() {
     let deployed = scene.tautline(&["app", "wait", "shop", "-n", control, "--revision", "main"]);
     assert_eq!(deployed.code, 0, "{deployed:?}");
     assert!(deployed.out.starts_with(&format!("Deployed {}: ", &second[..7])), "{}", deployed.out);
+    let told = scene.tautline(&["app", "wait", "shop", "-n", control, "-o", "yaml"]);
+    assert!(told.code == 0 && told.out.lines().any(|line| line == "verdict: Deployed"), "{told:?}");
 
     repo.write("app/web.yaml", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: web, name: web}\n");
     let bad = repo.commit("bad");

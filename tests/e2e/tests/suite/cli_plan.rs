@@ -203,6 +203,49 @@ fn what_the_api_server_refuses_is_in_the_plan_and_who_may_not_ask_is_told() {
 }
 
 #[test]
+fn who_may_only_read_gets_a_plan_without_the_word_of_the_api_server() {
+    let scene = Scene::new("plan-reader");
+    let namespace = scene.namespace.as_str();
+    let folder = scene.folder().join("deploy");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("new.yaml"), config_map("new", "one")).unwrap();
+    // What comes along is there by then: the account of the Pod, the Role that is bound.
+    let bound = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: web}\n\
+                 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: web}\nsubjects: []\n---\n\
+                 apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: web}\nrules: []\n---\n\
+                 apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n---\n\
+                 apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {serviceAccountName: web, containers: [{name: web, image: web}]}\n";
+    std::fs::write(folder.join("bound.yaml"), bound).unwrap();
+    let planned = scene.tautline(&["plan", "./deploy", "-n", namespace]);
+    let actions = |told: &e2e::Told| -> Vec<String> {
+        told.rows()[1..].iter().map(|row| format!("{} {}", row[0], row[1])).collect()
+    };
+    let all = [
+        "create ServiceAccount",
+        "create ConfigMap",
+        "create Role.rbac.authorization.k8s.io",
+        "create RoleBinding.rbac.authorization.k8s.io",
+        "create Pod",
+    ];
+    assert_eq!((planned.code, actions(&planned)), (1, all.map(str::to_owned).into()), "{}", planned.out);
+
+    std::fs::remove_file(folder.join("bound.yaml")).unwrap();
+    scene.lab.kubectl(&["-n", &scene.control, "create", "serviceaccount", "reader"]).unwrap();
+    let who = format!("--serviceaccount={}:reader", scene.control);
+    scene
+        .lab
+        .kubectl(&["-n", namespace, "create", "rolebinding", "reader", "--clusterrole=view", &who])
+        .unwrap();
+    let read = scene.tautline_as("reader", &["plan", "./deploy", "-n", namespace]);
+    assert_eq!((read.code, actions(&read)), (5, vec!["create ConfigMap".to_owned()]), "{read:?}");
+    assert!(
+        read.out.contains("the API server may not be asked") && !read.out.contains("grant"),
+        "{}",
+        read.out
+    );
+}
+
+#[test]
 fn what_is_of_a_kind_that_the_plan_defines_would_be_created() {
     let scene = Scene::new("plan-defines");
     let folder = scene.folder().join("deploy");
