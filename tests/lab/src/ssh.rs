@@ -22,8 +22,17 @@ impl SshServer {
     /// # Errors
     /// The server cannot be built or started.
     pub fn start(folder: &Path, welcome: &Path, host_keys: &[&Path]) -> Result<Self> {
+        Self::start_at(0, folder, welcome, host_keys)
+    }
+
+    /// The same at a port, such as 22 in a network of one's own. The folder is the server's root, and its folder `home` what
+    /// relative paths and `~` are below.
+    ///
+    /// # Errors
+    /// As [`SshServer::start`].
+    pub fn start_at(port: u16, folder: &Path, welcome: &Path, host_keys: &[&Path]) -> Result<Self> {
         let mut command = Command::new(git_ssh()?);
-        command.arg("serve").arg(folder).arg(welcome).args(host_keys);
+        command.arg("serve").arg(port.to_string()).arg(folder).arg(welcome).args(host_keys);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("start the Git server by SSH")?;
         let mut address = String::new();

@@ -2,9 +2,11 @@
 //
 //	git-ssh keygen ed25519|ecdsa|rsa FILE    writes a private key and FILE.pub
 //	git-ssh keygen pkcs1 FILE                the same as GitHub gives one to an app
-//	git-ssh serve FOLDER FILE.pub KEY...     serves the repositories below a folder to who has the key of FILE.pub
+//	git-ssh serve PORT FOLDER FILE.pub KEY...
+//	                                         serves the repositories below a folder to who has the key of FILE.pub
 //
-// It shows the host keys KEY, prints its address, and ends when its standard input does. A path is looked for below the folder.
+// It shows the host keys KEY, prints its address (port 0 is any), and ends when its standard input does. The folder is the
+// server's root: an absolute path is looked for below it, a relative one and what begins with ~/ below its folder home.
 package main
 
 import (
@@ -34,10 +36,10 @@ func main() {
 	switch {
 	case len(os.Args) == 4 && os.Args[1] == "keygen":
 		err = keygen(os.Args[2], os.Args[3])
-	case len(os.Args) > 4 && os.Args[1] == "serve":
-		err = serve(os.Args[2], os.Args[3], os.Args[4:])
+	case len(os.Args) > 5 && os.Args[1] == "serve":
+		err = serve(os.Args[2], os.Args[3], os.Args[4], os.Args[5:])
 	default:
-		err = errors.New("usage: git-ssh keygen KIND FILE, or git-ssh serve FOLDER FILE.pub KEY...")
+		err = errors.New("usage: git-ssh keygen KIND FILE, or git-ssh serve PORT FOLDER FILE.pub KEY...")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -80,12 +82,12 @@ func generate(kind string) (crypto.Signer, error) {
 	return nil, fmt.Errorf("no kind of key: %s", kind)
 }
 
-func serve(folder, authorized string, keys []string) error {
+func serve(port, folder, authorized string, keys []string) error {
 	config, err := configured(authorized, keys)
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		return err
 	}
@@ -175,7 +177,7 @@ func run(channel ssh.Channel, line, folder string) uint32 {
 		fmt.Fprintln(channel.Stderr(), "only git-upload-pack is served")
 		return 1
 	}
-	command := exec.Command("git", "-c", "safe.directory=*", "upload-pack", filepath.Join(folder, path))
+	command := exec.Command("git", "-c", "safe.directory=*", "upload-pack", found(folder, path))
 	command.Stdout, command.Stderr = channel, channel.Stderr()
 	// Given as a pipe, so that the end of the program is not waited for until the client says more.
 	input, err := command.StdinPipe()
@@ -190,4 +192,11 @@ func run(channel ssh.Channel, line, folder string) uint32 {
 		return 1
 	}
 	return 0
+}
+
+func found(folder, path string) string {
+	if strings.HasPrefix(path, "/") {
+		return filepath.Join(folder, path)
+	}
+	return filepath.Join(folder, "home", strings.TrimPrefix(path, "~/"))
 }

@@ -3,8 +3,10 @@
 use crate::support::{Place, Repo, read, try_read};
 use lab::{SshServer, ssh_keygen};
 use source::{Access, Checks, Credentials, Kind, RepoUrl, Repository};
+use std::env;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 /// A place with one repository `app.git` behind a server by SSH.
@@ -186,4 +188,47 @@ async fn a_server_by_ssh_that_falls_silent_stops_only_itself() {
         // The connection is still open: the other end was given up, and not gone.
         drop(stream);
     }
+}
+
+/// Set where this program runs in a network of its own, in which port 22 is nobody's.
+const APART: &str = "TAUTLINE_TEST_APART";
+
+// What looks like scp names no port. A relative path is below the user's home, an absolute one is another folder.
+#[tokio::test]
+async fn a_url_like_those_of_scp_asks_for_what_it_says() {
+    let place = Place::new();
+    let keys = place.folder.path();
+    // Made where the program that makes them can be built: there is no way out of the other network.
+    let host_key = ssh_keygen("ed25519", &keys.join("host")).unwrap();
+    ssh_keygen("ed25519", &keys.join("client")).unwrap();
+    if env::var_os(APART).is_none() {
+        let name = "ssh::a_url_like_those_of_scp_asks_for_what_it_says";
+        let alone = "ip link set lo up && exec \"$0\" --exact \"$1\"";
+        let mut again = Command::new("unshare");
+        again.args(["--map-root-user", "--net", "sh", "-c", alone]).arg(env::current_exe().unwrap());
+        let output = again.arg(name).env(APART, "yes").output().expect("unshare is there");
+        assert!(
+            output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+            "{output:?}"
+        );
+        return;
+    }
+    place.repo("team/app.git").commit("main", &[("a.yaml", "top")]);
+    place.repo("home/team/app.git").commit("main", &[("a.yaml", "home")]);
+    let _server =
+        SshServer::start_at(22, &place.path(""), &keys.join("client.pub"), &[&keys.join("host")]).unwrap();
+    assert_eq!(place.sources.set_known_hosts(&format!("127.0.0.1 {host_key}\n")), [""; 0]);
+    let key = Credentials::SshKey(fs::read_to_string(keys.join("client")).unwrap());
+    for (url, expected) in [
+        ("git@127.0.0.1:team/app.git", "home"),
+        ("git@127.0.0.1:~/team/app.git", "home"),
+        ("ssh://git@127.0.0.1/~/team/app.git", "home"),
+        ("ssh://git@127.0.0.1/team/app.git", "top"),
+        ("git@127.0.0.1:/team/app.git", "top"),
+    ] {
+        let repository = Repository::new(RepoUrl::parse(url).unwrap(), key.clone());
+        let told = read(&place.sources, &repository, "main", "").await;
+        assert_eq!(told, format!("a.yaml: {expected}"), "{url}");
+    }
+    assert_eq!(place.clones().len(), 2, "one for each repository, however it is spelled");
 }
