@@ -1,6 +1,7 @@
 //! What does a watch do while the server is away, refuses, or talks nonsense?
 
 use super::*;
+use serde_json::json;
 
 #[tokio::test(start_paused = true)]
 async fn endless_410_does_not_hurry() {
@@ -183,4 +184,80 @@ async fn what_is_too_long_is_refused_in_time() {
         ]
     );
     assert_eq!(asked, ["list limit=2", "list limit=1", "watch 10", "watch 11"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_printed_over_many_lines_is_one_wherever_it_comes_apart() {
+    let status = |code: u16, message: &str| {
+        let status =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "code": code, "message": message});
+        serde_json::to_string_pretty(&json!({"type": "ERROR", "object": status})).unwrap()
+    };
+    let listed: fn() -> Reply = || page(20, "", &[]);
+    let followed: fn() -> Reply = || ended(&[bookmark(20)]);
+    for (error, after, asked_after) in [
+        (status(410, "too old resource version"), listed, ["list limit=2", "watch 20"]),
+        (status(500, "etcdserver: leader changed"), followed, ["watch 11", "watch 20"]),
+    ] {
+        // What was told before the error stays told.
+        let stream = format!("{}{error}\n", event("ADDED", "n", 11)).into_bytes();
+        let lines = stream.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let bytes = stream.iter().map(|byte| vec![*byte]).collect();
+        for chunks in [vec![stream.clone()], lines, bytes] {
+            let script = vec![page(10, "", &[]), Reply::Chunks(chunks, Then::Close), after()];
+            let (told, asked) = told(script).await;
+            assert_eq!(told[..4], ["began", "listed", "seeing", "Added ConfigMap a/n 11"], "{error}");
+            assert_eq!(asked[..2], ["list limit=2", "watch 10"], "{error}");
+            assert_eq!(asked[2..], asked_after, "{error}");
+        }
+    }
+}
+
+/// One member of a gzip stream (RFC 1952), whose bytes are stored as they are.
+fn member(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap();
+    let sum = bytes.iter().fold(u32::MAX, |sum, byte| {
+        let low = sum ^ u32::from(*byte);
+        (0..8).fold(low, |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 })
+    });
+    let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
+    let lengths = [length.to_le_bytes(), (!length).to_le_bytes()].concat();
+    let end = [(!sum).to_le_bytes(), u32::from(length).to_le_bytes()].concat();
+    [&head[..], &lengths, bytes, &end].concat()
+}
+
+/// We never ask for it, which `connect_tests.rs` sees to; who is on the way may do it all the same, in one member or several.
+#[tokio::test(start_paused = true)]
+async fn what_comes_compressed_is_neither_an_empty_list_nor_an_event() {
+    let members = |parts: &[&str]| {
+        let bytes = parts.iter().flat_map(|part| member(part.as_bytes())).collect();
+        Reply::Chunks(vec![bytes], Then::Close)
+    };
+    let list = [r#"{"metadata":{"resourceVersion":"9"},"items":["#, "]}"];
+    let (told, asked) = told(vec![
+        members(&list),
+        page(10, "", &[item("x", 1)]),
+        members(&[&event("DELETED", "x", 11), &event("ADDED", "n", 12)]),
+        page(20, "", &[item("x", 1)]),
+        ended(&[event("ADDED", "n", 21)]),
+    ])
+    .await;
+    assert_eq!(
+        told,
+        [
+            "began",
+            "blind: Unavailable",
+            "began",
+            "Listed ConfigMap a/x 1",
+            "listed",
+            "seeing",
+            "blind: Unavailable",
+            "began",
+            "Listed ConfigMap a/x 1",
+            "listed",
+            "seeing",
+            "Added ConfigMap a/n 21",
+        ]
+    );
+    assert_eq!(asked, ["list limit=2", "list limit=2", "watch 10", "list limit=2", "watch 20", "watch 21"]);
 }
