@@ -104,16 +104,27 @@ fn tests() -> BTreeMap<u8, Vec<Marked>> {
     found
 }
 
-/// Names the tests of one number: the file where it changes, then the functions.
+/// Names the tests of one number: the file where it changes, then the functions, each once however many markers it has.
 fn named(tests: &[Marked]) -> String {
-    let mut last = "";
+    let mut last = ("", "");
     let mut words = Vec::new();
     for test in tests {
-        let file = if test.path == last { "" } else { test.path.as_str() };
-        words.push(format!("`{file}::{}`", test.name));
-        last = &test.path;
+        let named = (test.path.as_str(), test.name.as_str());
+        if named != last {
+            let file = if named.0 == last.0 { "" } else { named.0 };
+            words.push(format!("`{file}::{}`", named.1));
+        }
+        last = named;
     }
     words.join(", ")
+}
+
+#[test]
+fn a_test_with_two_markers_is_named_once() {
+    let marked = |path: &str, line, name: &str| Marked { path: path.into(), line, name: name.into() };
+    let tests =
+        [marked("a.rs", 1, "x"), marked("a.rs", 2, "x"), marked("a.rs", 9, "y"), marked("b.rs", 1, "y")];
+    assert_eq!(named(&tests), "`a.rs::x`, `::y`, `b.rs::y`");
 }
 
 fn table(tests: &BTreeMap<u8, Vec<Marked>>) -> String {
