@@ -84,10 +84,7 @@ const NUMBERS: &[(&str, Waits)] = &[
     ("YAML that unfolds, nests or goes on for ever (CVE-2019-11253)", Nothing),
     ("one wrong object stops all of its kind (CVE-2022-39272)", Nothing),
     ("patterns that cost without end (CVE-2024-32476)", Partly("jq, regular expressions")),
-    (
-        "a Git server that means harm (CVE-2025-21614)",
-        Partly("a limit to what libgit2 keeps of a list of refs without end"),
-    ),
+    ("a Git server that means harm (CVE-2025-21614)", Nothing),
     ("schemas and indexes of charts (CVE-2025-32387)", Wholly("Helm")),
     ("credentials edited while they are used (CVE-2025-55191)", Nothing),
     ("slow and half-open connections (RUSTSEC-2024-0332)", Nothing),

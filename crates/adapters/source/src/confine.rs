@@ -1,5 +1,6 @@
 //! What does libgit2 do in the whole process?
 
+use crate::allowance::ALLOCATOR;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -14,7 +15,8 @@ pub(crate) const MAX_UNFOLDED: usize = 128_000_000;
 
 /// Sets what libgit2 has only once per process: the timeouts of its sockets, no configuration file of the machine or the
 /// user (`insteadOf`, `http.proxy` and their like change what a URL means), a home, in which it looks for
-/// `.ssh/known_hosts` to choose among the kinds of a server's host keys, and how large an object may get when it is unfolded.
+/// `.ssh/known_hosts` to choose among the kinds of a server's host keys, how large an object may get when it is unfolded, and
+/// where its memory comes from.
 /// The first call decides.
 pub(crate) fn once(timeout: Duration, home: &Path) {
     ONCE.call_once(|| {
@@ -42,6 +44,11 @@ fn set(connect_millis: i32, read_millis: i32) -> Result<(), git2::Error> {
         }
         let option = libgit2_sys::GIT_OPT_SET_PACK_MAX_OBJECT_SIZE.cast_signed();
         if libgit2_sys::git_libgit2_opts(option, MAX_UNFOLDED) != 0 {
+            return Err(git2::Error::last_error(-1));
+        }
+        // It is copied. What was given out before comes from the C library, too, and may be given back here.
+        let option = libgit2_sys::GIT_OPT_SET_ALLOCATOR.cast_signed();
+        if libgit2_sys::git_libgit2_opts(option, &raw const ALLOCATOR) != 0 {
             return Err(git2::Error::last_error(-1));
         }
     }

@@ -18,6 +18,7 @@
 //! cannot make us write or read a file. Deliberately absent: submodules, LFS, and any use of the configuration
 //! files of the machine, those of SSH among them.
 
+mod allowance;
 mod clone;
 mod clones;
 mod commit;

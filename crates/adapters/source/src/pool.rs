@@ -22,7 +22,8 @@ impl Token {
         Self { cancelled: Arc::default(), timeout, deadline: Arc::default() }
     }
 
-    fn deadline(&self) -> Instant {
+    /// Returns when its time is over.
+    pub(crate) fn deadline(&self) -> Instant {
         *self.deadline.get_or_init(|| Instant::now() + self.timeout)
     }
 

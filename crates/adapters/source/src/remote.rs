@@ -1,5 +1,6 @@
 //! What does a server offer, and how do its objects get here?
 
+use crate::allowance;
 use crate::clone::{CacheClone, cannot_write};
 use crate::commit::commit_of;
 use crate::config::Repository;
@@ -30,6 +31,9 @@ pub(crate) struct Call<'a> {
     pub known_hosts: &'a KnownHosts,
 }
 
+/// Memory that libgit2 may take for one list of refs, in bytes. A million refs fit.
+const MAX_LIST: usize = 256_000_000;
+
 const EVERYTHING: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 const NOTHING: [&str; 1] = ["+refs/tautline/none:refs/tautline/none"];
 
@@ -40,7 +44,11 @@ impl Call<'_> {
         let made = repository.remote_anonymous(&self.repository.url.for_git());
         let mut remote = made.map_err(|error| self.explain(&error))?;
         // libgit2 takes headers and the rule for redirects only with a download: this one wants nothing.
-        let listed = self.converse(|options| remote.download(&NOTHING, Some(options)));
+        let list = || self.converse(|options| remote.download(&NOTHING, Some(options)));
+        let (listed, is_endless) = allowance::within(MAX_LIST, self.token.deadline(), list);
+        if is_endless {
+            return Err(self.too_many_refs());
+        }
         listed.map_err(|fault| self.plain(fault))?;
         read_heads(&remote).map_err(|error| self.explain(&error))
     }
@@ -219,6 +227,12 @@ impl Call<'_> {
         let limit = self.max_fetch / 1_000_000;
         let message = format!("repository {} is larger than the limit of {limit} MB", self.repository.url);
         SourceError::new(Kind::TooLarge, message)
+    }
+
+    fn too_many_refs(&self) -> SourceError {
+        let limit = MAX_LIST / 1_000_000;
+        let message = format!("repository {} lists more refs than fit into {limit} MB", self.repository.url);
+        SourceError::new(Kind::TooLarge, message).help("delete branches and tags that nobody needs")
     }
 
     fn redirected(&self, why: &str) -> SourceError {

@@ -3,6 +3,8 @@
 //! What a process takes is measured in one of its own: the tests named `alone_...` are run again by others, each in a
 //! process that runs nothing else, and say nothing where they run among all.
 
+mod lists;
+
 use crate::remote::Served;
 use crate::support::server::Server;
 use crate::support::{Place, Repo, at, read, with};
@@ -169,32 +171,6 @@ async fn answers_that_are_no_git_end_soon_and_harm_nobody() {
     }
 }
 
-// N51: a list of refs that never ends
-#[tokio::test]
-async fn a_list_of_refs_that_never_ends_stops_only_itself() {
-    let it = Served::in_place(Place::with(|config| {
-        (config.threads, config.per_host) = (2, 1);
-        config.timeout = Duration::from_secs(4);
-    }));
-    let tip = "1".repeat(40);
-    let address = serve(move |_, stream| {
-        stream.write_all(head(REFS).as_bytes())?;
-        stream.write_all(&piece(&refs(&tip, "")))?;
-        // As slowly as no timeout of a socket would notice.
-        for number in 0..60_000 {
-            stream.write_all(&piece(&line(format!("{tip} refs/heads/b{number}\n").as_bytes())))?;
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
-    });
-    let endless = at(&format!("http://{address}/a"));
-    for _ in 0..2 {
-        let error = it.place.sources.refs(&endless).await.unwrap_err();
-        assert_eq!(error.kind, Kind::TimedOut, "{error}");
-    }
-    assert_eq!(it.read("").await, "a.yaml: 1");
-}
-
 /// A stream of zlib with stored blocks, which needs no compressor.
 fn zlib(bytes: &[u8]) -> Vec<u8> {
     let mut stream = vec![0x78, 0x01];
@@ -340,34 +316,6 @@ fn zeros(it: &Served, kind: &str) -> git2::Oid {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     git2::Oid::from_str(String::from_utf8(output.stdout).unwrap().trim()).unwrap()
-}
-
-// N6: a hundred thousand refs
-#[test]
-fn a_hundred_thousand_refs_cost_little() {
-    passes_alone("alone_with_a_hundred_thousand_refs", |_| {});
-}
-
-#[tokio::test]
-async fn alone_with_a_hundred_thousand_refs() {
-    if !is_alone() {
-        return;
-    }
-    let it = Served::new();
-    let tip = it.repo.git.refname_to_id("refs/heads/main").unwrap().to_string();
-    let address = serve(move |_, stream| {
-        let mut list = refs(&tip, "ofs-delta");
-        for number in 0..100_000 {
-            // Every second one has a name that no Git would take.
-            let dots = if number % 2 == 0 { "" } else { ".." };
-            list.extend(line(format!("{tip} refs/heads/some-branch-{number}{dots}\n").as_bytes()));
-        }
-        list.extend(b"0000");
-        stream.write_all(&whole(REFS, &list))
-    });
-    let found = it.place.sources.refs(&at(&format!("http://{address}/a"))).await.unwrap();
-    assert_eq!((found.names.len(), found.n_ignored), (50_001, 50_000));
-    assert!(peak() < 200, "{} MB", peak());
 }
 
 // N16: every way to redirect
