@@ -6,10 +6,13 @@ use model::{printable, printable_json};
 use std::io::Write;
 use std::sync::OnceLock;
 use std::time::Duration;
+use tracing::Subscriber;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How long the end of the process waits for whoever reads its log.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -28,17 +31,24 @@ pub(crate) fn start(json: bool) -> std::io::Result<()> {
     after_last_words();
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,tower=off"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     if json {
         let lines = move || Escaping(Queued(lines.clone()));
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
         builder.with_writer(lines).json().flatten_event(true).init();
     } else {
-        let colours = Paint::of_stderr() == Paint::Colours;
-        let fields = debug_fn(field).delimited(" ");
-        let lines = move || Queued(lines.clone());
-        builder.with_writer(lines).with_ansi(colours).fmt_fields(fields).init();
+        for_people(filter, move || Queued(lines.clone()), Paint::of_stderr()).init();
     }
     Ok(())
+}
+
+/// Returns what writes lines for people: when, how bad, the sentence, then the fields.
+fn for_people<W>(filter: EnvFilter, lines: W, paint: Paint) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let fields = debug_fn(field).delimited(" ");
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    builder.with_writer(lines).with_ansi(paint == Paint::Colours).fmt_fields(fields).finish()
 }
 
 /// Writes out what was said so far, unless nobody reads it; returns whether it is written.
@@ -99,5 +109,62 @@ impl Write for Escaping {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{Harness, shop};
+    use engine::{Note, Tone};
+    use model::{Reason, Revision};
+    use std::sync::{Arc, Mutex};
+
+    /// Keeps what is written.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn people_read_one_line_per_transition_with_its_fields_behind_the_sentence() {
+        let mut harness = Harness::new(&[]).await;
+        let entry = harness.agent.apps.get_mut(&shop()).unwrap();
+        Arc::make_mut(entry.state.desired.as_mut().unwrap()).revision = Revision::new("64efe990".repeat(5));
+        let kept = Kept::default();
+        let lines = {
+            let kept = kept.clone();
+            move || kept.clone()
+        };
+        let _guard = for_people(EnvFilter::new("info"), lines, Paint::Plain).set_default();
+        for (tone, reason, message) in [
+            (Tone::Plain, Reason::Synced, "sync to 64efe99 succeeded in 0.4s"),
+            (Tone::Warning, Reason::Refused, "refused:\nINFO all is well"),
+        ] {
+            harness.agent.tell(&shop(), &Note { reason, message: message.into(), tone });
+        }
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let without_time = |line: &str| {
+            let (time, rest) = line.split_once(' ').unwrap();
+            assert!(time.len() == 27 && time.ends_with('Z'), "{line}");
+            rest.trim_start().to_owned()
+        };
+        let fields = r#"app=argocd/shop revision="64efe99" reason="#;
+        assert_eq!(
+            text.lines().map(without_time).collect::<Vec<_>>(),
+            [
+                format!("INFO sync to 64efe99 succeeded in 0.4s {fields}Synced"),
+                format!(r"WARN refused:\nINFO all is well {fields}Refused"),
+            ]
+        );
     }
 }
