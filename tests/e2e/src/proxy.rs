@@ -28,7 +28,7 @@ pub use journal::Entry;
 use crate::git_server::GitServer;
 use crate::scene::Scene;
 use crate::server::{self, Request};
-use journal::Journal;
+use journal::{Journal, Kept};
 use wire::{Far, Head, Upstream, chunk, chunked};
 
 /// How much later what is delayed is passed on.
@@ -217,14 +217,15 @@ struct Connection<'a> {
     upstream: &'a Upstream,
     /// Whose it is: the process whose port it came to.
     life: usize,
+    _kept: Kept<'a>,
 }
 
 impl<'a> Connection<'a> {
     fn new(near: TcpStream, shared: &'a Shared, upstream: &'a Upstream, life: usize) -> Result<Self> {
         near.set_nodelay(true)?;
-        shared.journal.keep(near.try_clone()?);
+        let kept = shared.journal.keep(near.try_clone()?);
         let reader = BufReader::new(near.try_clone()?);
-        Ok(Self { near, reader, shared, upstream, life })
+        Ok(Self { near, reader, shared, upstream, life, _kept: kept })
     }
 
     /// Serves until either side has enough, and closes it.
@@ -260,7 +261,7 @@ impl<'a> Connection<'a> {
             return Ok(next);
         }
         let (mut far, socket) = self.upstream.send(&exchange.request)?;
-        self.shared.journal.keep(socket);
+        let _kept = self.shared.journal.keep(socket);
         let head = Head::read(&mut far)?;
         self.shared.journal.answered(exchange.number, head.status);
         if exchange.asked.verb == Verb::Watch && head.status == 200 && head.is_chunked() {

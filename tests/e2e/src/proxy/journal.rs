@@ -46,7 +46,9 @@ struct State {
     refusal: Option<Refusal>,
     /// What is left out of discovery.
     hidden: Option<String>,
-    sockets: Vec<TcpStream>,
+    /// Those that are open, each by a number of its own.
+    sockets: BTreeMap<usize, TcpStream>,
+    n_sockets: usize,
     pid: Option<u32>,
     life: usize,
     /// The first answers to reads, by path and query.
@@ -153,13 +155,17 @@ impl Journal {
         self.lock().life
     }
 
-    /// Keeps a socket, so that it can be cut.
-    pub(crate) fn keep(&self, socket: TcpStream) {
-        self.lock().sockets.push(socket);
+    /// Keeps a socket, so that it can be cut, until what this returns is dropped.
+    pub(crate) fn keep(&self, socket: TcpStream) -> Kept<'_> {
+        let mut state = self.lock();
+        state.n_sockets += 1;
+        let number = state.n_sockets;
+        state.sockets.insert(number, socket);
+        Kept { journal: self, number }
     }
 
     pub(crate) fn cut(&self) {
-        for socket in std::mem::take(&mut self.lock().sockets) {
+        for socket in std::mem::take(&mut self.lock().sockets).into_values() {
             // The other side may have closed it before.
             drop(socket.shutdown(Shutdown::Both));
         }
@@ -214,6 +220,18 @@ impl Journal {
 
     pub(crate) fn remembered(&self, target: &str) -> Option<Vec<u8>> {
         self.lock().first.get(target).cloned()
+    }
+}
+
+/// A socket that can be cut.
+pub(crate) struct Kept<'a> {
+    journal: &'a Journal,
+    number: usize,
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.journal.lock().sockets.remove(&self.number);
     }
 }
 
