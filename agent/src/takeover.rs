@@ -332,3 +332,50 @@ fn sentence(object: &ObjectKey, error: &CallError) -> String {
 fn not_taken_over(object: &ObjectKey, why: &str) -> String {
     format!("{object} stands in the status and could not be taken over: {why}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{Harness, application, config_map, key, shop};
+    use crate::stored::Stored;
+    use application::Project;
+    use model::names;
+    use serde_json::json;
+
+    /// An app whose status lists `old`, and whose project denies a kind.
+    async fn listing(denied: &str) -> Harness {
+        let mut harness = Harness::new(&[config_map("web", "", 0, "one")]).await;
+        let spec = json!({
+            "sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
+            "namespaceResourceBlacklist": [{"group": "", "kind": denied}],
+        });
+        let project = Project::read(&json!({"metadata": {"name": "default"}, "spec": spec})).unwrap();
+        let mut raw = application();
+        let old = json!({"version": "v1", "kind": "ConfigMap", "namespace": "shop", "name": "old"});
+        raw["status"] = json!({"resources": [old]});
+        let entry = harness.agent.apps.get_mut(&shop()).unwrap();
+        (entry.stored, entry.project) = (Stored::new(&raw), Arc::new(project));
+        harness
+    }
+
+    // N31: an object that Argo CD deployed, listed, listed before the project came to deny it, or seen by a watch
+    #[tokio::test]
+    async fn what_the_project_denies_is_not_taken_over_whichever_way_it_comes_up() {
+        for (denied, is_permitted) in [("Secret", true), ("ConfigMap", false)] {
+            let mut harness = listing(denied).await;
+            let agent = &mut harness.agent;
+            agent.inherit(&shop());
+            let inherited = agent.apps[&shop()].inheritance.as_ref().unwrap();
+            assert!(inherited.takes_over());
+            assert_eq!(inherited.objects().contains_key(&key("old")), is_permitted, "{denied} is denied");
+
+            let before = Inheritance::new([(key("old"), "v1".to_owned())], true);
+            let sighting = agent.sighting(&shop(), &agent.apps[&shop()], &before, &key("old"));
+            assert_eq!(sighting != Sighting::Settled, is_permitted, "{denied} is denied");
+
+            let mut web = config_map("web", "first", 5, "one");
+            web.set_annotation(names::TRACKING_ID, "shop:/ConfigMap:shop/web");
+            assert_eq!(agent.offer(&web), is_permitted, "{denied} is denied");
+        }
+    }
+}
