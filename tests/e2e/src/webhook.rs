@@ -52,7 +52,7 @@ impl Webhook {
     /// # Panics
     /// When it cannot be started.
     pub fn of_deletions(lab: &Lab, why: Option<&'static str>) -> Self {
-        let respond = move |object: &Value| match why.filter(|_| object.is_null()) {
+        let respond = move |request: &Value| match why.filter(|_| request["object"].is_null()) {
             Some(why) => json!({"allowed": false, "status": {"message": why, "code": 409}}),
             None => json!({"allowed": true}),
         };
@@ -64,8 +64,16 @@ impl Webhook {
     /// # Panics
     /// When it cannot be started.
     pub fn mutating(lab: &Lab, patch: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Self {
-        Self::start(lab, MUTATING, move |object| {
-            let patch = BASE64_STANDARD.encode(patch(object).to_string());
+        Self::mutating_by_request(lab, move |request| patch(&request["object"]))
+    }
+
+    /// Starts one that answers each request with a JSON patch of its object; `dryRun` says whether it is only tried.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn mutating_by_request(lab: &Lab, patch: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Self {
+        Self::start(lab, MUTATING, move |request| {
+            let patch = BASE64_STANDARD.encode(patch(request).to_string());
             json!({"allowed": true, "patchType": "JSONPatch", "patch": patch})
         })
     }
@@ -92,12 +100,12 @@ impl Webhook {
         let address = server::serve(Some(tls), move |request| {
             counter.fetch_add(1, Ordering::Relaxed);
             let review: Value = serde_json::from_slice(&request.body)?;
-            let object = &review["request"]["object"];
-            if may_hold(object) {
+            let asked = &review["request"];
+            if may_hold(&asked["object"]) {
                 shared.pass();
             }
-            let mut response = respond(object);
-            response["uid"] = review["request"]["uid"].clone();
+            let mut response = respond(asked);
+            response["uid"] = asked["uid"].clone();
             let answer =
                 json!({"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response});
             Ok(server::with_body("200 OK", "application/json", answer.to_string().as_bytes()))

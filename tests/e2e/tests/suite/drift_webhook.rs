@@ -55,3 +55,65 @@ fn a_field_of_git_that_a_webhook_changes_is_not_fought_over() {
     };
     is_applied_only_when_it_drifts("webhook-overrules", patch, &json!({"key": "ONE"}));
 }
+
+/// Returns how often the API server was asked what an apply of a `ConfigMap` would do.
+fn dry_runs(agent: &Agent) -> u64 {
+    agent.requests().get("dry-run ConfigMap").copied().unwrap_or(0)
+}
+
+/// Deploys a `ConfigMap` below a webhook that does not do to a dry-run what it does to an apply, and has it edited. What it comes
+/// to is told, corrected a few times at most, and left alone then.
+fn is_told_and_not_fought_over(name: &str, patch: fn(&Value) -> Value, stored: &Value) {
+    let scene = Scene::new(name);
+    let label = scene.unique("two-faced");
+    let webhook = Webhook::mutating_by_request(scene.lab, patch);
+    webhook.install(&scene, &label, "ConfigMap");
+    let repo = scene.repo("shop");
+    let labels = format!("name: web\n  labels: {{{label}: \"yes\"}}");
+    repo.write("web.yaml", &e2e::config_map("web", "one").replace("name: web", &labels));
+    let revision = repo.commit("first");
+    scene.application("shop").repo(&repo).automated().create();
+    let agent = scene.agent();
+    scene.wait_app("shop", |app| is_synced_to(app, &revision));
+    scene.edit_as("ops", "configmap/web", &json!({"metadata": {"labels": {"touched": "yes"}}}));
+    scene.let_pass("other");
+    scene.edit_as("ops", "configmap/web", &json!({"data": {"key": "two"}}));
+    agent.wait_log(|line| line["reason"] == "Drift");
+    scene.wait_config_map("web", |web| web.is_some_and(|web| web["data"] == *stored));
+    scene.wait_app("shop", |app| sync_status(app) == "Synced");
+    scene.let_pass("third");
+    // Whoever judged a correction by a dry-run would find the next difference at once, and only wait with the next correction.
+    let app = scene.app("shop");
+    assert_eq!(sync_status(&app), "Synced", "{app:#}\n{}", agent.log_text());
+    let (n_applies, n_dry_runs) = (applies(&agent), dry_runs(&agent));
+    assert!(n_applies <= 6 && n_dry_runs <= 4, "{n_applies}, {n_dry_runs}\n{}", agent.log_text());
+    assert_eq!(scene.config_map("web").map(|map| map["data"].clone()).as_ref(), Some(stored));
+    Webhook::uninstall_mutating(&scene, &label);
+}
+
+#[test]
+fn a_webhook_that_changes_only_dry_runs_is_told_and_not_fought_over() {
+    // That it changes the key at all is what a dry-run is needed for.
+    let patch = |request: &Value| {
+        let mut patch = Vec::new();
+        if let Some(key) = request["object"]["data"]["key"].as_str() {
+            patch.push(json!({"op": "replace", "path": "/data/key", "value": key.to_uppercase()}));
+            if request["dryRun"] == true {
+                patch.push(json!({"op": "add", "path": "/data/tried", "value": "yes"}));
+            }
+        }
+        Value::Array(patch)
+    };
+    is_told_and_not_fought_over("webhook-tries", patch, &json!({"key": "ONE"}));
+}
+
+#[test]
+fn a_webhook_that_changes_all_but_dry_runs_is_told_and_not_fought_over() {
+    let patch = |request: &Value| match request["object"]["data"]["key"].as_str() {
+        Some(key) if request["dryRun"] != true => {
+            json!([{"op": "replace", "path": "/data/key", "value": key.to_uppercase()}])
+        }
+        Some(_) | None => json!([]),
+    };
+    is_told_and_not_fought_over("webhook-spares-dry-runs", patch, &json!({"key": "ONE"}));
+}
