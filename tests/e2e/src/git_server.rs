@@ -51,12 +51,15 @@ pub enum GitFault {
     Refuse(&'static str),
     /// The repository is said to have no refs.
     Empty,
+    /// Every second answer is that of another repository of this name, as of a replica that lags behind.
+    Replica(&'static str),
 }
 
 /// A fault of a server, and how often it came.
 #[derive(Default)]
 struct Failing {
     fault: Option<(GitStep, GitFault)>,
+    n_asked: usize,
     n_failed: usize,
 }
 
@@ -116,7 +119,7 @@ impl GitServer {
             match due(&fails, request) {
                 _ if !is_welcome => Ok(UNAUTHORIZED.into()),
                 Some(fault) => fail(fault, &root, request),
-                None => backend(&root, request),
+                None => backend(&root, &request.path, request),
             }
         });
         Self { address, scheme, gate, authorization, told, n_looks, n_fetches, elsewhere, failing }
@@ -167,7 +170,7 @@ impl GitServer {
 
     /// Has requests of a kind go wrong from now on.
     pub fn fail(&self, step: GitStep, fault: GitFault) {
-        let failing = Failing { fault: Some((step, fault)), n_failed: 0 };
+        let failing = Failing { fault: Some((step, fault)), ..Failing::default() };
         *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failing;
     }
 
@@ -219,6 +222,10 @@ fn path_of(root: &Path, path: &str) -> String {
 fn due(failing: &Mutex<Failing>, request: &Request) -> Option<GitFault> {
     let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
     let (_, fault) = failing.fault.filter(|(of, _)| GitStep::of(request) == Some(*of))?;
+    failing.n_asked += 1;
+    if matches!(fault, GitFault::Replica(_)) && failing.n_asked.is_multiple_of(2) {
+        return None;
+    }
     failing.n_failed += 1;
     Some(fault)
 }
@@ -231,7 +238,7 @@ fn fail(fault: GitFault, root: &Path, request: &Request) -> std::io::Result<Vec<
             std::thread::park();
         },
         GitFault::Truncate => {
-            let mut answer = backend(root, request)?;
+            let mut answer = backend(root, &request.path, request)?;
             answer.truncate(answer.len() - answer.len() / 4);
             Ok(answer)
         }
@@ -240,16 +247,20 @@ fn fail(fault: GitFault, root: &Path, request: &Request) -> std::io::Result<Vec<
             let refs = b"001e# service=git-upload-pack\n00000000";
             Ok(server::with_body("200 OK", "application/x-git-upload-pack-advertisement", refs))
         }
+        GitFault::Replica(name) => {
+            let place = request.path.split_once(".git/").map_or("", |(_, place)| place);
+            backend(root, &format!("/{name}.git/{place}"), request)
+        }
     }
 }
 
-/// Has Git answer.
-fn backend(root: &Path, request: &Request) -> std::io::Result<Vec<u8>> {
+/// Has Git answer what is asked of a path.
+fn backend(root: &Path, path: &str, request: &Request) -> std::io::Result<Vec<u8>> {
     let mut child = Command::new("git")
         .args(["-c", "safe.directory=*", "http-backend"])
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", path_of(root, &request.path))
+        .env("PATH_INFO", path_of(root, path))
         .env("QUERY_STRING", &request.query)
         .env("REQUEST_METHOD", &request.method)
         .env("CONTENT_TYPE", request.headers.get("content-type").map_or("", String::as_str))

@@ -121,6 +121,54 @@ fn a_branch_that_goes_back_is_followed_once_and_told() {
 }
 
 #[test]
+fn replicas_that_disagree_cost_one_sync_for_each_look_at_most_and_each_way_back_is_told() {
+    let scene = Scene::new("git-replicas");
+    let shop = Shop::new(&scene, "shop");
+    let agent = scene.agent_with(&["--poll-interval", "1s"]);
+    shop.wait_synced(&shop.first);
+    let lagging = scene.repos().join("lagging.git").display().to_string();
+    shop.repo.git(&["clone", "--quiet", "--bare", ".", &lagging]);
+    let second = shop.repo.write("web.yaml", &config_map("shop-web", "two")).commit("second");
+    shop.wait_synced(&second);
+
+    let told = || agent.log_text().matches("the ref went back to an older commit").count();
+    let (applies, begun) = (|| agent.metric("tautline_applies_total"), Instant::now());
+    let before = applies();
+    shop.server.fail(GitStep::Refs, GitFault::Replica("lagging"));
+    shop.wait_failed(5);
+    let n_lagging = shop.server.mend();
+    shop.wait_synced(&second);
+    assert!((1..=n_lagging).contains(&told()), "{} of {n_lagging}: {}", told(), agent.log_text());
+    // One object differs between the two, and each look finds one of them.
+    let (n_applies, most) = (applies() - before, 2 * n_lagging as u64 + 1);
+    assert!(n_applies <= most, "{n_applies} in {:?}: {}", begun.elapsed(), agent.log_text());
+    assert_eq!(scene.config_map("shop-web").unwrap()["data"]["key"], "two");
+    assert!(scene.config_map("shop-old").is_some(), "pruned");
+}
+
+#[test]
+fn a_commit_in_capital_letters_is_that_commit() {
+    let scene = Scene::new("git-capitals");
+    let agent = scene.agent_with(&["--poll-interval", "1s"]);
+    let shop = Shop::new(&scene, "shop");
+    shop.wait_synced(&shop.first);
+    scene.patch_app("shop", &json!({"spec": {"source": {"targetRevision": shop.first.to_uppercase()}}}));
+    scene.let_pass("other");
+    // A later commit of the branch is not its business any more.
+    shop.repo.write("web.yaml", &config_map("shop-web", "two")).commit("second");
+    let (before, end) = (shop.server.n_looks(), Instant::now() + LONGEST);
+    while shop.server.n_looks() < before + 3 {
+        assert!(Instant::now() < end, "nobody looks any more");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let app = scene.app("shop");
+    assert!(is_synced_to(&app, &shop.first) && condition(&app, "ComparisonError").is_empty(), "{app:#}");
+    assert_eq!(scene.config_map("shop-web").unwrap()["data"]["key"], "one");
+    let history = app["status"]["history"].as_array().unwrap();
+    assert_eq!(history.len(), 1, "{history:?}\n{}", agent.log_text());
+}
+
+#[test]
 fn refs_that_are_ignored_for_their_names_are_told_once_and_the_rest_is_deployed() {
     let scene = Scene::new("git-names");
     let shop = Shop::new(&scene, "shop");
