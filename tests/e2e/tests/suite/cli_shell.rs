@@ -47,6 +47,23 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(complete(&["tautline", "nonsense"]), Vec::<String>::new());
 }
 
+/// Neither shell is there to try it: it is what they call that is looked for.
+#[test]
+fn what_zsh_and_fish_complete_is_a_script_for_them() {
+    let scene = Scene::new("cli-completion-others");
+    for (shell, begins, names) in [
+        ("zsh", "#compdef tautline\n", ["_tautline()", "'history:", "'--selector="]),
+        ("fish", "", ["complete -c tautline", "-a \"history\"", "-l selector"]),
+    ] {
+        let told = scene.tautline(&["completion", shell]);
+        assert_eq!((told.code, told.err.as_str()), (0, ""), "{shell}");
+        assert!(told.out.starts_with(begins), "{shell}: {:.200}", told.out);
+        for name in names {
+            assert!(told.out.contains(name), "{shell} lacks {name:?}: {:.2000}", told.out);
+        }
+    }
+}
+
 #[test]
 fn a_reader_that_has_enough_is_no_mistake() {
     let scene = Scene::new("cli-pipe");
