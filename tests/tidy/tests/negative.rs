@@ -63,7 +63,10 @@ const NUMBERS: &[(&str, Waits)] = &[
     ("reviews of tokens that answer nonsense (CVE-2026-23990)", Nothing),
     ("rights that were taken away during a stream (CVE-2024-41666)", Nothing),
     ("answers that tell which names exist (CVE-2022-41354)", Nothing),
-    ("a flood of wrong tokens (CVE-2024-21652)", Nothing),
+    (
+        "a flood of wrong tokens (CVE-2024-21652)",
+        Partly("more than a thousand over sockets; ten thousand come without"),
+    ),
     ("a write that does not ask the project (CVE-2022-24768)", Partly("hooks, rollback, managed namespaces")),
     ("Applications of other namespaces (CVE-2023-22736)", Partly("sharding")),
     ("manifests in an operation (CVE-2023-50726)", Nothing),
@@ -86,7 +89,10 @@ const NUMBERS: &[(&str, Waits)] = &[
     ("patterns that cost without end (CVE-2024-32476)", Partly("jq, regular expressions")),
     ("a Git server that means harm (CVE-2025-21614)", Nothing),
     ("schemas and indexes of charts (CVE-2025-32387)", Wholly("Helm")),
-    ("credentials edited while they are used (CVE-2025-55191)", Nothing),
+    (
+        "credentials edited while they are used (CVE-2025-55191)",
+        Partly("the 200 apps of the accident: 20 are tried"),
+    ),
     ("slow and half-open connections (RUSTSEC-2024-0332)", Nothing),
     ("links that run scripts (CVE-2022-31035)", Nothing),
     ("escapes and lines that forge what a terminal or a log shows (CVE-2025-58160)", Nothing),
