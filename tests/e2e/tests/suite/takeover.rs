@@ -255,3 +255,73 @@ fn once_all_of_a_kind_is_ours_only_ours_is_watched() {
     repo.write("web.yaml", &template("web").replace("web:1", "web:2")).commit("second");
     scene.wait_app("shop", |app| sync_status(app) == "OutOfSync");
 }
+
+/// A project that denies one kind.
+fn denying(scene: &Scene, kind: &str) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+        "metadata": {"name": "team", "namespace": scene.control},
+        "spec": {
+            "sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
+            "namespaceResourceBlacklist": [{"group": "", "kind": kind}],
+        },
+    })
+}
+
+// N31: objects that Argo CD deployed, of a kind that the project denies
+#[test]
+fn what_the_project_denies_is_neither_labelled_nor_looked_at() {
+    let scene = Scene::new("takeover-denied");
+    scene.create(&denying(&scene, "PodTemplate")).unwrap_or_else(|error| panic!("{error}"));
+    let id = format!("shop:/PodTemplate:{}/old", scene.namespace);
+    scene.apply_as(
+        "argocd-controller",
+        &format!(
+            "apiVersion: v1\nkind: PodTemplate\nmetadata:\n  name: old\n  annotations: \
+             {{'argocd.argoproj.io/tracking-id': '{id}'}}\ntemplate: {{spec: {{containers: [{{name: web, image: 'web:1'}}]}}}}\n"
+        ),
+    );
+    let old = || scene.get("v1", "PodTemplate", &scene.namespace, "old").expect("nobody may delete it");
+    let before = old();
+    let repo = taken_over(&scene, &["web"]);
+    let resource = |kind: &str, name: &str| json!({"version": "v1", "kind": kind, "namespace": scene.namespace, "name": name});
+    let listed = json!([resource("ConfigMap", "web"), resource("PodTemplate", "old")]);
+    scene.patch_app("shop", &json!({"spec": {"project": "team"}, "status": {"resources": listed}}));
+    let agent = scene.agent();
+    // What the project permits is taken over.
+    wait_labels(&scene, "web");
+    scene.wait_app("shop", |app| is_synced_to(app, &repo.head()));
+    // Neither a sync with prune nor a deletion has it then.
+    scene.sync("shop", &json!({"prune": true}));
+    scene.let_pass("marker");
+    assert_eq!(old(), before);
+    scene.delete_app("shop");
+    scene.wait_app_gone("shop");
+    assert_eq!(old(), before);
+    let of_it: Vec<_> = agent.requests().into_keys().filter(|name| name.contains("PodTemplate")).collect();
+    assert!(of_it.is_empty(), "{of_it:?}");
+}
+
+// N31: and of one that it comes to deny before they are labelled
+#[test]
+fn what_the_project_comes_to_deny_before_it_is_labelled_stays_as_it_is() {
+    let scene = Scene::new("takeover-narrowed");
+    let record = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "immutable": true,
+        "metadata": {"name": "tautline-kinds", "namespace": scene.control},
+    });
+    scene.create(&record).unwrap_or_else(|error| panic!("{error}"));
+    scene.create(&denying(&scene, "Secret")).unwrap_or_else(|error| panic!("{error}"));
+    taken_over(&scene, &["web", "old"]);
+    scene.patch_app("shop", &json!({"spec": {"project": "team"}}));
+    let agent = scene.agent();
+    let told = |app: &Value| condition(app, "ComparisonError").to_owned();
+    scene.wait_app("shop", |app| told(app).contains("old") && told(app).contains("tautline-kinds"));
+    scene.patch("argoproj.io/v1alpha1", "AppProject", &scene.control, "team", &denying(&scene, "ConfigMap"));
+    scene.wait_app("shop", |app| {
+        told(app).contains("spec.namespaceResourceBlacklist") && !told(app).contains("tautline-kinds")
+    });
+    scene.delete("v1", "ConfigMap", &scene.control, "tautline-kinds");
+    scene.let_pass("marker");
+    assert_untouched(&scene, &["web", "old"], &agent);
+}
