@@ -11,7 +11,7 @@ use lab::Lab;
 use model::CallError;
 use serde_json::{Value, json};
 
-use crate::agent::{Agent, Settings, output_of};
+use crate::agent::{Agent, Settings};
 use crate::application::Application;
 use crate::canary::Canaries;
 use crate::kube::{DEADLINE, Following};
@@ -174,14 +174,17 @@ impl Scene {
 
     /// Starts an agent with settings of one's own.
     pub fn start(&self, settings: Settings) -> Agent {
-        self.add_credentials(&settings.kubeconfig);
-        let (output, cache) = (output_of(&settings), settings.cache.clone());
-        let asks_for_tokens = settings.options.iter().any(|option| option == "--authenticate");
+        self.add_credentials(&settings);
+        let kept = settings.clone();
+        let asking = ["--authenticate", "--insecure-http"];
+        let asks_for_tokens = settings.options.iter().any(|option| asking.contains(&option.as_str()));
         let agent = Agent::start(settings);
         if asks_for_tokens {
-            agent.shared_log().show_token(self.lab.admin_token().expect("the lab has an administrator"));
+            let token = self.lab.admin_token().expect("the lab has an administrator");
+            self.canaries.add("the administrator's token", token);
+            agent.shared_log().show_token(token);
         }
-        self.agents.borrow_mut().push(Traces { log: agent.shared_log(), output, cache });
+        self.agents.borrow_mut().push(Traces { log: agent.shared_log(), settings: kept });
         agent
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use api::Lasts;
 use serde_json::Value;
 
+use crate::agent::{Settings, output_of};
 use crate::canary::Canaries;
 use crate::http;
 use crate::kube::Kube;
@@ -33,15 +34,19 @@ const LONGEST: Duration = Duration::from_secs(8);
 /// How long an answer is listened to that may go on for ever.
 const A_MOMENT: Duration = Duration::from_millis(200);
 
+/// Below `/var/run`, where a pod has the token of its service account.
+const POD_TOKEN: &str = "secrets/kubernetes.io/serviceaccount/token";
+
+/// What a token is called that an agent shows to the API server.
+const AGENTS_TOKEN: &str = "the agent's token";
+
 /// One agent's traces.
 #[derive(Clone)]
 pub(crate) struct Traces {
     /// What it said, and what it answered.
     pub(crate) log: Log,
-    /// What it printed as results.
-    pub(crate) output: PathBuf,
-    /// Its cache folder.
-    pub(crate) cache: PathBuf,
+    /// Where it printed results, where its cache is, and where what it shows to the API server.
+    pub(crate) settings: Settings,
 }
 
 impl Scene {
@@ -69,11 +74,14 @@ impl Scene {
     }
 
     /// Looks out for what an agent shows to the API server: that is a secret as well.
-    pub(crate) fn add_credentials(&self, kubeconfig: &Path) {
-        let text = fs::read_to_string(kubeconfig).unwrap_or_default();
-        let tokens = text.split("token: ").skip(1).filter_map(|rest| rest.split_whitespace().next());
-        for token in tokens {
-            self.canaries.add("the agent's token", token.trim_matches(['"', '}', ']']));
+    pub(crate) fn add_credentials(&self, settings: &Settings) {
+        let text = fs::read_to_string(&settings.kubeconfig).unwrap_or_default();
+        for token in values(&text, "token: ") {
+            self.canaries.add(AGENTS_TOKEN, token);
+        }
+        let of_pod = settings.var_run.iter().map(|folder| folder.join(POD_TOKEN));
+        for file in values(&text, "tokenFile: ").map(PathBuf::from).chain(of_pod) {
+            self.canaries.add(AGENTS_TOKEN, &fs::read_to_string(file).unwrap_or_default());
         }
     }
 
@@ -86,6 +94,8 @@ impl Scene {
                 .iter()
                 .for_each(|secret| self.canaries.add_secret(secret));
         }
+        // Files of tokens are replaced while agents run.
+        self.agents.borrow().iter().for_each(|agent| self.add_credentials(&agent.settings));
         let found = self.search(&self.canaries);
         assert!(found.is_empty(), "an agent told a secret:\n{}", found.join("\n"));
     }
@@ -102,7 +112,7 @@ fn search(canaries: &Canaries, agents: &[Traces], kube: &Kube, [control, app]: [
     for agent in agents {
         overhear(&agent.log);
         look("a log", &agent.log.text());
-        look("what an agent prints", &fs::read_to_string(&agent.output).unwrap_or_default());
+        look("what an agent prints", &fs::read_to_string(output_of(&agent.settings)).unwrap_or_default());
         for (asked, answer) in agent.log.answers() {
             look(&format!("the answer to {asked}"), &answer);
         }
@@ -115,7 +125,7 @@ fn search(canaries: &Canaries, agents: &[Traces], kube: &Kube, [control, app]: [
         }
     }
     for agent in agents {
-        found.extend(search_cache(canaries, &agent.cache));
+        found.extend(search_cache(canaries, &agent.settings.cache));
     }
     found
 }
@@ -137,6 +147,12 @@ fn search_cache(canaries: &Canaries, cache: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// Returns what follows a field of a kubeconfig, wherever it stands.
+fn values<'a>(text: &'a str, field: &'a str) -> impl Iterator<Item = &'a str> {
+    let words = text.split(field).skip(1).filter_map(|rest| rest.split_whitespace().next());
+    words.map(|word| word.trim_matches(['"', '}', ']']))
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {

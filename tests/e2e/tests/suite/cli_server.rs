@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
@@ -25,19 +25,37 @@ fn shop(name: &str, at: SocketAddr) -> (Scene, Agent, Repo, String) {
     (scene, agent, repo, revision)
 }
 
-/// A command that goes on until it is ended.
-struct Watch {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    err: ChildStderr,
+/// Remembers what is read through it.
+struct Heard<R> {
+    from: R,
+    text: Vec<u8>,
 }
 
-impl Watch {
-    fn start(scene: &Scene, arguments: &[&str]) -> Self {
+impl<R: io::Read> io::Read for Heard<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(buffer)?;
+        self.text.extend_from_slice(&buffer[..n]);
+        Ok(n)
+    }
+}
+
+/// A command that goes on until it is ended.
+struct Watch<'a> {
+    scene: &'a Scene,
+    arguments: Vec<String>,
+    child: Child,
+    out: BufReader<Heard<ChildStdout>>,
+    err: Heard<ChildStderr>,
+}
+
+impl<'a> Watch<'a> {
+    fn start(scene: &'a Scene, arguments: &[&str]) -> Self {
         let mut command = scene.tautline_command(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (out, err) = (BufReader::new(child.stdout.take().unwrap()), child.stderr.take().unwrap());
-        Self { child, out, err }
+        let out = BufReader::new(Heard { from: child.stdout.take().unwrap(), text: Vec::new() });
+        let err = Heard { from: child.stderr.take().unwrap(), text: Vec::new() };
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Self { scene, arguments, child, out, err }
     }
 
     fn line(&mut self) -> String {
@@ -71,11 +89,18 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for Watch<'_> {
     fn drop(&mut self) {
         // One that has ended already cannot be killed, and need not be.
         drop(self.child.kill());
         drop(self.child.wait());
+        // What nobody read is looked through as well.
+        drop(self.out.read_to_end(&mut Vec::new()));
+        drop(self.err.read_to_end(&mut Vec::new()));
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        for text in [&self.out.get_ref().text, &self.err.text] {
+            self.scene.keep(&arguments, String::from_utf8_lossy(text).into_owned());
+        }
     }
 }
 
@@ -165,7 +190,9 @@ fn reader(scene: &Scene) -> String {
     kubectl(&["create", "serviceaccount", "reader"]);
     kubectl(&["create", "role", "reader", "--verb=get,list", "--resource=applications.argoproj.io"]);
     kubectl(&["create", "rolebinding", "reader", "--role=reader", &account]);
-    kubectl(&["create", "token", "reader"]).trim().to_owned()
+    let token = kubectl(&["create", "token", "reader"]).trim().to_owned();
+    scene.canaries().add("the caller's token", &token);
+    token
 }
 
 #[test]

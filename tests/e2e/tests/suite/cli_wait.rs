@@ -169,7 +169,8 @@ fn a_wait_outlasts_a_repository_that_does_not_answer_and_its_own_time_holds() {
     server.fail(GitStep::Refs, GitFault::Refuse("503 Service Unavailable"));
     let mut child = scene.tautline_command(&wait);
     let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let mut talk = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    let talk = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    let mut talk = talk.inspect(|line| scene.keep(&wait, line.clone()));
     let warned = talk.find(|line| line.contains("the repository does not tell"));
     assert!(warned.is_some(), "it ended");
     server.mend();

@@ -179,6 +179,7 @@ fn the_role_holds_what_is_used_and_what_is_used_is_in_the_role() {
     let mut used = everything(&scene, &repo, &mut agent);
     // Of a caller it is asked who that is, and what they may.
     let token = scene.lab.kubectl(&["-n", &scene.control, "create", "token", install::NAME]).unwrap();
+    scene.canaries().add("a caller's token", token.trim());
     let bearer = format!("Bearer {}", token.trim());
     let answer = agent.call(("GET", "/api/v1/applications"), &[("Authorization", &bearer)]);
     assert_eq!(answer.status, 200, "{answer:?}");
