@@ -44,6 +44,7 @@ mod drift_shapes;
 mod drift_webhook;
 mod edges;
 mod evidence;
+mod exposed;
 mod forms;
 mod frozen;
 mod git_faults;
