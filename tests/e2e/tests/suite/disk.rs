@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use e2e::{Agent, GitServer, Scene, condition, config_map, is_synced_to};
-use serde_json::json;
+use serde_json::{Value, json};
 
 // N41: everything, while it runs
 #[test]
@@ -146,4 +146,59 @@ fn a_clone_that_was_altered_is_told_once_and_built_anew() {
     assert!(scene.config_map("old").is_some(), "what nobody changed is as it was");
     let n_told = agent.log_text().matches("cached clone is damaged and is built anew").count();
     assert_eq!(n_told, 1, "{}", agent.log_text());
+}
+
+/// Rewrites a rendered set as another version of the program might have left it: whole by its sum, and in another form.
+fn as_of_another_version(path: &Path, n: usize) {
+    let text = fs::read_to_string(path).unwrap();
+    let (_, body) = text.split_once('\n').unwrap();
+    let mut set: Value = serde_json::from_str(body).unwrap();
+    match n {
+        0 => set = json!({"version": 9, "manifests": []}),
+        1 => set["objects"] = json!({"web": set["objects"][0]}),
+        2 => set["set"]["hash"] = "of-another-kind".into(),
+        _ => drop(set["set"].as_object_mut().unwrap().remove("overruled").unwrap()),
+    }
+    let body = set.to_string();
+    fs::write(path, format!("{}\n{body}", model::digest(body.as_bytes()))).unwrap();
+}
+
+#[test]
+fn what_another_version_cached_is_rendered_anew_and_nothing_else_comes_of_it() {
+    const APPS: usize = 4;
+    let scene = Scene::new("other-version");
+    let mut agent = scene.agent();
+    let names: Vec<String> = (0..APPS).map(|n| format!("shop-{n}")).collect();
+    for name in &names {
+        scene.deployed(name, &[("web.yaml", &config_map(name, "one"))]);
+    }
+    assert_eq!(agent.terminate().code(), Some(0));
+    let versions = || {
+        let version = |object: Value| object["metadata"]["resourceVersion"].clone();
+        let of = |name: &String| [version(scene.app(name)), version(scene.config_map(name).unwrap())];
+        names.iter().map(of).collect::<Vec<_>>()
+    };
+    let before = versions();
+    let rendered = fs::read_dir(scene.settings().cache.join("rendered")).unwrap();
+    let mut rendered: Vec<_> = rendered.map(|entry| entry.unwrap().path()).collect();
+    rendered.sort();
+    assert_eq!(rendered.len(), APPS);
+    for (n, path) in rendered.iter().enumerate() {
+        as_of_another_version(path, n);
+    }
+    agent.restart();
+    agent.wait_probe("/metrics", |_| agent.metric("tautline_renders_total") >= APPS as u64);
+    scene.let_pass("marker");
+    assert_eq!(agent.metric("tautline_applies_total"), 1, "only the marker is new\n{}", agent.log_text());
+    assert_eq!(agent.metric("tautline_renders_total"), APPS as u64 + 1, "{}", agent.log_text());
+    assert_eq!(agent.requests().get("delete ConfigMap"), None, "{:?}", agent.requests());
+    assert_eq!(versions(), before, "{}", agent.log_text());
+    assert!(!agent.log_text().contains("cut or altered"), "nobody altered them\n{}", agent.log_text());
+
+    // The next start finds what this one left.
+    assert_eq!(agent.terminate().code(), Some(0));
+    agent.restart();
+    scene.let_pass("marker-2");
+    assert_eq!(agent.metric("tautline_renders_total"), 1, "{}", agent.log_text());
+    assert_eq!(versions(), before, "{}", agent.log_text());
 }
