@@ -105,10 +105,14 @@ fn exit_codes_tell_what_went_wrong() {
 
     let usage = scene.tautline(&["app", "list", "-o", "xml"]);
     assert_eq!((usage.code, usage.out.as_str()), (2, ""));
-    let nonsense = "`selector`: \"a=b c\" is not one of key=value";
-    for options in [&[][..], &["-w"], &["--server", "http://127.0.0.1:1"]] {
+    // An API server says in its own words what is no selector; what an agent is asked is read here.
+    for (options, told) in [
+        (&[][..], "found 'c'"),
+        (&["-w"], "found 'c'"),
+        (&["--server", "http://127.0.0.1:1"], "`selector`: \"a=b c\" is not one of key=value"),
+    ] {
         let wrong = scene.tautline(&[&["app", "list", "-n", control, "-l", "a=b c"], options].concat());
-        assert!((wrong.code, wrong.out.as_str()) == (2, "") && wrong.err.contains(nonsense), "{wrong:?}");
+        assert!((wrong.code, wrong.out.as_str()) == (2, "") && wrong.err.contains(told), "{wrong:?}");
     }
     // Only the API server knows how long a value may be.
     let long = format!("a={}", "b".repeat(64));
