@@ -8,7 +8,7 @@
 //! | I5 | a verdict comes in time, and silence after it |
 //! | I6 | requests are in proportion to the undisturbed run; nothing is listed again and again, nor asked for in a loop |
 //! | I7 | when the status says that all is well, it is |
-//! | I6 | the agent holds no more tasks and files at the end than the undisturbed one, and no children |
+//! | I8 | the agent holds no more tasks and files at the end than the undisturbed one, and no children; nothing in its cache is half done |
 //! | I8 | nothing panics; values of Secrets are nowhere to be seen, which each scene looks for when it ends |
 //!
 //! I4, that only evidence condemns, is part of I1: what the state remembers is compared.
@@ -154,12 +154,14 @@ fn proportion(outcome: &Outcome, reference: &Outcome) -> Vec<String> {
     wrong
 }
 
-/// Says what the agent goes on holding.
+/// Says what the agent goes on holding, or leaves lying.
 fn leaks(holds: Holdings, reference: Holdings) -> Option<String> {
     let is_more = |n: usize, reference: usize| n > reference + IDLE;
-    let leaks =
-        is_more(holds.tasks, reference.tasks) || is_more(holds.files, reference.files) || holds.children > 0;
-    leaks.then(|| format!("I6: it holds {holds:?}, beside {reference:?}"))
+    let leaks = is_more(holds.tasks, reference.tasks)
+        || is_more(holds.files, reference.files)
+        || holds.children > 0
+        || holds.half_done > 0;
+    leaks.then(|| format!("I8: it holds {holds:?}, beside {reference:?}"))
 }
 
 /// Says which of the requests that come by the clock came too often.
@@ -261,9 +263,10 @@ mod tests {
             (quiet([good(), vec![entry(0, "apply configmaps app/shop-0", &which); 100]].concat()), "I6"),
             (changed(|o| o.claimed.objects.clear()), "I7"),
             (changed(|o| o.panicked = true), "I8"),
-            (changed(|o| o.holds.tasks = 25), "I6"),
-            (changed(|o| o.holds.files = 25), "I6"),
-            (changed(|o| o.holds.children = 1), "I6"),
+            (changed(|o| o.holds.tasks = 25), "I8"),
+            (changed(|o| o.holds.files = 25), "I8"),
+            (changed(|o| o.holds.children = 1), "I8"),
+            (changed(|o| o.holds.half_done = 1), "I8"),
         ] {
             assert_eq!(told(&outcome), [expected]);
         }
