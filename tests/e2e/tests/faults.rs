@@ -17,7 +17,7 @@ const MISSED: usize = 4;
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// The longest ones first.
-const SAMPLE: [&str; 61] = [
+const SAMPLE: [&str; 62] = [
     "deploy: watch deployments.apps -/* #1: frozen",
     "deploy: apply secrets app/shop-1 #1: 429-for-a-day",
     "deploy: apply services app/shop-0 #1: answer-held",
@@ -60,6 +60,7 @@ const SAMPLE: [&str; 61] = [
     "update: delete services app/shop-2 #1: 409",
     "update: delete rolebindings.rbac.authorization.k8s.io app/shop-1 #1: killed-before",
     "update: watch configmaps -/* #1: swallowed",
+    "update: watch configmaps -/* #1: duplicated",
     "drift: apply configmaps app/shop-3 #1: killed-before: cache wiped",
     "drift: create events control/* #1: killed-before",
     "drift: watch secrets -/* #1: expired-by-status",
