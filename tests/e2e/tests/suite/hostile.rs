@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use e2e::{
-    Application, Repo, Scene, config_map, is_synced_to, operation_message, operation_phase, sync_status,
+    Application, DEADLINE, Repo, Scene, config_map, is_synced_to, operation_message, operation_phase,
+    sync_status,
 };
 use serde_json::{Value, json};
 
@@ -242,13 +243,8 @@ fn an_application_that_cannot_be_read_says_so_until_it_can_be() {
         told: "the Application cannot be read: nested deeper than 100 levels",
     };
     let revision = create(&scene, &deep);
-    let app = ["-n", &scene.control, "get", "application", "deep", "-o"];
     let is_told = || {
-        let condition = "--for=jsonpath={.status.conditions[0].type}=InvalidSpecError";
-        let wait = ["-n", &scene.control, "wait", "application/deep", condition, "--timeout=30s"];
-        scene.lab.kubectl(&wait).unwrap();
-        let message = ["jsonpath={.status.conditions[0].message}"];
-        let message = scene.lab.kubectl(&[&app[..], &message].concat()).unwrap();
+        let message = told_by_kubectl(&scene, 0, "InvalidSpecError");
         assert!(message.starts_with(deep.told), "{message}");
     };
     is_told();
@@ -278,11 +274,7 @@ fn an_application_that_cannot_be_read_any_more_answers_a_refresh_and_says_why_it
     let app = ["-n", &scene.control, "application/deep"];
     let kubectl = |verb: &str, more: &[&str]| scene.lab.kubectl(&[&[verb], &app[..], more].concat()).unwrap();
     let patch = |patch: Value| kubectl("patch", &["--type=merge", "-p", &patch.to_string()]);
-    let wait = |index: usize, kind: &str| {
-        let condition = format!("--for=jsonpath={{.status.conditions[{index}].type}}={kind}");
-        kubectl("wait", &[&condition, "--timeout=30s"]);
-        kubectl("get", &["-o", &format!("jsonpath={{.status.conditions[{index}].message}}")])
-    };
+    let wait = |index: usize, kind: &str| told_by_kubectl(&scene, index, kind);
     patch(json!({"spec": {"source": {"helm": {"valuesObject": nested(130)}}}}));
     let message = wait(0, "InvalidSpecError");
     assert!(message.contains("nested deeper than 100 levels"), "{message}");
@@ -324,9 +316,7 @@ fn what_happened_while_an_application_could_not_be_read_is_told_afterwards() {
         scene.lab.kubectl(&[&patch[..], &[&patch_of]].concat()).unwrap();
     };
     patch(json!({"valuesObject": nested(130)}));
-    let condition_of = "--for=jsonpath={.status.conditions[0].type}=InvalidSpecError";
-    let wait = ["-n", &scene.control, "wait", "application/deep", condition_of, "--timeout=30s"];
-    scene.lab.kubectl(&wait).unwrap();
+    told_by_kubectl(&scene, 0, "InvalidSpecError");
     // What was read of it last stays in force.
     let second = repo.write("app/web.yaml", &config_map("web", "two")).commit("second");
     scene.wait_config_map("web", |map| map.is_some_and(|map| map["data"]["key"] == "two"));
@@ -393,4 +383,17 @@ fn garbage_beside_the_spec_stops_nothing() {
     assert!(message.contains("operation.sync.revision"), "{message}");
     assert!(!message.chars().any(char::is_control), "{message:?}");
     assert_eq!(sync_status(&app), "Synced");
+}
+
+/// Waits until `kubectl` shows a condition of the app `deep`, which is nested too deep for others, and returns its message.
+fn told_by_kubectl(scene: &Scene, index: usize, kind: &str) -> String {
+    let get =
+        |form: &str| scene.lab.kubectl(&["-n", &scene.control, "get", "application", "deep", "-o", form]);
+    let field = |name: &str| get(&format!("jsonpath={{.status.conditions[{index}].{name}}}"));
+    let begun = Instant::now();
+    // A list that is too short yet is a mistake to kubectl, which ends a `kubectl wait`.
+    while field("type").ok().as_deref() != Some(kind) {
+        assert!(begun.elapsed() < DEADLINE, "{kind} is not told: {}", get("yaml").unwrap());
+    }
+    field("message").unwrap()
 }
