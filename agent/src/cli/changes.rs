@@ -155,7 +155,7 @@ impl Asking<'_> {
         }
         let change = match self.dry_run(&endpoint, &wanted).await {
             Ok(would_be) => self.judged(&wanted, &live, &would_be, outcome),
-            Err(error) => untaken(self.changed(&wanted, &live), error),
+            Err(error) => untaken(self.changed(&wanted, &live, None), error),
         };
         Ok((change, Some(live)))
     }
@@ -177,12 +177,12 @@ impl Asking<'_> {
         Ok((change, live))
     }
 
-    /// Tells how an object differs, as far as that can be told without the API server.
-    fn changed(&self, wanted: &Object, live: &Object) -> Change {
+    /// Tells how an object differs from what an apply would make of it, or, where nobody could say that, from Git.
+    fn changed(&self, wanted: &Object, live: &Object, would_be: Option<&Object>) -> Change {
         let rules = judge::rules(self.app, &wanted.key());
         Change {
-            report: Some(drift::report(Some(wanted), Some(live), &rules, None)),
-            diff: drift::unified(Some(wanted), Some(live)),
+            report: Some(drift::report(Some(wanted), Some(live), &rules, would_be)),
+            diff: drift::unified(would_be.or(Some(wanted)), Some(live)),
             ..Change::new(wanted.key(), Action::Change, "")
         }
     }
@@ -236,11 +236,7 @@ impl Asking<'_> {
         if is_same {
             return Change::new(wanted.key(), Action::Same, "");
         }
-        Change {
-            report: Some(drift::report(Some(wanted), Some(live), &rules, Some(would_be))),
-            diff: drift::unified(Some(would_be), Some(live)),
-            ..Change::new(wanted.key(), Action::Change, "")
-        }
+        self.changed(wanted, live, Some(would_be))
     }
 }
 
