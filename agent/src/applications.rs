@@ -211,7 +211,9 @@ impl Agent {
         };
         app.not_yet.extend(application::project_not_yet(&project));
         app.ignore_differences.extend(drift::controller::rules(&self.config.namespace, self.argo_cd.names()));
-        let refused = project.check_app(&app, &self.config.namespace);
+        app.rollback.agent = self.config.rollback;
+        let mut refused = project.settle_rollback(&mut app);
+        refused.extend(project.check_app(&app, &self.config.namespace));
         let is_first = entry.app.is_none();
         let project_changed = *entry.project != *project;
         let is_same = entry.app.as_deref() == Some(&app) && !project_changed;

@@ -21,6 +21,7 @@ use crate::exit::{self, CODES, OTHER, USAGE};
 use crate::{rendering, run, tools};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures::FutureExt;
+use model::RollbackPolicy;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -121,6 +122,12 @@ fn run_command() -> Command {
                 .value_parser(["warnings", "all"])
                 .default_value("warnings")
                 .help("Which transitions become Kubernetes events"),
+            Arg::new("rollback")
+                .long("rollback")
+                .value_name("POLICY")
+                .value_parser(RollbackPolicy::WORDS)
+                .default_value("automatic")
+                .help("Who goes back when a commit of an app with automated sync is bad, unless the app or its project says"),
             Arg::new("log-format")
                 .long("log-format")
                 .value_name("FORMAT")
@@ -254,6 +261,7 @@ fn config(arguments: &ArgMatches) -> Result<Config, String> {
         poll_interval: arguments.get_one::<Duration>("poll-interval").copied().expect("it has a default"),
         local_repos: arguments.get_many::<PathBuf>("local-repos").into_iter().flatten().cloned().collect(),
         all_events: text("events") == "all",
+        rollback: text("rollback").parse().map_err(|error| format!("--rollback {error}"))?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What does an operator set?
 
 use api::Transport;
+use model::RollbackPolicy;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(crate) struct Config {
     pub local_repos: Vec<PathBuf>,
     /// Whether plain successes become events, too.
     pub all_events: bool,
+    /// What is done about bad commits of apps with automated sync, unless they or their projects say otherwise.
+    pub rollback: RollbackPolicy,
 }
 
 /// Where the HTTP API listens, and whom it answers.

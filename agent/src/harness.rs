@@ -84,6 +84,7 @@ impl Harness {
             poll_interval: Duration::from_secs(30),
             local_repos: Vec::new(),
             all_events: false,
+            rollback: model::RollbackPolicy::Automatic,
         };
         let (sender, inputs) = mpsc::unbounded_channel();
         let (watch_events, _) = mpsc::channel(1);

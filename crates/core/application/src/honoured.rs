@@ -24,6 +24,7 @@ pub(crate) const SPEC: &[&str] = &[
     "spec.syncPolicy.retry.limit",
     "spec.syncPolicy.retry.backoff",
     "spec.syncPolicy.tautline",
+    "spec.syncPolicy.rollback",
     "spec.ignoreDifferences[].group",
     "spec.ignoreDifferences[].kind",
     "spec.ignoreDifferences[].name",

@@ -2,6 +2,7 @@
 
 mod pattern;
 mod read;
+mod rollback;
 
 use crate::read::{IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
 use crate::repo;
@@ -21,6 +22,7 @@ pub struct Project {
     namespace_allow: Option<Vec<KindRule>>,
     namespace_deny: Vec<KindRule>,
     source_namespaces: Vec<Pattern>,
+    rollback: rollback::RollbackRules,
     not_yet: Vec<NotYet>,
 }
 
@@ -69,6 +71,7 @@ impl Project {
             namespace_allow: None,
             namespace_deny: Vec::new(),
             source_namespaces: Vec::new(),
+            rollback: rollback::RollbackRules::default(),
             not_yet: Vec::new(),
         }
     }

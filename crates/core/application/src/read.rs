@@ -4,15 +4,18 @@
 //! raw ──schema──▶ misfits told and taken out ──▶ wire types ──▶ App + problems + not-yets
 //! ```
 //!
-//! Where a setting of ours stands both as annotation `tautline.dev/...` and under `spec.syncPolicy.tautline`, the
-//! annotation wins: it is the form that works under Argo CD's CRDs too, and what a person adds in a hurry.
+//! Where a setting of ours stands both as annotation `tautline.dev/...` and under `spec.syncPolicy.tautline` or
+//! `spec.syncPolicy.rollback`, the annotation wins: it is the form that works under Argo CD's CRDs too, and what a person adds
+//! in a hurry.
 
 mod metadata;
 mod operation;
+mod rollback;
 mod source;
 
 pub(crate) use metadata::{annotation as metadata_annotation, text as metadata_text};
 pub use metadata::{app_key, deletion, refresh, skips_reconcile};
+pub(crate) use rollback::Setting;
 
 use crate::findings::Findings;
 use crate::options::{self, Meaning};
@@ -100,6 +103,7 @@ fn app(raw: &Value, spec: &Value, parsed: &wire::ApplicationSpec, findings: &mut
     let flags = sync_options(policy.sync_options.as_deref().unwrap_or_default(), findings);
     let retry = policy.retry.as_ref().map(|retry| read_retry(retry, "spec.syncPolicy.retry", findings));
     let ours = policy.tautline.unwrap_or_default();
+    let rollback = policy.rollback.unwrap_or_default();
     App {
         key: app_key(raw),
         uid: metadata::text(raw, "uid").to_owned(),
@@ -119,7 +123,8 @@ fn app(raw: &Value, spec: &Value, parsed: &wire::ApplicationSpec, findings: &mut
         ignore_differences: ignore_rules(parsed, findings),
         history_limit: history_limit(parsed.revision_history_limit),
         added_fields: added_fields(raw, ours.added_fields.as_deref(), findings),
-        sync_deadline: sync_deadline(raw, ours.sync_deadline.as_deref(), findings),
+        sync_deadline: rollback::deadline(raw, &rollback, findings),
+        rollback: rollback::settings(raw, &rollback, findings),
         not_yet: Vec::new(),
         terminate: is_terminating(raw),
         refresh: refresh(raw),
@@ -257,19 +262,6 @@ fn added_fields(raw: &Value, spec: Option<&str>, findings: &mut Findings) -> Add
             AddedFields::Keep
         }
     }
-}
-
-fn sync_deadline(raw: &Value, spec: Option<&str>, findings: &mut Findings) -> Option<model::Seconds> {
-    let annotation = metadata::annotation(raw, names::DEADLINE_ANNOTATION)
-        .map(|text| (metadata::path(names::DEADLINE_ANNOTATION), text));
-    let setting = spec.filter(|text| !text.is_empty());
-    let (path, text) =
-        annotation.or(setting.map(|text| ("spec.syncPolicy.tautline.syncDeadline".into(), text)))?;
-    let length = duration::parse(text).filter(|length| *length > model::Seconds::ZERO);
-    if length.is_none() {
-        bad_duration(&path, findings);
-    }
-    length
 }
 
 fn text(field: Option<&String>) -> String {

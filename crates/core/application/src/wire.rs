@@ -13,7 +13,7 @@ pub use operation::{
     HookStrategy, Initiator, Operation, SyncOperation, SyncResource, SyncStrategy, SyncStrategyOptions,
 };
 pub use policy::{
-    Automated, Backoff, IgnoreDifference, ManagedNamespaceMetadata, Retry, SyncPolicy, Tautline,
+    Automated, Backoff, IgnoreDifference, ManagedNamespaceMetadata, Retry, Rollback, SyncPolicy, Tautline,
 };
 pub use project::{
     DestinationServiceAccount, GitIntegrity, GitIntegrityPolicy, GpgIntegrity, IntegrityRepo, JwtToken,

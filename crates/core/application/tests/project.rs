@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use application::{Project, project_not_yet, read};
-use model::GroupKind;
+use model::{GroupKind, RollbackPolicy};
 use serde_json::{Value, json};
 
 fn project(spec: &Value) -> Project {
@@ -317,4 +317,89 @@ fn a_malformed_rule_refuses_the_project_rather_than_losing_a_denial() {
             "spec.destinations[0].server",
         ]
     );
+}
+
+/// What an app that asks for `asked` by annotations comes to in a project that says `said` by its own: `policy, deadline, soak`,
+/// or what is not permitted.
+fn rollback(said: &Value, asked: &Value) -> String {
+    let everything = json!({"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]});
+    let project = json!({"metadata": {"name": "team", "annotations": said}, "spec": everything});
+    let project = match Project::read(&project) {
+        Ok(project) => project,
+        Err(problems) => return problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    };
+    assert!(project_not_yet(&project).is_empty());
+    let app = json!({
+        "metadata": {"name": "demo", "namespace": "argocd", "annotations": asked},
+        "spec": {
+            "project": "team", "source": {"repoURL": "https://git.example.com/r", "path": "app"},
+            "destination": in_namespace("web"),
+        },
+    });
+    let mut app = read(&app).unwrap();
+    let problems = project.settle_rollback(&mut app);
+    if !problems.is_empty() {
+        return problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    }
+    let policy = app.rollback.policy.map_or("open", RollbackPolicy::word);
+    let deadline = app.sync_deadline.map_or("open".to_owned(), |deadline| deadline.to_string());
+    format!("{policy}, {deadline}, {}", app.rollback.soak)
+}
+
+#[test]
+fn a_project_fills_in_what_its_apps_leave_open_about_bad_commits() {
+    let nothing = json!({});
+    assert_eq!(rollback(&nothing, &nothing), "open, open, 10s");
+    let said = json!({"tautline.dev/rollback": "manual", "tautline.dev/rollback-allowed": "automatic"});
+    assert_eq!(rollback(&said, &nothing), "manual, open, 10s", "a project's own word needs no permission");
+    assert_eq!(rollback(&said, &json!({"tautline.dev/rollback": "automatic"})), "automatic, open, 10s");
+    let short = json!({"tautline.dev/longest-deadline": "2m", "tautline.dev/longest-soak": "3s"});
+    assert_eq!(rollback(&short, &nothing), "open, 2m, 3s", "what is no longer than the default is in force");
+    let long = json!({"tautline.dev/longest-deadline": "20m", "tautline.dev/longest-soak": "1m"});
+    assert_eq!(rollback(&long, &nothing), "open, open, 10s", "what is longer leaves the default alone");
+    let asked = json!({"tautline.dev/deadline": "20m", "tautline.dev/soak": "1m"});
+    assert_eq!(rollback(&long, &asked), "open, 20m, 1m");
+}
+
+#[test]
+fn what_a_project_does_not_permit_about_bad_commits_is_refused_with_the_rule() {
+    let said = json!({
+        "tautline.dev/rollback-allowed": "automatic, manual", "tautline.dev/longest-deadline": "20m",
+        "tautline.dev/longest-soak": "1m",
+    });
+    for (asked, refusal) in [
+        (
+            json!({"tautline.dev/rollback": "off"}),
+            "tautline.dev/rollback: off is not permitted in project 'team' (see the annotation \
+             tautline.dev/rollback-allowed of AppProject team)",
+        ),
+        (
+            json!({"tautline.dev/deadline": "21m"}),
+            "tautline.dev/deadline: 21m is not permitted in project 'team' (see the annotation \
+             tautline.dev/longest-deadline of AppProject team)",
+        ),
+        (
+            json!({"tautline.dev/soak": "61s"}),
+            "tautline.dev/soak: 1m1s is not permitted in project 'team' (see the annotation \
+             tautline.dev/longest-soak of AppProject team)",
+        ),
+    ] {
+        assert_eq!(rollback(&said, &asked), refusal);
+    }
+    assert_eq!(rollback(&said, &json!({"tautline.dev/rollback": "manual"})), "manual, open, 10s");
+}
+
+#[test]
+fn a_project_that_says_nonsense_about_bad_commits_is_refused_rather_than_left_without_the_rule() {
+    let said = json!({
+        "tautline.dev/rollback": "no", "tautline.dev/rollback-allowed": "manual,never",
+        "tautline.dev/longest-deadline": "0s", "tautline.dev/longest-soak": "long",
+    });
+    let told = [
+        "metadata.annotations[tautline.dev/rollback]: `no` is none of automatic, manual, off",
+        "metadata.annotations[tautline.dev/rollback-allowed]: `never` is none of automatic, manual, off",
+        "metadata.annotations[tautline.dev/longest-deadline]: `0s` is no time at all",
+        "metadata.annotations[tautline.dev/longest-soak]: `long` is not a length of time (write it as 30s, 5m or 1h30m)",
+    ];
+    assert_eq!(rollback(&said, &json!({})), told.join("; "));
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use application::read;
-use model::{AddedFields, App, Cascade, NotYet, Refresh, Seconds};
+use model::{AddedFields, App, Cascade, FirstDeploy, NotYet, Refresh, RollbackPolicy, Seconds};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> Vec<Value> {
@@ -140,7 +140,7 @@ fn what_is_honoured_is_read() {
                     "PrunePropagationPolicy=foreground", "Replace=false", " Prune=true ",
                 ],
                 "retry": {"limit": -1, "backoff": {"duration": "10", "factor": 3, "maxDuration": "1h"}},
-                "tautline": {"addedFields": "keep", "syncDeadline": "7m"},
+                "tautline": {"addedFields": "keep"},
             },
             "ignoreDifferences": [{"group": "apps", "kind": "*", "name": "n", "namespace": "ns", "jsonPointers": ["/spec/replicas"]}],
             "info": [{"name": "a", "value": "b"}],
@@ -167,9 +167,46 @@ fn what_is_honoured_is_read() {
     assert_eq!(app.ignore_differences[0].json_pointers, ["/spec/replicas"]);
     assert_eq!(app.history_limit, 0);
     assert_eq!(app.added_fields, AddedFields::Remove, "the annotation wins over the spec");
-    assert_eq!(app.sync_deadline, Some(Seconds::new(420)));
     assert_eq!(app.refresh, Some(Refresh::Hard));
     assert_eq!(app.deletion_approved.unwrap().to_string(), "2026-01-01T10:00:00Z");
+}
+
+#[test]
+fn what_is_to_be_done_about_bad_commits_stands_in_annotations_or_in_the_spec() {
+    let annotations = json!({
+        "tautline.dev/rollback": "off", "tautline.dev/deadline": "7m", "tautline.dev/soak": "0s",
+        "tautline.dev/degraded-grace": "1h", "tautline.dev/first-deploy": "remove",
+    });
+    let spec = json!({
+        "policy": "manual", "deadline": "90s", "soak": "20s", "degradedGrace": "2s", "firstDeploy": "keep",
+    });
+    let read = |annotations: &Value, spec: &Value| {
+        let metadata = json!({"annotations": annotations});
+        let app = app(&json!({"metadata": metadata, "spec": {"syncPolicy": {"rollback": spec}}}));
+        assert_eq!(fields(&app.not_yet), [""; 0]);
+        let said = app.rollback;
+        (said.policy, app.sync_deadline, said.soak, said.degraded_grace, said.first_deploy)
+    };
+    let of_annotations = (
+        Some(RollbackPolicy::Off),
+        Some(Seconds::new(420)),
+        Seconds::ZERO,
+        Seconds::new(3600),
+        FirstDeploy::Remove,
+    );
+    let of_spec = (
+        Some(RollbackPolicy::Manual),
+        Some(Seconds::new(90)),
+        Seconds::new(20),
+        Seconds::new(2),
+        FirstDeploy::Keep,
+    );
+    assert_eq!(read(&annotations, &json!({})), of_annotations);
+    assert_eq!(read(&json!({}), &spec), of_spec);
+    assert_eq!(read(&annotations, &spec), of_annotations, "annotations win");
+    let nothing = (None, None, Seconds::new(10), Seconds::new(15), FirstDeploy::Keep);
+    assert_eq!(read(&json!({}), &json!({})), nothing);
+    assert_eq!(read(&json!({}), &json!({"deadline": "", "soak": "", "degradedGrace": ""})), nothing);
 }
 
 #[test]

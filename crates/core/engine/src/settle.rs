@@ -1,14 +1,12 @@
 //! Where does a sync stand once everything is applied, and how long may it take?
 
 use crate::run::Run;
-use model::{App, Comparison, Evidence, HealthStatus, ObjectStatus, Reason, Seconds, Timestamp};
+use model::{
+    App, Comparison, Evidence, HealthStatus, ObjectStatus, Reason, SYNC_DEADLINE, Seconds, Timestamp,
+};
 
-/// Longest time without progress (README, "How long a sync may take").
-const DEADLINE: Seconds = Seconds::new(300);
 /// Longest time of one try in all.
 const DEADLINE_IN_ALL: Seconds = Seconds::new(3600);
-/// How long an object may be Degraded before it counts: a pod may restart once while its database comes up.
-const GRACE: Seconds = Seconds::new(15);
 /// How the sentence begins that a person has to consent to a deletion.
 pub(crate) const CONSENT: &str = "waiting for pruning confirmation of ";
 
@@ -66,7 +64,7 @@ impl Run {
         let is_broken = obstacle.as_ref().is_some_and(|obstacle| obstacle.weight == Weight::Broken);
         self.broken_since = is_broken.then(|| self.broken_since.unwrap_or(now));
         let Some(Obstacle { weight, text }) = obstacle else { return Standing::Settled };
-        if self.broken_since.is_some_and(|since| now >= since + GRACE) {
+        if self.broken_since.is_some_and(|since| now >= since + app.rollback.degraded_grace) {
             return Standing::Condemned(Reason::Degraded, text);
         }
         if weight == Weight::Consent || now < self.deadline(app) {
@@ -88,14 +86,14 @@ impl Run {
     /// Returns when this try of the sync fails unless something gets on.
     pub fn deadline(&self, app: &App) -> Timestamp {
         let rollout = self.desired.as_ref().map_or(Seconds::ZERO, |desired| desired.progress_deadline);
-        let quiet = app.sync_deadline.unwrap_or(DEADLINE).max(rollout);
+        let quiet = app.sync_deadline.unwrap_or(SYNC_DEADLINE).max(rollout);
         (self.progress_at + quiet).min(self.tried_at + DEADLINE_IN_ALL.max(quiet))
     }
 
     /// Returns when the standing has to be judged again although nothing happens.
     pub fn next_judgement(&self, app: &App) -> Timestamp {
         let deadline = self.deadline(app);
-        self.broken_since.map_or(deadline, |since| (since + GRACE).min(deadline))
+        self.broken_since.map_or(deadline, |since| (since + app.rollback.degraded_grace).min(deadline))
     }
 
     /// Returns the heaviest obstacle, the first of several.

@@ -1,6 +1,6 @@
 //! What is an app, once its Application has been read and found valid?
 
-use crate::{ObjectKey, Seconds, Timestamp};
+use crate::{ObjectKey, RollbackSettings, Seconds, Timestamp};
 use std::fmt;
 
 /// Entries of history to keep where the spec says nothing (Argo CD).
@@ -68,6 +68,8 @@ pub struct App {
     pub added_fields: AddedFields,
     /// Longest time without progress that a sync may take; `None` for the default.
     pub sync_deadline: Option<Seconds>,
+    /// What is done about a bad commit, and how soon a commit counts as good or bad.
+    pub rollback: RollbackSettings,
     /// Everything in the spec that we do not act on yet. Not empty: read-only.
     pub not_yet: Vec<NotYet>,
     /// Somebody asks for a sync, or it is under way.
@@ -104,6 +106,7 @@ impl App {
             history_limit: HISTORY,
             added_fields: AddedFields::Keep,
             sync_deadline: None,
+            rollback: RollbackSettings::default(),
             not_yet: Vec::new(),
             operation: None,
             terminate: false,

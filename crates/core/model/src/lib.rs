@@ -25,6 +25,7 @@ mod printable;
 mod problem;
 mod reason;
 mod revision;
+mod rollback;
 mod sync;
 mod timestamp;
 pub mod tracking;
@@ -48,6 +49,10 @@ pub use printable::{is_active, printable, printable_json};
 pub use problem::{Place, Problem};
 pub use reason::Reason;
 pub use revision::{DesiredHash, LONGEST_TARGET, Revision};
+pub use rollback::{
+    DEGRADED_GRACE, FirstDeploy, LONGEST_WAIT, RollbackPolicy, RollbackSettings, SOAK, SYNC_DEADLINE,
+    UnknownWord,
+};
 pub use sync::{ObjectOutcome, ObjectResult, OperationPhase, SyncId};
 pub use timestamp::{Seconds, Timestamp};
 pub use user::User;

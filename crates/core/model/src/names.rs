@@ -18,7 +18,22 @@ pub const DELETE_ANNOTATION: &str = "tautline.dev/delete";
 /// Annotation on an Application: `remove` or `keep` fields that people added by hand.
 pub const ADDED_FIELDS_ANNOTATION: &str = "tautline.dev/added-fields";
 /// Annotation on an Application: the longest time without progress that a sync may take, such as `5m`.
-pub const DEADLINE_ANNOTATION: &str = "tautline.dev/sync-deadline";
+pub const DEADLINE_ANNOTATION: &str = "tautline.dev/deadline";
+/// Annotation on an Application, and on an AppProject for its apps: who goes back when a commit is bad; `automatic`, `manual` or
+/// `off`.
+pub const ROLLBACK_ANNOTATION: &str = "tautline.dev/rollback";
+/// Annotation on an Application: how long everything has to stay healthy before a state counts as stable, such as `10s`.
+pub const SOAK_ANNOTATION: &str = "tautline.dev/soak";
+/// Annotation on an Application: how long an object may be Degraded before it counts, such as `15s`.
+pub const DEGRADED_GRACE_ANNOTATION: &str = "tautline.dev/degraded-grace";
+/// Annotation on an Application: `keep` or `remove` what a first deploy that failed has created.
+pub const FIRST_DEPLOY_ANNOTATION: &str = "tautline.dev/first-deploy";
+/// Annotation on an AppProject: which of the words of `tautline.dev/rollback` its apps may ask for, comma separated.
+pub const ROLLBACK_ALLOWED_ANNOTATION: &str = "tautline.dev/rollback-allowed";
+/// Annotation on an AppProject: the longest `tautline.dev/deadline` that its apps may ask for.
+pub const LONGEST_DEADLINE_ANNOTATION: &str = "tautline.dev/longest-deadline";
+/// Annotation on an AppProject: the longest `tautline.dev/soak` that its apps may ask for.
+pub const LONGEST_SOAK_ANNOTATION: &str = "tautline.dev/longest-soak";
 
 /// Argo CD's application controller: what its `StatefulSet` is called, and its field manager.
 pub const ARGO_CD_CONTROLLER: &str = "argocd-application-controller";

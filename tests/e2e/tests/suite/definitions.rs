@@ -89,7 +89,7 @@ fn argo_cd_s_definitions_can_be_applied_over_ours_and_back() {
         let revision = repo.write("web.yaml", &config_map("web", value)).commit(value);
         if value == "one" {
             let app = scene.application("shop").repo(&repo).automated();
-            app.annotation("tautline.dev/sync-deadline", "7m").create();
+            app.annotation("tautline.dev/deadline", "7m").create();
         }
         let app = scene.wait_app("shop", |app| is_synced_to(app, &revision) && settled(app));
         assert_eq!(scene.config_map("web").unwrap()["data"]["key"], value);
@@ -100,7 +100,7 @@ fn argo_cd_s_definitions_can_be_applied_over_ours_and_back() {
 
     apply(&scene, ARGO_CD, true);
     // Our settings in the spec are the one thing that they do not know; as annotations they stay.
-    let ours_alone = [".syncPolicy.tautline", ".directory.disableExtensionFilter"];
+    let ours_alone = [".syncPolicy.tautline", ".syncPolicy.rollback", ".directory.disableExtensionFilter"];
     stored.is_whole("theirs", &ours_alone);
     let under_theirs = deploy("two");
     assert_eq!(paths(&under_theirs["status"]), paths(&before["status"]), "a status is written in full");

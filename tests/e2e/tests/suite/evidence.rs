@@ -5,7 +5,7 @@ use e2e::{
 };
 use serde_json::json;
 
-const DEADLINE: &str = "tautline.dev/sync-deadline";
+const DEADLINE: &str = "tautline.dev/deadline";
 
 /// Returns a Deployment as YAML; `more` goes into the pod's spec, `spec` into the Deployment's.
 fn deployment(name: &str, image: &str, more: &str, spec: &str) -> String {
@@ -149,7 +149,7 @@ fn the_deadline_may_stand_in_the_spec_and_the_annotation_wins() {
         repo.commit("first");
         let app = scene.application(name).repo(&repo).automated();
         let app = annotation.into_iter().fold(app, |app, length| app.annotation(DEADLINE, length));
-        app.set("/spec/syncPolicy/tautline/syncDeadline", "2s").create();
+        app.set("/spec/syncPolicy/rollback/deadline", "2s").create();
     }
     let app = scene.wait_app("spec", |app| retries(app) >= 1);
     let message = operation_message(&app);

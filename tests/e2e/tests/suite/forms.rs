@@ -107,10 +107,7 @@ fn the_api_server_itself_refuses_a_spec_of_the_wrong_types_and_takes_any_status(
             "spec.syncPolicy.syncOptions",
         ),
         (json!({"spec": {"syncPolicy": {"retry": {"limit": "five"}}}}), "spec.syncPolicy.retry.limit"),
-        (
-            json!({"spec": {"syncPolicy": {"tautline": {"syncDeadline": 5}}}}),
-            "spec.syncPolicy.tautline.syncDeadline",
-        ),
+        (json!({"spec": {"syncPolicy": {"rollback": {"deadline": 5}}}}), "spec.syncPolicy.rollback.deadline"),
         (
             json!({"spec": {"ignoreDifferences": [{"jsonPointers": ["/a"]}]}}),
             "spec.ignoreDifferences[0].kind",

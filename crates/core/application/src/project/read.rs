@@ -1,6 +1,6 @@
 //! What does an AppProject's spec say, and what is wrong with it?
 
-use super::{DestinationRule, KindRule, Project, pattern::Pattern};
+use super::{DestinationRule, KindRule, Project, pattern::Pattern, rollback};
 use crate::findings::Findings;
 use crate::read::metadata_text;
 use crate::{crd, honoured, schema, wire};
@@ -25,7 +25,8 @@ impl Project {
     /// Reads an AppProject as the API server gave it.
     ///
     /// # Errors
-    /// All problems of its spec, each with the field's name. A malformed pattern is one of them, for it might forbid.
+    /// All problems of its spec and annotations, each with the field's name. A malformed pattern is one of them, for it might
+    /// forbid.
     pub fn read(raw: &Value) -> Result<Self, Vec<Problem>> {
         let mut findings = Findings::default();
         let mut spec = raw.get("spec").cloned().unwrap_or_else(|| json!({}));
@@ -35,7 +36,8 @@ impl Project {
         honoured::others(&spec, "spec", HONOURED, &mut findings);
         let wire: wire::ProjectSpec =
             serde_json::from_value(spec).map_err(|error| vec![Problem::new(format!("spec: {error}"))])?;
-        let project = project(metadata_text(raw, "name"), &wire, &mut findings);
+        let rollback = rollback::read(raw, &mut findings);
+        let project = Self { rollback, ..project(metadata_text(raw, "name"), &wire, &mut findings) };
         let (problems, not_yet) = findings.into_parts();
         if problems.is_empty() { Ok(Self { not_yet, ..project }) } else { Err(problems) }
     }
@@ -59,6 +61,7 @@ fn project(name: &str, wire: &wire::ProjectSpec, findings: &mut Findings) -> Pro
         namespace_allow,
         namespace_deny,
         source_namespaces: source_namespaces(wire, findings),
+        rollback: rollback::RollbackRules::default(),
         not_yet: Vec::new(),
     }
 }

@@ -16,6 +16,8 @@ wire! {
         managed_namespace_metadata: ManagedNamespaceMetadata,
         /// Tautline's own settings; an annotation `tautline.dev/...` of the same meaning wins.
         tautline: Tautline,
+        /// Tautline: what to do about a bad commit; an annotation `tautline.dev/...` of the same meaning wins.
+        rollback: Rollback,
     }
 
     /// Syncs without being asked.
@@ -64,8 +66,24 @@ wire! {
         /// `tautline.dev/added-fields`.
         #[schemars(extend("enum" = ["keep", "remove"]))]
         added_fields: String,
-        /// Longest time without progress that a sync may take, such as `5m`; annotation `tautline.dev/sync-deadline`.
-        sync_deadline: String,
+    }
+
+    /// What to do about a bad commit. Each is also an annotation, which wins and which Argo CD's CRDs keep as well.
+    Rollback {
+        /// Who goes back to the stable release when a commit is bad: `automatic` for the agent, `manual` for a person, `"off"`
+        /// (in quotes, for YAML takes the bare word for `false`) for nobody; annotation `tautline.dev/rollback`.
+        policy: String,
+        /// Longest time without progress that a sync may take, such as `5m`; annotation `tautline.dev/deadline`.
+        deadline: String,
+        /// How long everything has to stay healthy before a state counts as stable, such as `10s`; annotation
+        /// `tautline.dev/soak`.
+        soak: String,
+        /// How long an object may be Degraded before it counts, such as `15s`; annotation `tautline.dev/degraded-grace`.
+        degraded_grace: String,
+        /// What to do with what a first deploy that failed has created: `keep` (default) or `remove`; annotation
+        /// `tautline.dev/first-deploy`.
+        #[schemars(extend("enum" = ["keep", "remove"]))]
+        first_deploy: String,
     }
 
     /// Differences that do not count.

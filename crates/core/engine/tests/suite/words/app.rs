@@ -2,7 +2,7 @@
 
 use model::{
     App, AppKey, Backoff, Cascade, Deletion, Destination, Directory, NotYet, Operation, Refresh,
-    ResourceSelector, Retry, Source, Timestamp,
+    ResourceSelector, Retry, Seconds, Source, Timestamp,
 };
 
 /// Makes an app of words. `auto` alone has neither pruning nor self-heal; words after `op` are the operation's.
@@ -53,6 +53,7 @@ fn change(app: &mut App, word: &str) {
             };
             app.deletion = Some(Deletion { requested_at: Timestamp::from_millis(0), cascade });
         }
+        "grace" => app.rollback.degraded_grace = Seconds::new(value.parse().expect("a number")),
         "branch" => app.source.target_revision = value.into(),
         "manual" => {}
         other => panic!("no such word: {other}"),
