@@ -7,6 +7,7 @@
 //!           ├─ watch ─▶ (WatchId, WatchEvent) …            (watch, list, stream, pieces, decode)
 //!           ├─ hold_lease ─▶ Holding …                     (lease)
 //!           ├─ event                                       (event)
+//!           ├─ container_log, events_about                 (last_words)
 //!           └─ review_token, review_access                 (review)
 //!                 │
 //!  all of them ─▶ call ─▶ gate, permit, deadline, kube::Client::send ─▶ classify ─▶ CallError
@@ -26,6 +27,7 @@ mod discovery;
 mod endpoint;
 mod event;
 mod gate;
+mod last_words;
 mod lease;
 mod list;
 mod objects;
@@ -49,6 +51,7 @@ pub use discovery::{Discovery, Scope};
 pub use endpoint::Endpoint;
 pub use event::{EventDraft, EventType, Regarding};
 pub use gate::Priority;
+pub use last_words::{LogOf, SeenEvent};
 pub use lease::{Holding, LeaseHandle, LeaseSpec};
 pub use objects::{Applied, ApplyOptions, DeleteOptions, Deleted, Propagation};
 pub use overview::Overview;

@@ -12,7 +12,8 @@
 //! `Healthy` says nothing beside itself, so that a message that changes never costs a write of an unchanged status.
 //!
 //! Whatever other controllers wrote passes [`text::clean`] before it becomes a message: no control characters, 300
-//! characters at most, no credentials in URLs. Environment variables and Secrets are never read here.
+//! characters at most, no credentials in URLs. Environment variables and Secrets are never read here. Logs and events, which
+//! may hold anything, pass [`Redaction`] before.
 //!
 //! To add a kind: a file with one `assess`, a line in `table.rs`, fixtures in `fixtures/health/<group>/<Kind>/`.
 
@@ -39,6 +40,7 @@ mod pod;
 mod pod_disruption_budget;
 mod pod_trouble;
 mod read;
+mod redaction;
 mod replica_set;
 mod say;
 mod service;
@@ -52,4 +54,5 @@ pub use cause::{Cause, cause, explain};
 pub use evidence::evidence;
 pub use links::links;
 pub use members::{Member, Members};
+pub use redaction::{Redaction, is_secret_name};
 pub use table::assess;

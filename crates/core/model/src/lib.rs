@@ -10,6 +10,7 @@
 mod app;
 mod bytes;
 mod comparison;
+mod culprit;
 mod evidence;
 mod failure;
 pub mod glob;
@@ -37,6 +38,7 @@ pub use app::{
 };
 pub use bytes::{base64_decode, base64_encode};
 pub use comparison::{Comparison, ObjectStatus, SyncStatus};
+pub use culprit::{CommitInfo, Culprit};
 pub use evidence::Evidence;
 pub use failure::{CallError, ErrorClass};
 pub use hash::{Digest, digest};
