@@ -27,6 +27,18 @@ pub(crate) fn text(agent: &Agent) -> String {
         unseen(agent),
         unreadable(agent),
         writer(agent),
+        family(
+            "tautline_stream_changes",
+            "Changes of Applications that are kept for streams that are resumed.",
+            Kind::Gauge,
+            vec![sample(Vec::new(), agent.feed.kept().0 as u64)],
+        ),
+        family(
+            "tautline_stream_bytes",
+            "Memory that the changes take that are kept for streams that are resumed, about.",
+            Kind::Gauge,
+            vec![sample(Vec::new(), agent.feed.kept().1 as u64)],
+        ),
     ])
 }
 

@@ -174,6 +174,12 @@ impl Feed {
         self.0.ring().version
     }
 
+    /// Returns how many changes are kept for those who come back, and how many bytes of Applications they hold, about.
+    pub fn kept(&self) -> (usize, usize) {
+        let ring = self.0.ring();
+        (ring.changes.len(), ring.n_bytes)
+    }
+
     /// Begins a stream: with all Applications as they are now, or with what changed since a resourceVersion.
     ///
     /// # Errors
@@ -217,12 +223,12 @@ impl Feed {
 
 impl Ring {
     fn push(&mut self, change: Change) {
-        self.n_bytes += change.app.size();
+        self.n_bytes += change.size();
         self.changes.push_back(Arc::new(change));
         while self.changes.len() > LONGEST || self.n_bytes > LARGEST {
             let Some(oldest) = self.changes.pop_front() else { return };
             self.first += 1;
-            self.n_bytes -= oldest.app.size();
+            self.n_bytes -= oldest.size();
             if oldest.place.is_none() {
                 self.lost = self.lost.max(oldest.version);
             }
@@ -353,6 +359,11 @@ impl Subscription {
 }
 
 impl Change {
+    /// Returns how much memory it takes, about, without what is written of it for streams.
+    fn size(&self) -> usize {
+        self.app.size() + self.before.as_ref().map_or(0, Head::size) + size_of::<Self>()
+    }
+
     /// Returns what the change is to who asks for some of the Applications: one that begins to fit is new to them.
     fn kind_for(&self, query: &ListQuery) -> Option<Kind> {
         let fits = self.app.head.is_asked_for(query);

@@ -50,12 +50,20 @@ impl Listed {
 
     /// Returns how much memory it takes, about.
     pub(crate) fn size(&self) -> usize {
-        // Its labels and names are a small part of it.
-        self.text.len() + size_of::<Self>()
+        self.text.len() + self.head.size() + size_of::<Self>()
     }
 }
 
 impl Head {
+    /// Returns how much memory its words take, about.
+    pub(crate) fn size(&self) -> usize {
+        // What an entry of a map and a piece of memory take themselves.
+        const ENTRY: usize = 64;
+        let words = [&self.name, &self.namespace, &self.project].into_iter().chain(self.repos.iter());
+        let labels = self.labels.iter().map(|(label, value)| label.len() + value.len() + ENTRY);
+        words.map(|word| word.len() + ENTRY / 2).chain(labels).sum()
+    }
+
     fn of(raw: &Value) -> Self {
         let word = |pointer: &str| raw.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let project = word("/spec/project");

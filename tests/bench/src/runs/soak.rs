@@ -25,7 +25,10 @@ struct Held {
     tasks: f64,
     files: f64,
     threads: f64,
+    /// Without what streams may be resumed from.
     memory: f64,
+    /// That: the agent bounds it, and it takes longer than a soak to get there.
+    resumable: f64,
 }
 
 /// What was done.
@@ -60,6 +63,9 @@ impl Bench {
         self.report
             .size(&bench, "memory grown", after.memory - before.memory, 8.0)
             .note(format!("{:.1} MiB before, {:.1} after", before.memory, after.memory));
+        self.report
+            .size(&bench, "memory that streams may be resumed from", after.resumable, 32.0)
+            .note(format!("{:.1} MiB before", before.resumable));
         self.report.size(&bench, "memory, peak", self.agent.cost()?.peak, 100.0);
         Ok(())
     }
@@ -121,11 +127,13 @@ impl Bench {
         tokio::time::sleep(KEPT).await;
         let (cost, tasks) = (self.agent.cost()?, self.agent.total("tautline_tasks")?);
         let open = self.agent.open()?;
+        let resumable = super::figure(self.agent.total("tautline_stream_bytes")?) / (1024.0 * 1024.0);
         Ok(Held {
             tasks: super::figure(tasks),
             files: size(open.files),
             threads: size(open.threads),
-            memory: cost.resident,
+            memory: cost.resident - resumable,
+            resumable,
         })
     }
 }
