@@ -16,6 +16,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) etcd: &'a Port,
     pub(crate) etcd_peer: &'a Port,
     pub(crate) api: &'a Port,
+    /// Where kwok answers for the kubelets of all nodes.
+    pub(crate) kubelet: &'a Port,
 }
 
 impl Plan<'_> {
@@ -71,6 +73,8 @@ impl Plan<'_> {
                 format!("--service-account-signing-key-file={}", self.file("service-account.key")),
                 "--authorization-mode=Node,RBAC".to_owned(),
                 "--allow-privileged=true".to_owned(),
+                // The addresses that pods see lead nowhere; this one is kwok's.
+                "--kubelet-preferred-address-types=ExternalIP".to_owned(),
             ],
         )
     }
@@ -115,6 +119,8 @@ impl Plan<'_> {
                 "--manage-all-nodes=true".to_owned(),
                 "--node-ip=10.1.0.1".to_owned(),
                 "--cidr=10.2.0.1/16".to_owned(),
+                format!("--node-port={}", self.kubelet.number),
+                format!("--server-address=127.0.0.1:{}", self.kubelet.number),
                 // The lease of a node is what keeps the controllers from calling it lost.
                 "--node-lease-duration-seconds=40".to_owned(),
             ],

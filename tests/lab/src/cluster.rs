@@ -38,6 +38,7 @@ pub(crate) struct Own {
     pub(crate) etcd: Port,
     _etcd_peer: Port,
     _api: Port,
+    _kubelet: Port,
 }
 
 /// Returns the lab that all tests of this process share, started on first use with [`Options::default`], or
@@ -71,12 +72,19 @@ impl Lab {
         let programs = programs()?;
         let cache = cache_folder()?;
         let folder = Folder::create()?;
-        let [etcd, etcd_peer, api] = [Port::reserve(&cache)?, Port::reserve(&cache)?, Port::reserve(&cache)?];
+        let reserve = || Port::reserve(&cache);
+        let [etcd, etcd_peer, api, kubelet] = [reserve()?, reserve()?, reserve()?, reserve()?];
         let authority = certificates::write(folder.path())?;
-        let plan =
-            Plan { folder: &folder, programs: &programs, etcd: &etcd, etcd_peer: &etcd_peer, api: &api };
+        let plan = Plan {
+            folder: &folder,
+            programs: &programs,
+            etcd: &etcd,
+            etcd_peer: &etcd_peer,
+            api: &api,
+            kubelet: &kubelet,
+        };
         let (admin_token, kubeconfig) = plan.write_clients()?;
-        fs::write(folder.path().join("stages.yaml"), stages::text()).context("write the stages")?;
+        stages::write(folder.path())?;
 
         let mut servers = vec![plan.etcd(), plan.api_server()];
         if options.controller_manager {
@@ -90,7 +98,8 @@ impl Lab {
         }
         let url = plan.url();
         let http = Http::new(api.number, &admin_token, authority)?;
-        let own = Own { servers: Mutex::new(servers), http, etcd, _etcd_peer: etcd_peer, _api: api };
+        let servers = Mutex::new(servers);
+        let own = Own { servers, http, etcd, _etcd_peer: etcd_peer, _api: api, _kubelet: kubelet };
         let lab = Self {
             own: Some(own),
             programs,
@@ -261,11 +270,17 @@ mod tests {
     fn a_server_whose_port_is_taken_says_so() {
         let cache = cache_folder().unwrap();
         let folder = Folder::create().unwrap();
-        let [etcd, etcd_peer, api] = [(); 3].map(|()| Port::reserve(&cache).unwrap());
+        let [etcd, etcd_peer, api, kubelet] = [(); 4].map(|()| Port::reserve(&cache).unwrap());
         let _stranger = TcpListener::bind(("127.0.0.1", etcd.number)).unwrap();
         let programs = programs().unwrap();
-        let plan =
-            Plan { folder: &folder, programs: &programs, etcd: &etcd, etcd_peer: &etcd_peer, api: &api };
+        let plan = Plan {
+            folder: &folder,
+            programs: &programs,
+            etcd: &etcd,
+            etcd_peer: &etcd_peer,
+            api: &api,
+            kubelet: &kubelet,
+        };
         let mut server = plan.etcd();
         server.start(&folder).unwrap();
         let error = loop {

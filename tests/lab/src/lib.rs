@@ -30,8 +30,8 @@
 //! defaults, the controllers, the scheduler. Certificates and tokens are made for each lab. etcd does not sync to
 //! disk, and the controllers may ask faster than by default ([`Options::fast`]).
 //!
-//! **What is missing.** The nodes are kwok's; no container ever runs, so there are no logs and no `exec`, no network
-//! and no metrics. There is no storage (a claim waits for a volume that the test creates) and there are no load
+//! **What is missing.** The nodes are kwok's; no container ever runs, so there is no `exec`, no network and no metrics, and
+//! the logs of all containers are alike: `logs/current.log`, and `logs/previous.log` for the run before the last restart. There is no storage (a claim waits for a volume that the test creates) and there are no load
 //! balancers; a status that they would write is written by the test, as in
 //! `kubectl patch service web --subresource=status`.
 //!

@@ -1,4 +1,9 @@
-//! Which stages does kwok play?
+//! Which stages does kwok play, and what do its containers write?
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 
 /// One file per behaviour; `src/lib.rs` has the table for readers.
 const STAGES: &[&str] = &[
@@ -13,9 +18,35 @@ const STAGES: &[&str] = &[
     include_str!("../stages/pod-start.yaml"),
 ];
 
-/// Returns the text of kwok's configuration file.
-pub(crate) fn text() -> String {
-    STAGES.join("---\n")
+/// What every container writes, in the format of the Container Runtime Interface.
+const LOG: &str = include_str!("../logs/current.log");
+/// What every container wrote in the run before.
+const PREVIOUS_LOG: &str = include_str!("../logs/previous.log");
+
+/// Writes kwok's configuration file and the files that it names into `folder`.
+pub(crate) fn write(folder: &Path) -> Result<()> {
+    for (name, text) in [("current.log", LOG), ("previous.log", PREVIOUS_LOG), ("stages.yaml", &text(folder))]
+    {
+        fs::write(folder.join(name), text).with_context(|| format!("write {name}"))?;
+    }
+    Ok(())
+}
+
+fn text(folder: &Path) -> String {
+    let folder = folder.display();
+    let logs = format!(
+        "apiVersion: kwok.x-k8s.io/v1alpha1
+kind: ClusterLogs
+metadata:
+  name: of-every-container
+spec:
+  logs:
+  - logsFile: {folder}/current.log
+    previousLogsFile: {folder}/previous.log
+"
+    );
+    let parts: Vec<&str> = STAGES.iter().copied().chain([logs.as_str()]).collect();
+    parts.join("---\n")
 }
 
 #[cfg(test)]
@@ -36,7 +67,7 @@ mod tests {
     #[test]
     fn a_tag_with_a_first_stage_of_its_own_is_not_ready_at_once() {
         let mut excepted = tags(include_str!("../stages/pod-ready.yaml"), "NotIn");
-        let mut special = tags(&text(), "In");
+        let mut special = tags(&text(Path::new("/tmp")), "In");
         // It is Ready at once, and crashes later.
         special.retain(|tag| tag != "ready-then-crash");
         excepted.sort();

@@ -304,3 +304,15 @@ fn a_deleted_pod_goes_at_once() {
     pod.until(&format!("{WAITING}=CrashLoopBackOff"));
     pod.lab.kubectl(&["-n", &pod.namespace, "delete", "pod", "web", "--timeout=20s"]).unwrap();
 }
+
+#[test]
+fn containers_have_logs_of_this_run_and_of_the_one_before() {
+    let pod = Pod::run("web:1", &[]);
+    pod.until("condition=Ready");
+    let log =
+        |more: &[&str]| pod.lab.kubectl(&[&["-n", &pod.namespace, "logs", "web"], more].concat()).unwrap();
+    assert!(log(&[]).ends_with("listening on :8080\n"), "{}", log(&[]));
+    assert_eq!(log(&["--tail=1"]).lines().count(), 1);
+    let last = "FATAL cannot open /etc/web/config.yaml: no such file or directory\n";
+    assert_eq!(log(&["--previous", "--tail=1"]), last);
+}
