@@ -153,6 +153,52 @@ fn failures_weigh_and_read_as_expected() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The rows of the table in `src/evidence.rs`, as far as they are about live objects, with the fixtures that stand for them.
+const ROWS: &[(&str, &[&str])] = &[
+    ("invalid image name", &["condemns_invalid_image_name"]),
+    ("image not found", &["condemns_image_not_found_on_new_replica_set"]),
+    ("manifest not found", &["condemns_manifest_unknown"]),
+    (
+        "new pods exit",
+        &["condemns_exits_with_zero", "condemns_out_of_memory", "condemns_init_container_fails"],
+    ),
+    ("new pods crash-loop", &["condemns_crash_loop", "condemns_ready_then_crash"]),
+    (
+        "new pods start and never become ready",
+        &["condemns_never_ready", "condemns_never_ready_without_probe", "condemns_startup_probe_fails"],
+    ),
+    ("a Job that failed by its pods", &["condemns_job_pod_exits", "condemns_job_failed_pods_gone"]),
+    ("a pod template that is invalid", &["condemns_invalid_pod_template"]),
+    ("a webhook denied the pods", &["condemns_webhook_denied_pods"]),
+    ("pull refused", &["holds_image_pull_refused"]),
+    ("pull throttled", &["holds_image_pull_throttled"]),
+    ("pull timed out", &["holds_image_pull_timeout"]),
+    ("pull unauthorised", &["holds_image_pull_unauthorised"]),
+    ("unschedulable", &["holds_unschedulable"]),
+    ("mount failures", &["holds_mount_pending", "holds_missing_secret"]),
+    ("claims", &["holds_claim_pending", "holds_claim_without_volume"]),
+    ("load balancers pending", &["holds_load_balancer_pending"]),
+    ("Ingress addresses pending", &["holds_ingress_pending"]),
+    ("a Job that ran out of time", &["holds_job_out_of_time"]),
+    ("evicted pods", &["holds_evicted"]),
+    ("quota", &["holds_quota_exceeded"]),
+    ("a namespace that terminates", &["holds_namespace_terminating"]),
+    ("a webhook that cannot be called", &["holds_webhook_failed_calling_pods"]),
+    ("rights, and what they need", &["holds_service_account_missing"]),
+    ("only an old pod is unwell", &["holds_only_an_old_pod_crashes", "holds_stateful_set_old_pod_crashes"]),
+];
+
+#[test]
+fn every_row_of_the_table_of_evidence_has_a_fixture_that_is_named_after_it() {
+    let files = entries(&folder().join("evidence"));
+    let names: Vec<&str> = files.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
+    for (row, fixtures) in ROWS {
+        for fixture in *fixtures {
+            assert!(names.contains(fixture), "{row}: there is no {fixture}");
+        }
+    }
+}
+
 /// Whatever is missing or of another type, rules answer and never panic.
 #[test]
 fn mangled_objects_are_judged_too() {
