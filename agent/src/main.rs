@@ -50,6 +50,8 @@ mod probes;
 mod recall;
 mod refreshing;
 mod refusal;
+#[cfg_attr(not(test), expect(dead_code, reason = "the loop does not write releases yet"))]
+mod releases;
 mod rendering;
 mod repo;
 mod reviews;

@@ -11,6 +11,15 @@ pub const SCALE_MANAGER: &str = "tautline-scale";
 pub const INSTANCE_LABEL: &str = "tautline.dev/instance";
 /// Label on every managed object: which app's.
 pub const PART_OF_LABEL: &str = "tautline.dev/part-of";
+/// Type of the Secrets that hold releases.
+pub const RELEASE_TYPE: &str = "tautline.dev/release";
+/// Label on a release: which app's, as a hash. No managed object carries it.
+pub const RELEASE_OF_LABEL: &str = "tautline.dev/release-of";
+/// Label on the further Secrets of a release that is larger than one may be: which part.
+pub const RELEASE_PART_LABEL: &str = "tautline.dev/release-part";
+/// Secret in the agent's own namespace with the key that releases are sealed with, as `key` in its data. Load-bearing: without
+/// it no release that was sealed with it is used again.
+pub const RELEASE_KEY: &str = "tautline-release-key";
 /// Annotation on an Application: our own state, as JSON.
 pub const STATE_ANNOTATION: &str = "tautline.dev/state";
 /// Annotation on a live object that permits pruning it although its kind holds data: `allow`.
