@@ -15,12 +15,13 @@ pub struct Rule {
 }
 
 /// The agent's own calls in its namespace: it reads Applications, projects, settings, and the Secrets of repositories and
-/// webhooks, writes Applications by patch, records kinds in a `ConfigMap`, tells by Events, holds a Lease, and looks whether
-/// Argo CD's own controller runs.
+/// webhooks, writes Applications by patch, keeps releases and their key in Secrets, records kinds in a `ConfigMap`, tells by
+/// Events, holds a Lease, and looks whether Argo CD's own controller runs. Kubernetes has no rule for Secrets of one type or
+/// with one label, so those on releases are on all Secrets there.
 pub const AGENT_ROLE_RULES: &[Rule] = &[
     Rule { group: "argoproj.io", resource: "applications", verbs: &["get", "list", "watch", "patch"] },
     Rule { group: "argoproj.io", resource: "appprojects", verbs: &["list", "watch"] },
-    Rule { group: "", resource: "secrets", verbs: &["list", "watch"] },
+    Rule { group: "", resource: "secrets", verbs: &["get", "list", "watch", "create", "patch", "delete"] },
     Rule { group: "", resource: "configmaps", verbs: &["get", "list", "watch", "create", "patch"] },
     Rule { group: "", resource: "events", verbs: &["get", "create", "patch"] },
     Rule { group: "apps", resource: "statefulsets", verbs: &["list", "watch"] },
