@@ -36,6 +36,7 @@ impl Agent {
             }
             Effect::Apply { sync, hash, keys, mode } => self.apply(key, app, sync, hash, keys, mode),
             Effect::Prune { sync, keys, mode } => self.prune(key, app, sync, keys, mode),
+            Effect::Inquire(suspect) => self.inquire(key, app, *suspect),
             Effect::Cascade(policy) => cascade::start(self, key, app, policy),
             Effect::Finalize => cascade::finalize(self, key),
             Effect::WakeAt(at) => {

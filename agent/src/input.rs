@@ -9,8 +9,8 @@ use crate::polling::Polled;
 use crate::sources::RepoId;
 use crate::waits::WaitNews;
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
-use engine::CascadePass;
-use model::{AppKey, CallError, Digest, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
+use engine::{CascadePass, Suspect};
+use model::{AppKey, CallError, Culprit, Digest, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
 use serde_json::Value;
 use source::SourceError;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub(crate) enum Input {
     StatusDue(AppKey),
     /// An Application that cannot be read was told so, if that was possible.
     UnreadTold,
+    /// Who is to blame that a commit failed was asked.
+    Culprit(AppKey, Box<Suspect>, Box<Culprit>),
     /// A pass of a cascade deletion is done, and what the API server answered.
     Cascaded(AppKey, CascadePass, Answers),
     /// The finalizers are off, or not.

@@ -19,6 +19,7 @@ mod clock;
 mod comparing;
 mod config;
 mod configuring;
+mod culprit;
 mod defined;
 mod desired;
 mod discovering;

@@ -44,6 +44,7 @@ impl Agent {
             Input::StatusWritten(key, outcome) => self.status_written(&key, outcome),
             Input::StatusDue(key) => self.status_due(&key),
             Input::UnreadTold => {}
+            Input::Culprit(key, suspect, culprit) => self.culprit_found(&key, &suspect, culprit),
             Input::Cascaded(key, pass, answers) => self.cascaded(&key, pass, answers),
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),

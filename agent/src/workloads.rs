@@ -3,7 +3,7 @@
 use crate::agent::{Agent, Watched};
 use crate::watching::spec;
 use cluster::{Endpoint, WatchEvent, WatchHandle, WatchSpec};
-use health::{Member, Members};
+use health::{Cause, Member, Members};
 use model::{Evidence, Health, HealthStatus, Object, ObjectKey};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,6 +129,12 @@ impl Workloads {
         self.members.entry(namespace.to_owned()).or_default()
     }
 
+    /// Returns what keeps a workload from being healthy, as its pods show it.
+    pub(crate) fn cause(&self, key: &ObjectKey) -> Option<Cause> {
+        let unhealthy = self.unhealthy.get(&key.namespace)?.get(key)?;
+        health::cause(&unhealthy.workload, self.members.get(&key.namespace).unwrap_or(&Members::default()))
+    }
+
     /// Returns the health of a workload with the cause that its pods show, and what that is evidence of.
     fn explained(&self, workload: &Object, health: &Health) -> Assessment {
         let nothing = Members::default();
@@ -169,6 +175,11 @@ fn has_pods(workload: &Object) -> bool {
         ("apps", "DaemonSet") | ("batch", "Job") => true,
         _ => false,
     }
+}
+
+/// Where the API server serves pods.
+pub(crate) fn pods() -> Endpoint {
+    Endpoint::new("v1", "Pod", "pods", true)
 }
 
 impl Agent {
@@ -231,7 +242,7 @@ impl Agent {
     fn open_pod_watches(&mut self, namespace: &str) {
         let within = (namespace != EVERYWHERE).then(|| namespace.to_owned());
         let kinds = [
-            (Member::Pod, Endpoint::new("v1", "Pod", "pods", true)),
+            (Member::Pod, pods()),
             (Member::ReplicaSet, Endpoint::new("apps/v1", "ReplicaSet", "replicasets", true)),
         ];
         let handles = kinds.map(|(member, endpoint)| {

@@ -33,6 +33,8 @@ pub(crate) enum Verb {
     Create,
     Delete,
     Discover,
+    /// Reads what a container wrote: a right of its own.
+    Log,
 }
 
 impl Verb {
@@ -47,6 +49,7 @@ impl Verb {
             Self::Create => "create",
             Self::Delete => "delete",
             Self::Discover => "discover",
+            Self::Log => "log",
         }
     }
 
@@ -54,7 +57,7 @@ impl Verb {
     fn writes(self) -> bool {
         match self {
             Self::Apply | Self::Patch | Self::Create | Self::Delete => true,
-            Self::Get | Self::List | Self::Watch | Self::DryRun | Self::Discover => false,
+            Self::Get | Self::List | Self::Watch | Self::DryRun | Self::Discover | Self::Log => false,
         }
     }
 }

@@ -12,7 +12,7 @@ use model::{CallError, ErrorClass, ObjectKey, Timestamp};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Longest wait for either answer: somebody waits for the verdict.
+/// Longest wait for either answer: somebody waits for the verdict. What is applied goes first all the same.
 const DEADLINE: Duration = Duration::from_secs(3);
 /// Longest log that is asked for, in bytes; kubelets count runes and may write a little more.
 const LOG_BYTES: &str = "65536";
@@ -72,7 +72,7 @@ impl Cluster {
     }
 
     async fn log_at(&self, pods: &Endpoint, url: String) -> Result<String, CallError> {
-        let mut call = Call::new(Verb::Get, pods, Method::GET, url).with_priority(Some(Priority::Apply));
+        let mut call = Call::new(Verb::Log, pods, Method::GET, url).with_priority(Some(Priority::Background));
         // The log is plain text, the refusal JSON.
         call.accept = "*/*";
         call.timeout = Some(DEADLINE.min(self.inner.call_timeout));
@@ -96,7 +96,8 @@ impl Cluster {
         let namespace = if key.namespace.is_empty() { "default" } else { key.namespace.as_str() };
         let query = [("fieldSelector", selector.as_str()), ("limit", MOST_EVENTS)];
         let url = with_query(&events.collection(Some(namespace)), &query);
-        let mut call = Call::new(Verb::List, &events, Method::GET, url).with_priority(Some(Priority::Apply));
+        let mut call =
+            Call::new(Verb::List, &events, Method::GET, url).with_priority(Some(Priority::Background));
         call.timeout = Some(DEADLINE.min(self.inner.call_timeout));
         call.longest = LONGEST_EVENTS;
         let answer = self.call(call).await?.json()?;

@@ -111,8 +111,9 @@ fn masked_last_applied(value: &Value, masks: &mut Masks) -> Value {
     Value::String(Value::Object(fields).to_string())
 }
 
-/// Returns the values that nothing else may show: as written, and decoded. Very short ones would mask half of the metadata.
-fn secret_values(object: &Object) -> Vec<String> {
+/// Returns the values of a Secret that nothing else may show: as written, and decoded. Very short ones would mask half of the
+/// metadata.
+pub fn secret_values(object: &Object) -> Vec<String> {
     let last_applied = object
         .annotation(names::LAST_APPLIED)
         .and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok())

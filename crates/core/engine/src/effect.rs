@@ -1,6 +1,7 @@
 //! What is to be done? The agent turns each of these into I/O; each may be repeated.
 
 use crate::report::Report;
+use crate::suspect::Suspect;
 use model::{Cascade, DesiredHash, ObjectKey, Reason, Revision, SyncId, Timestamp};
 use plan::Selection;
 
@@ -56,6 +57,8 @@ pub enum Effect {
         /// Whether to change anything.
         mode: Mode,
     },
+    /// Find out who is to blame that a commit failed; answered by `Culprit`, and nothing waits for that.
+    Inquire(Box<Suspect>),
     /// Delete everything of an app that is being deleted; answered by `Cascaded`.
     Cascade(Cascade),
     /// Take our finalizers off the Application.

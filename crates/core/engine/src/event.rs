@@ -1,7 +1,9 @@
 //! What can happen to an app?
 
 use crate::unreadable::Unreadable;
-use model::{Comparison, DesiredHash, NotYet, ObjectResult, Problem, Revision, Seconds, SyncId};
+use model::{
+    Comparison, Culprit, DesiredHash, NotYet, ObjectResult, Problem, Reason, Revision, Seconds, SyncId,
+};
 use plan::Plan;
 use std::sync::Arc;
 
@@ -42,6 +44,15 @@ pub enum Event {
         sync: SyncId,
         /// What to deploy, or why that is not known.
         desired: Result<Arc<Desired>, String>,
+    },
+    /// Who is to blame that a commit failed.
+    Culprit {
+        /// Hash of its content.
+        hash: DesiredHash,
+        /// Why it failed, in one word.
+        reason: Reason,
+        /// Who, and what they said last.
+        culprit: Box<Culprit>,
     },
     /// The plan of a sync is made.
     Planned {

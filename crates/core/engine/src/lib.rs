@@ -29,6 +29,7 @@ mod run;
 mod settle;
 mod source;
 mod state;
+mod suspect;
 mod sync;
 pub mod takeover;
 mod trigger;
@@ -45,6 +46,7 @@ pub use report::{Condition, ConditionKind, OperationReport, Report};
 pub use retry::Heals;
 pub use run::{Cause, Correction, Run, Step};
 pub use state::{Activity, Attempt, Deleting, RefreshView, SourceView, State, Unanswered};
+pub use suspect::Suspect;
 pub use trigger::read_only;
 pub use unreadable::{Told, Unreadable};
 
@@ -76,6 +78,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::RenderFailed { revision, problems } => source::invalid(state, revision, problems, out),
         Event::Unsupported { revision, not_yet } => source::unsupported(state, revision, not_yet),
         Event::Compared(comparison) => state.take_comparison(comparison),
+        Event::Culprit { hash, reason, culprit } => suspect::found(state, hash, reason, &culprit, out),
         Event::Prepared { sync, desired } => sync::prepared(state, sync, desired, now, app, out),
         Event::Planned { sync, plan } => sync::planned(state, sync, plan, now, app, out),
         Event::StageDone { sync, results } => sync::stage_done(state, sync, results, now, app, out),

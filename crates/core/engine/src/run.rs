@@ -61,6 +61,8 @@ pub struct Run {
     pub progress_at: Timestamp,
     /// Since when some watched object is Degraded by the content's own fault.
     pub broken_since: Option<Timestamp>,
+    /// What kept it from being settled when that was judged last, and what is said of it.
+    pub sick: Option<(ObjectKey, String)>,
     /// What the sync waits for, or what its last try failed of, as the operation's message says it.
     pub waits_for: String,
 }
@@ -107,6 +109,7 @@ impl Run {
             progress: None,
             progress_at: now,
             broken_since: None,
+            sick: None,
             waits_for: String::new(),
         }
     }

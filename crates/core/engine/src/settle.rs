@@ -2,7 +2,8 @@
 
 use crate::run::Run;
 use model::{
-    App, Comparison, Evidence, HealthStatus, ObjectStatus, Reason, SYNC_DEADLINE, Seconds, Timestamp,
+    App, Comparison, Evidence, HealthStatus, ObjectKey, ObjectStatus, Reason, SYNC_DEADLINE, Seconds,
+    Timestamp,
 };
 
 /// Longest time of one try in all.
@@ -51,6 +52,14 @@ impl Weight {
 struct Obstacle {
     weight: Weight,
     text: String,
+    /// The object, and what its health says.
+    object: Option<(ObjectKey, String)>,
+}
+
+impl Obstacle {
+    fn without_object(weight: Weight, text: String) -> Self {
+        Self { weight, text, object: None }
+    }
 }
 
 impl Run {
@@ -63,7 +72,8 @@ impl Run {
         let obstacle = self.obstacle(comparison);
         let is_broken = obstacle.as_ref().is_some_and(|obstacle| obstacle.weight == Weight::Broken);
         self.broken_since = is_broken.then(|| self.broken_since.unwrap_or(now));
-        let Some(Obstacle { weight, text }) = obstacle else { return Standing::Settled };
+        let Some(Obstacle { weight, text, object }) = obstacle else { return Standing::Settled };
+        self.sick = object;
         if self.broken_since.is_some_and(|since| now >= since + app.rollback.degraded_grace) {
             return Standing::Condemned(Reason::Degraded, text);
         }
@@ -106,16 +116,18 @@ impl Run {
             }
         }
         if let Some((weight, object)) = heaviest {
-            return Some(Obstacle { weight, text: self.words(weight, object) });
+            let message = object.health.as_ref().map(|health| health.message.clone()).unwrap_or_default();
+            let text = self.words(weight, object);
+            return Some(Obstacle { weight, text, object: Some((object.key.clone(), message)) });
         }
         if !comparison.is_settled {
             let text = "waiting for the comparison with the cluster".into();
-            return Some(Obstacle { weight: Weight::Waits, text });
+            return Some(Obstacle::without_object(Weight::Waits, text));
         }
         let key = self.unconfirmed.first()?;
         let text =
             format!("{CONSENT}{key}: annotate the Application with argocd.argoproj.io/deletion-approved");
-        Some(Obstacle { weight: Weight::Consent, text })
+        Some(Obstacle::without_object(Weight::Consent, text))
     }
 
     fn is_leaving(&self, object: &ObjectStatus) -> bool {

@@ -93,6 +93,10 @@ pub(crate) fn fail(
     now: Timestamp,
     out: &mut Vec<Effect>,
 ) {
+    // Once is enough for what is only held up: it is told of each try.
+    if verdict.is_condemned || run.retries == 0 {
+        out.extend(run.suspect(verdict.reason).map(|suspect| Effect::Inquire(Box::new(suspect))));
+    }
     let next =
         if verdict.is_condemned { None } else { retry::next_attempt(app, run.operation(), run.retries, now) };
     if let Some(at) = next {

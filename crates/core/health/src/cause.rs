@@ -25,6 +25,19 @@ pub struct Cause {
 }
 
 impl Cause {
+    /// Returns the cause of what has no pods, or whose pods say nothing.
+    pub fn unknown(reason: &str) -> Self {
+        Self {
+            pod: String::new(),
+            container: String::new(),
+            reason: reason.into(),
+            message: String::new(),
+            restart_count: 0,
+            exit_code: None,
+            evidence: Evidence::Holds,
+        }
+    }
+
     /// Writes `pod web-7c9d4-abcde, container app: OOMKilled: ...; restarted 4 times, exit code 137`.
     pub fn sentence(&self) -> String {
         match (self.pod.is_empty(), self.container.is_empty()) {

@@ -12,8 +12,8 @@
 //! `Healthy` says nothing beside itself, so that a message that changes never costs a write of an unchanged status.
 //!
 //! Whatever other controllers wrote passes [`text::clean`] before it becomes a message: no control characters, 300
-//! characters at most, no credentials in URLs. Environment variables and Secrets are never read here. Logs and events, which
-//! may hold anything, pass [`Redaction`] before.
+//! characters at most, no credentials in URLs. Environment variables and Secrets are read for one thing only: logs and events,
+//! which may hold anything, pass [`Redaction`] before, which takes their values out.
 //!
 //! To add a kind: a file with one `assess`, a line in `table.rs`, fixtures in `fixtures/health/<group>/<Kind>/`.
 
@@ -54,5 +54,5 @@ pub use cause::{Cause, cause, explain};
 pub use evidence::evidence;
 pub use links::links;
 pub use members::{Member, Members};
-pub use redaction::{Redaction, is_secret_name};
+pub use redaction::{Redaction, secret_settings};
 pub use table::assess;

@@ -4,6 +4,8 @@
 //! before it or by its form. The second is a guess in favour of silence: a word too many is masked rather than one too few.
 
 use crate::text;
+use model::Object;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What stands where a secret was.
@@ -82,7 +84,7 @@ impl Redaction {
                 all.extend(of_file.filter(|value| value.len() >= SHORTEST_IN_FILE).map(str::to_owned));
                 all.insert(line.to_owned());
                 // As a log that is JSON would write it.
-                all.insert(serde_json::Value::from(line).to_string().trim_matches('"').to_owned());
+                all.insert(Value::from(line).to_string().trim_matches('"').to_owned());
             }
         }
         let mut values: Vec<String> = all.into_iter().filter(|value| value.len() >= SHORTEST).collect();
@@ -119,9 +121,31 @@ impl Redaction {
 }
 
 /// Returns whether the name of a setting says that its value is secret: `DB_PASSWORD`, `api-key`, `clientSecret`.
-pub fn is_secret_name(name: &str) -> bool {
+fn is_secret_name(name: &str) -> bool {
     let letters = letters(name);
     SECRET_NAMES.iter().any(|word| letters.contains(word))
+}
+
+/// Returns the values that an object gives to what a name says is secret, such as environment variables of its containers.
+pub fn secret_settings(object: &Object) -> Vec<String> {
+    let mut values = Vec::new();
+    let mut open: Vec<&Value> = object.fields().values().collect();
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(map) => {
+                let text = |field: &str| map.get(field).and_then(Value::as_str);
+                if let (Some(name), Some(value)) = (text("name"), text("value"))
+                    && is_secret_name(name)
+                {
+                    values.push(value.to_owned());
+                }
+                open.extend(map.values());
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    values
 }
 
 /// The same for a name in free text, where a colon need not give it a value: `TokenService: started` tells no token.
@@ -316,6 +340,19 @@ mod tests {
         let told = Redaction::default().log(&log, 20);
         assert_eq!(told[0], "[31mred [0m");
         assert_eq!(told[1].chars().count(), text::LONGEST);
+    }
+
+    // N20: environment variables
+    #[test]
+    fn settings_with_secret_names_are_looked_out_for() {
+        let env = serde_json::json!([
+            {"name": "DB_PASSWORD", "value": "hunter22"}, {"name": "DB_HOST", "value": "db.local"},
+            {"name": "API_TOKEN", "valueFrom": {"secretKeyRef": {"name": "api", "key": "token"}}},
+        ]);
+        let pod = serde_json::json!({"spec": {"containers": [{"name": "app", "env": env}]}});
+        let object = serde_json::json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"},
+            "spec": {"template": pod}});
+        assert_eq!(secret_settings(&Object::from_value(object).unwrap()), ["hunter22"]);
     }
 
     #[test]

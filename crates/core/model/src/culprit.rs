@@ -39,8 +39,7 @@ pub struct CommitInfo {
 }
 
 impl Culprit {
-    /// Writes it in one line: `Deployment.apps shop/web, pod web-7c9d4, container app: Error: ...; brought by 1a2b3c4 of Ann
-    /// <ann@example.com>: the subject`.
+    /// Writes it in one line: `Deployment.apps shop/web, pod web-7c9d4, container app: Error: ...; brought by ...`.
     pub fn sentence(&self) -> String {
         let mut text = self.object.to_string();
         for (word, name) in [("pod", &self.pod), ("container", &self.container)] {
@@ -51,10 +50,18 @@ impl Culprit {
         for part in [&self.reason, &self.message].into_iter().filter(|part| !part.is_empty()) {
             let _infallible = write!(text, ": {part}");
         }
-        if let Some(commit) = &self.commit {
-            let _infallible = write!(text, "; brought by {}", commit.sentence());
+        match self.addendum().as_str() {
+            "" => text,
+            addendum => format!("{text}; {addendum}"),
         }
-        text
+    }
+
+    /// Writes what a sentence about the object does not tell: `brought by 1a2b3c4 of Ann <ann@example.com>: the subject; its log
+    /// ends with: no such file`. Empty where neither is known.
+    pub fn addendum(&self) -> String {
+        let commit = self.commit.as_ref().map(|commit| format!("brought by {}", commit.sentence()));
+        let last = self.log.last().map(|line| format!("its log ends with: {line}"));
+        commit.into_iter().chain(last).collect::<Vec<_>>().join("; ")
     }
 
     /// Writes all of it, one fact a line, the log and the events indented.
@@ -110,8 +117,11 @@ mod tests {
 
     #[test]
     fn all_that_is_known_is_told_in_one_line_and_in_a_story() {
-        let line = "Deployment.apps shop/web, pod web-1, container app: CrashLoopBackOff: exit code 1; brought by 1a2b3c4 of \
-                    Ann <ann@example.com>: web: new config";
+        let addendum = "brought by 1a2b3c4 of Ann <ann@example.com>: web: new config; its log ends with: bye";
+        assert_eq!(culprit().addendum(), addendum);
+        let line = format!(
+            "Deployment.apps shop/web, pod web-1, container app: CrashLoopBackOff: exit code 1; {addendum}"
+        );
         assert_eq!(culprit().sentence(), line);
         let rest = "committed at 1970-01-01T00:00:00Z\nlast lines of its log:\n  cannot open config\n  bye\nits last \
                     events:\n  BackOff: restarting";

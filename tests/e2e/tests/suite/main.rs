@@ -32,6 +32,7 @@ mod cli_shell;
 mod cli_wait;
 mod cli_why;
 mod credentials;
+mod culprit;
 mod definitions;
 mod deletion;
 mod deploy;

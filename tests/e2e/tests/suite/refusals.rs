@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use application::install;
 use e2e::{
-    Repo, Scene, Webhook, condition, config_map, is_condemned, is_synced_to, operation_phase, result_of,
-    retries, sync_status,
+    Repo, Scene, Webhook, condition, config_map, is_condemned, is_synced_to, operation_message,
+    operation_phase, result_of, retries, sync_status,
 };
 use serde_json::{Value, json};
 
@@ -145,7 +145,9 @@ fn a_webhook_that_denies_condemns_and_one_that_is_down_holds() {
 
     let unlucky = Case::begin(&scene, "unlucky", "ConfigMap", &labelled("unlucky", &down));
     let mut cat = Case::begin(&scene, "cat", "ConfigMap", &labelled("cat", &denies));
-    let app = scene.wait_app("cat", |app| operation_phase(app) == "Failed");
+    // Whose commit it was is asked for afterwards; more is not said of it.
+    let app = scene.wait_app("cat", |app| operation_message(app).contains("; brought by"));
+    assert_eq!(operation_phase(&app), "Failed", "{app:#}");
     cat.is_told(
         &app,
         &["admission webhook \"cats.example.com\" denied the request: no cats here"],

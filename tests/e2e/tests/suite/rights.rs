@@ -73,7 +73,8 @@ fn used(agent: &Agent) -> BTreeSet<Right> {
             "apply" | "dry-run" => "patch",
             other => other,
         };
-        used.insert(((*group).to_owned(), (*resource).to_owned(), verb.to_owned()));
+        let (resource, verb) = if verb == "log" { ("pods/log", "get") } else { (*resource, verb) };
+        used.insert(((*group).to_owned(), resource.to_owned(), verb.to_owned()));
     }
     used
 }
@@ -110,12 +111,16 @@ fn everything(scene: &Scene, repo: &Repo, agent: &mut Agent) -> BTreeSet<Right> 
     let first = repo.commit("first");
     let app = scene.application("shop").repo(repo).path("app").automated().option("CreateNamespace=true");
     let app = app.set("/spec/destination/namespace", made.as_str());
-    app.finalizer("resources-finalizer.argocd.argoproj.io").create();
+    let app = app.finalizer("resources-finalizer.argocd.argoproj.io");
+    app.annotation("tautline.dev/deadline", "2s").create();
     // Why it is not healthy is known from its pods.
     scene.wait_app("shop", |app| {
         app["status"]["sync"]["revision"] == first.as_str()
             && app["status"]["resources"].to_string().contains("pod")
     });
+    // What they said last is asked for once the commit has failed.
+    let asked = [right("", "pods/log", "get"), right("", "events", "list")];
+    agent.wait_probe("/metrics", |_| asked.iter().all(|right| used(agent).contains(right)));
     repo.write("app/deployment.yaml", &deployment("web:1")).remove("app/old.yaml");
     let second = repo.commit("second");
     scene.wait_app("shop", |app| is_synced_to(app, &second));

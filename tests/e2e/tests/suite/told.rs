@@ -1,7 +1,7 @@
 //! What do people hear of an app, in the log and as events? One line per transition, and events where they should look.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
-use e2e::{Agent, Scene, config_map, is_synced_to, operation_phase, sync_status};
+use e2e::{Agent, Scene, config_map, is_synced_to, operation_message, sync_status};
 use model::Reason;
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn each_transition_is_one_line_with_the_app_the_revision_and_a_reason() {
 
     let bad = "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n";
     let second = repo.write("bad.yaml", bad).commit("second");
-    scene.wait_app("shop", |app| operation_phase(app) == "Failed");
+    scene.wait_app("shop", |app| operation_message(app).contains("; brought by"));
     let third = repo
         .remove("bad.yaml")
         .write("broken.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: [\n")
@@ -94,6 +94,7 @@ fn each_transition_is_one_line_with_the_app_the_revision_and_a_reason() {
             ("INFO", "Synced", first, &["succeeded in"]),
             ("INFO", "NewRevision", second, &["begins"]),
             ("WARN", "Refused", second, &["failed after", "spec.ports[0].port"]),
+            ("WARN", "Refused", second, &["Service ", "brought by", "of Ada <ada@example.com>: second"]),
             ("WARN", "SourceInvalid", second, &[third, "broken.yaml:3:11: a bracket is not closed"]),
             ("INFO", "NewRevision", fourth, &["begins"]),
             ("INFO", "Synced", fourth, &["succeeded in"]),

@@ -58,6 +58,7 @@ pub(crate) fn broken(
             | Effect::Compare
             | Effect::Cascade(_)
             | Effect::Finalize
+            | Effect::Inquire(_)
             | Effect::Note(_) => {}
         }
     }
@@ -91,6 +92,7 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::Compare
         | Effect::Prepare { .. }
         | Effect::Plan { .. }
+        | Effect::Inquire(_)
         | Effect::WakeAt(_)
         | Effect::Report(_)
         | Effect::Note(_) => false,

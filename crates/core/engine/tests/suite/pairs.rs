@@ -129,6 +129,7 @@ table!(EVENTS, event_row, Event, {
     ],
     Event::Prepared { desired: Ok(_), .. } => ["prepared a", "prepared b: needs=hook", "late prepared a"],
     Event::Prepared { desired: Err(_), .. } => ["prepared nothing: no such tag"],
+    Event::Culprit { .. } => ["culprit a: no such file", "culprit b: no such file"],
     Event::Planned { .. } => [
         "planned: apply web | prune old | ask pv",
         "planned: skip old",

@@ -2,7 +2,7 @@
 //! cluster and a small repository around the engine.
 
 use crate::invariants::broken;
-use crate::words::{app, effect, hash, revision};
+use crate::words::{app, culprit, effect, hash, revision};
 use engine::{
     Attempt, Desired, Effect, Event, Mode, OperationReport, Report, SourceFailure, State, Writes, step,
 };
@@ -116,6 +116,11 @@ impl World {
             Effect::Prepare { sync, target_revision } => {
                 let name = if target_revision == "main" { self.head } else { &target_revision };
                 self.tell(Event::Prepared { sync, desired: Ok(desired(name)) });
+            }
+            Effect::Inquire(suspect) => {
+                let (hash, reason, culprit) =
+                    (suspect.hash, suspect.reason, Box::new(culprit("no such file")));
+                self.tell(Event::Culprit { hash, reason, culprit });
             }
             Effect::Plan { sync, hash, selection, prune } => {
                 let plan = self.plan(hash, &selection, prune);

@@ -21,6 +21,14 @@ pub(crate) fn effect(effect: &Effect) -> String {
             format!("apply #{} of {}: {}{}", sync.0, name_of(*hash), names(keys), dry(*mode))
         }
         Effect::Prune { sync, keys, mode } => format!("prune #{}: {}{}", sync.0, names(keys), dry(*mode)),
+        Effect::Inquire(suspect) => format!(
+            "inquire about {} at {}: {} since {}, {:?}",
+            suspect.object.name,
+            name_of(suspect.hash),
+            suspect.reason,
+            time(suspect.since),
+            suspect.message
+        ),
         Effect::Cascade(cascade) => format!("cascade {cascade:?}"),
         Effect::Finalize => "finalize".into(),
         Effect::WakeAt(at) => format!("wake at {}", time(*at)),

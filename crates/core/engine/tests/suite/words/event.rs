@@ -3,9 +3,9 @@
 use super::{hash, revision};
 use engine::{Attempt, CascadePass, Desired, Event, SourceFailure, State, Told, Unreadable, Writes};
 use model::{
-    Comparison, ErrorClass, Evidence, Headway, Health, HealthStatus, NotYet, ObjectKey, ObjectOutcome,
-    ObjectResult, ObjectStatus, OperationPhase, Problem, Reason, Seconds, SyncId, SyncStatus, Timestamp,
-    digest,
+    CommitInfo, Comparison, Culprit, ErrorClass, Evidence, Headway, Health, HealthStatus, NotYet, ObjectKey,
+    ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Problem, Reason, Seconds, SyncId, SyncStatus,
+    Timestamp, digest,
 };
 use plan::{Plan, Stage};
 use std::sync::Arc;
@@ -42,6 +42,9 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "prepared" => Event::Prepared { sync, desired: Ok(desired(name, tail)) },
         "planned" => Event::Planned { sync, plan: plan(tail) },
         "done" => Event::StageDone { sync, results: tail.split(", ").map(result).collect() },
+        "culprit" => {
+            Event::Culprit { hash: hash(name), reason: Reason::Degraded, culprit: Box::new(culprit(tail)) }
+        }
         "cascaded" => Event::Cascaded(pass(tail)),
         "unreadable" => Event::Settings(tail.split_whitespace().map(unreadable).collect()),
         "live" => Event::LiveChanged,
@@ -50,6 +53,25 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "allowed" => Event::Writes(Writes::Allowed),
         "forbidden" => Event::Writes(Writes::Forbidden),
         other => panic!("no such event: {other}"),
+    }
+}
+
+/// Makes the culprit of `web: the last line of its log`, brought by Ann.
+pub(crate) fn culprit(log: &str) -> Culprit {
+    Culprit {
+        object: key("web"),
+        pod: "web-1".into(),
+        container: "app".into(),
+        reason: "Error".into(),
+        message: String::new(),
+        log: vec![log.into()],
+        events: Vec::new(),
+        commit: Some(CommitInfo {
+            revision: revision("a"),
+            author: "Ann <ann@example.com>".into(),
+            subject: "new config".into(),
+            time: Timestamp::from_millis(0),
+        }),
     }
 }
 

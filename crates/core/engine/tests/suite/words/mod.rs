@@ -6,7 +6,7 @@ mod event;
 
 pub(crate) use app::app;
 pub(crate) use effect::effect;
-pub(crate) use event::event;
+pub(crate) use event::{culprit, event};
 
 use engine::{Effect, State, step};
 use model::{App, DesiredHash, Revision, Seconds, Timestamp, digest};

@@ -1,0 +1,106 @@
+//! Who is to blame that a commit failed, and what did they say last?
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
+
+use application::install;
+use e2e::{Repo, Scene, operation_message, operation_phase};
+use serde_json::{Value, json};
+
+const DEADLINE: &str = "tautline.dev/deadline";
+
+/// What the lab's containers write is in `tests/lab/logs`: this is the end of the run before the last restart.
+const LAST: &str = "its log ends with: FATAL cannot open /etc/web/config.yaml: no such file or directory";
+
+fn deployment(image: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  \
+         selector: {{matchLabels: {{app: web}}}}\n  template:\n    metadata: {{labels: {{app: web}}}}\n    \
+         spec:\n      containers: [{{name: app, image: '{image}'}}]\n"
+    )
+}
+
+fn commit_as(repo: &Repo, author: &str, message: &str) -> String {
+    repo.git(&["add", "--all"]);
+    repo.git(&["commit", "--quiet", "--author", author, "--message", message]);
+    repo.head()
+}
+
+/// Takes rights in the whole cluster from the account that the agent is installed with.
+fn take_rights(scene: &Scene, resources: &[&str]) {
+    let (api, role) = ("rbac.authorization.k8s.io/v1", scene.unique("agent"));
+    let mut rules = scene.get(api, "ClusterRole", "", &role).unwrap()["rules"].as_array().unwrap().clone();
+    rules.retain(|rule| !resources.iter().any(|resource| rule["resources"][0] == *resource));
+    scene.patch(api, "ClusterRole", "", &role, &json!({"rules": rules}));
+}
+
+/// Waits until the sync has failed and what is said of it holds `text`.
+fn failed_with(scene: &Scene, text: &str) -> Value {
+    scene.wait_app("shop", |app| operation_phase(app) == "Failed" && operation_message(app).contains(text))
+}
+
+#[test]
+fn a_verdict_names_pod_container_reason_log_and_the_commit_that_changed_the_app_and_tells_no_secret() {
+    let scene = Scene::new("culprit");
+    let agent = scene.agent();
+    let repo = scene.repo("shop");
+    let secret =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: swordfish-of-the-lab}\n";
+    repo.write("app/web.yaml", &deployment("web:crash")).write("app/secret.yaml", secret);
+    let bad = commit_as(&repo, "Ann <ann@example.com>", "web: a new config");
+    repo.write("other/readme.txt", "nothing of ours");
+    let unrelated = commit_as(&repo, "Bob <bob@example.com>", "somebody else's");
+    scene.application("shop").repo(&repo).path("app").automated().annotation(DEADLINE, "5s").create();
+
+    let app = failed_with(&scene, LAST);
+    let message = operation_message(&app);
+    let brought = format!("brought by {} of Ann <ann@example.com>: web: a new config; {LAST}", &bad[..7]);
+    assert!(message.ends_with(&brought), "{message}");
+    // Error while it ends, CrashLoopBackOff while it waits.
+    assert!(message.contains(", container app: ") && message.contains("exit code 1"), "{message}");
+    assert_eq!(app["status"]["operationState"]["syncResult"]["revision"], unrelated.as_str());
+
+    let told = agent.wait_log(|line| {
+        line["message"] == "what Deployment.apps %/web said last".replace('%', &scene.namespace)
+    });
+    let (log, events) = (told["log"].as_str().unwrap(), told["events"].as_str().unwrap());
+    assert_eq!(log.matches("step ").count(), 17, "{log}");
+    assert!(events.contains("BackOff"), "{events}");
+    assert!(told["pod"].as_str().unwrap().starts_with("web-"), "{told}");
+    // The Secret's value is one that the scene looks out for wherever the agent speaks; these are in no Secret.
+    for secret in ["hunter22-of-the-lab", "correct-horse-of-the-lab"] {
+        assert!(!agent.log_text().contains(secret) && !app.to_string().contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn what_may_not_be_read_is_left_out_and_holds_no_verdict_up() {
+    let scene = Scene::new("culprit-rights");
+    scene.install_account();
+    scene.grant("deployments", "deployments.apps", &["get", "list", "watch", "create", "patch", "delete"]);
+    take_rights(&scene, &["pods/log", "events"]);
+    let _agent = scene.agent_as(install::NAME);
+    let repo = scene.repo("shop");
+    repo.write("app/web.yaml", &deployment("web:never-ready"));
+    let bad = commit_as(&repo, "Ann <ann@example.com>", "web: 2");
+    scene.application("shop").repo(&repo).path("app").automated().annotation(DEADLINE, "2s").create();
+    let app = failed_with(&scene, "brought by");
+    let message = operation_message(&app);
+    assert!(
+        message.ends_with(&format!("brought by {} of Ann <ann@example.com>: web: 2", &bad[..7])),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_the_api_server_refuses_has_an_author_and_no_log() {
+    let scene = Scene::new("culprit-refused");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    let refused = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 99999}]}\n";
+    repo.write("web.yaml", refused);
+    let bad = commit_as(&repo, "Ann <ann@example.com>", "web: another port");
+    scene.application("shop").repo(&repo).automated().create();
+    let app = failed_with(&scene, "brought by");
+    let message = operation_message(&app);
+    let brought = format!("brought by {} of Ann <ann@example.com>: web: another port", &bad[..7]);
+    assert!(message.ends_with(&brought), "{message}");
+}
