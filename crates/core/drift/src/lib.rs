@@ -43,6 +43,6 @@ pub use compare::{Options, Outcome, compare, compare_dry_run, values_at_desired}
 pub use fight::Heat;
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use mask::{mask, mask_together, secret_values};
-pub use report::{FieldDrift, Presence, Report, What, report, unified};
+pub use report::{FieldDrift, Presence, Report, What, between, report, unified};
 pub use rules::{Rules, rules_for};
 pub use states::{States, states};

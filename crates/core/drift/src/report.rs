@@ -299,6 +299,17 @@ pub fn unified(desired: Option<&Object>, live: Option<&Object>) -> String {
     text::diff(&before, &after, ("live", "desired"))
 }
 
+/// Writes how an object changed from one desired state to another as a unified diff, masked; empty where it did not. `names` are
+/// what the two are called.
+pub fn between(before: Option<&Object>, after: Option<&Object>, names: (&str, &str)) -> String {
+    let (mut before, mut after) = (before.cloned(), after.cloned());
+    let mut states: Vec<&mut Object> = [&mut before, &mut after].into_iter().flatten().collect();
+    mask_together(&mut states, &[]);
+    let whole =
+        |object: Option<Object>| object.map(|object| text::print(&object.into_value())).unwrap_or_default();
+    text::diff(&whole(before), &whole(after), names)
+}
+
 fn printed(object: &Object, subject: Value) -> String {
     text::print(&identified(object, subject))
 }
@@ -338,6 +349,29 @@ mod tests {
             report(Some(&desired), Some(&live), &Rules::default(), None).to_string(),
             "Deployment.apps shop/web\n  spec.replicas: 3 in Git, 5 live (kubectl-scale, Update scale, 2026-01-01T10:00:00Z)"
         );
+    }
+
+    #[test]
+    fn between_two_desired_states_whatever_went_is_shown_and_nothing_of_a_secret() {
+        let deployment = |spec: Value| {
+            let value = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec});
+            Object::from_value(value).unwrap()
+        };
+        let (before, after) =
+            (deployment(json!({"replicas": 3, "paused": true})), deployment(json!({"replicas": 5})));
+        let diff = between(Some(&before), Some(&after), ("release 1", "release 2"));
+        for line in ["--- release 1", "+++ release 2", "-  paused: true", "-  replicas: 3", "+  replicas: 5"]
+        {
+            assert!(diff.lines().any(|l| l == line), "{line} in\n{diff}");
+        }
+        assert_eq!(between(Some(&after), Some(&after), ("a", "b")), "");
+        assert!(between(None, Some(&after), ("a", "b")).contains("+  replicas: 5"));
+        let secret = |value: &str| {
+            let value = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web"}, "stringData": {"a": value}});
+            Object::from_value(value).unwrap()
+        };
+        let diff = between(Some(&secret("hunter2")), Some(&secret("hunter3")), ("a", "b"));
+        assert!(diff.contains("+++++") && !diff.contains("hunter"), "{diff}");
     }
 
     #[test]
