@@ -66,6 +66,8 @@ pub(crate) struct Agent {
     pub workloads: Workloads,
     pub claims: Claims,
     pub kinds: KindsRecord,
+    /// Where releases are written and read.
+    pub releases: crate::releases::Store,
     pub watches: BTreeMap<WatchId, Watched>,
     pub watch_events: mpsc::Sender<(WatchId, cluster::WatchEvent)>,
     pub inputs: mpsc::UnboundedSender<Input>,

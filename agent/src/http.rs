@@ -4,6 +4,7 @@ mod drift;
 mod get;
 mod list;
 mod managed;
+mod releases;
 mod stream;
 mod sync;
 mod terminate;
@@ -37,6 +38,8 @@ impl Agent {
             Request::Terminate { app, reply } => self.terminate(&app, reply),
             Request::Wait { app, awaited, timeout, reply } => self.wait(&app, awaited, timeout, reply),
             Request::Drift { app, format, reply } => self.drift(&app, format, reply),
+            Request::Releases { app, reply } => self.releases(&app, reply),
+            Request::Release { app, number, reply } => self.release(&app, number, reply),
         }
     }
 

@@ -15,6 +15,7 @@
 
 mod key;
 mod trimming;
+pub(crate) mod view;
 
 #[cfg(test)]
 mod tests;

@@ -245,6 +245,7 @@ pub(crate) fn assemble(
 ) -> Agent {
     let mut kinds = KindsRecord::default();
     kinds.load(first.kinds.as_ref());
+    let releases = crate::releases::Store::new(cluster.clone(), &config.namespace);
     Agent {
         identity: Identity::new(&config.namespace, first.installation_id),
         config,
@@ -263,6 +264,7 @@ pub(crate) fn assemble(
         workloads: Workloads::default(),
         claims: engine::claims::Claims::default(),
         kinds,
+        releases,
         watches: BTreeMap::new(),
         watch_events,
         inputs,

@@ -186,7 +186,9 @@ pub(crate) fn overhear(log: &Log) {
             Lasts::Shortly => (APPS, &["application/json", "text/plain"], LONGEST),
             Lasts::Long => (1, &["*/*"], A_MOMENT),
         };
-        let of_apps = names.iter().take(n_apps).map(|name| route.path.replace("{name}", name));
+        let of_apps = names.iter().take(n_apps);
+        // The first of an app's releases, which is the longest kept.
+        let of_apps = of_apps.map(|name| route.path.replace("{name}", name).replace("{id}", "1"));
         let is_of_app = route.path.contains("{name}");
         let paths: Vec<String> = if is_of_app { of_apps.collect() } else { vec![route.path.to_owned()] };
         for (path, media_type) in paths.iter().flat_map(|path| media_types.iter().map(move |it| (path, it))) {

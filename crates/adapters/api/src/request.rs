@@ -83,6 +83,23 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
+    /// What was deployed, release by release?
+    Releases {
+        /// Of which Application.
+        app: AppRef,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// What is one release? Answered with its objects and how they differ from those of the release before, masked, where these
+    /// are kept.
+    Release {
+        /// Of which Application.
+        app: AppRef,
+        /// Its number.
+        number: u64,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
 }
 
 impl Request {
@@ -95,7 +112,9 @@ impl Request {
         | Self::Terminate { reply, .. }
         | Self::Wait { reply, .. }
         | Self::Managed { reply, .. }
-        | Self::Drift { reply, .. }) = self;
+        | Self::Drift { reply, .. }
+        | Self::Releases { reply, .. }
+        | Self::Release { reply, .. }) = self;
         reply.is_closed()
     }
 }

@@ -12,6 +12,7 @@ mod drift;
 mod get;
 mod list;
 mod managed;
+mod releases;
 mod stream;
 mod sync;
 mod terminate;
@@ -44,7 +45,7 @@ const MOST_BODIES: usize = 32 * 1024 * 1024;
 pub struct Route {
     /// HTTP method.
     pub method: &'static str,
-    /// Path; `{name}` stands for any one segment, and there is at most one of it.
+    /// Path; `{name}` and behind it `{id}` stand for any one segment each, and there is at most one of either.
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
@@ -174,6 +175,22 @@ pub const ROUTES: &[Route] = &[
         handler: drift::answer,
     },
     Route {
+        method: "GET",
+        path: "/api/v1/applications/{name}/releases",
+        access: Access::App(Verb::Get),
+        lasts: Lasts::Shortly,
+        about: "what was deployed, release by release",
+        handler: releases::all,
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/applications/{name}/releases/{id}",
+        access: Access::App(Verb::Get),
+        lasts: Lasts::Shortly,
+        about: "one release, with its objects where they are kept",
+        handler: releases::one,
+    },
+    Route {
         method: "POST",
         path: "/api/webhook",
         access: Access::Anyone,
@@ -200,11 +217,11 @@ pub(crate) fn filter(
         move |method: Method, path: FullPath, pairs, headers: HeaderMap, body, under_way| {
             let agent = agent.clone();
             async move {
-                let (route, name) = match find(&method, path.as_str()) {
+                let (route, segments) = match find(&method, path.as_str()) {
                     Ok(found) => found,
                     Err(nothing_here) => return nothing_here,
                 };
-                answer(route, Call::new(agent, name, pairs, headers, (boxed(body), under_way))).await
+                answer(route, Call::new(agent, segments, pairs, headers, (boxed(body), under_way))).await
             }
         },
     );
@@ -256,13 +273,20 @@ fn boxed<B: Buf + Send + 'static>(
     Box::pin(body.map(|part| part.map(|part| -> Box<dyn Buf + Send> { Box::new(part) })))
 }
 
-/// Returns the route of a request and what stands for `{name}`; or what is answered where there is none: 405 where the
+/// What stands in a path for `{name}` and `{id}`, as it was sent; empty where the path has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Segments {
+    pub(crate) name: String,
+    pub(crate) id: String,
+}
+
+/// Returns the route of a request and what stands for its segments; or what is answered where there is none: 405 where the
 /// path exists with other methods, else 404.
 #[expect(clippy::result_large_err, reason = "it is the answer, and made once")]
-fn find(method: &Method, path: &str) -> Result<(&'static Route, String), Response> {
+fn find(method: &Method, path: &str) -> Result<(&'static Route, Segments), Response> {
     let rows = || ROUTES.iter().filter_map(|route| Some((route, matching(route.path, path)?)));
-    if let Some((route, name)) = rows().find(|(route, _)| route.method == method.as_str()) {
-        return Ok((route, name.to_owned()));
+    if let Some(found) = rows().find(|(route, _)| route.method == method.as_str()) {
+        return Ok(found);
     }
     let methods: Vec<&str> = rows().map(|(route, _)| route.method).collect();
     let Some((last, others)) = methods.split_last() else {
@@ -280,17 +304,18 @@ fn find(method: &Method, path: &str) -> Result<(&'static Route, String), Respons
     Err(response)
 }
 
-/// Returns what stands for `{name}` where a path is one of a template, and nothing where the template has none.
-fn matching<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+/// Returns what stands for the segments of a template where a path is one of it.
+fn matching(template: &str, path: &str) -> Option<Segments> {
     let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
-    let mut name = "";
+    let mut found = Segments::default();
     for wanted in template.split('/') {
-        match segments.next()? {
-            "" if wanted.starts_with('{') => return None,
-            segment if wanted.starts_with('{') => name = segment,
-            segment if segment == wanted => {}
-            _ => return None,
+        match (wanted, segments.next()?) {
+            ("{name}" | "{id}", "") => return None,
+            ("{name}", segment) => segment.clone_into(&mut found.name),
+            ("{id}", segment) => segment.clone_into(&mut found.id),
+            (wanted, segment) if segment == wanted => {}
+            (_, _) => return None,
         }
     }
-    segments.next().is_none().then_some(name)
+    segments.next().is_none().then_some(found)
 }

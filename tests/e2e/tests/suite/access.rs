@@ -20,8 +20,9 @@ fn routes() -> Vec<(String, String, String)> {
         let mut cells = line.strip_prefix("| `")?.split(" | ");
         let (method, path) = cells.next()?.trim_end_matches('`').split_once(' ')?;
         let verb = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
-        path.starts_with("/api/")
-            .then(|| (method.to_owned(), path.replace("{name}", "shop"), verb.to_owned()))
+        path.starts_with("/api/").then(|| {
+            (method.to_owned(), path.replace("{name}", "shop").replace("{id}", "1"), verb.to_owned())
+        })
     });
     let rows: Vec<_> = rows.collect();
     assert!(rows.len() >= 5, "{rows:?}");
@@ -31,7 +32,7 @@ fn routes() -> Vec<(String, String, String)> {
 /// Those of them that are about one app.
 fn of_one_app() -> Vec<(String, String, String)> {
     let all: Vec<_> = routes().into_iter().filter(|(_, path, _)| path.contains("/shop")).collect();
-    assert_eq!(all.len(), 6, "{all:?}");
+    assert_eq!(all.len(), 8, "{all:?}");
     all
 }
 

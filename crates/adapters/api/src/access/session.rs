@@ -89,7 +89,9 @@ impl Session {
             | Request::Terminate { app, .. }
             | Request::Wait { app, .. }
             | Request::Managed { app, .. }
-            | Request::Drift { app, .. } => app,
+            | Request::Drift { app, .. }
+            | Request::Releases { app, .. }
+            | Request::Release { app, .. } => app,
         };
         let namespace = app.namespace.as_deref().unwrap_or(&admitted.authority.reviews.namespace);
         let question =

@@ -1,5 +1,6 @@
 //! What does the handler of a route get, and how does it ask the agent?
 
+use super::Segments;
 use crate::access::{Admission, Session};
 use crate::body_room::BodyRoom;
 use crate::places::{Place, Places, Taken};
@@ -41,6 +42,8 @@ pub(super) struct Agent {
 pub(crate) struct Call {
     /// What stands for `{name}` in the path, as it was sent; empty where the path has none.
     pub(crate) name: String,
+    /// What stands for `{id}`, likewise.
+    pub(crate) id: String,
     /// The query, in its order.
     pub(crate) pairs: Pairs,
     /// The headers.
@@ -55,12 +58,12 @@ pub(crate) struct Call {
 impl Call {
     pub(super) fn new(
         agent: Agent,
-        name: String,
+        Segments { name, id }: Segments,
         pairs: Pairs,
         headers: HeaderMap,
         (body, under_way): (BodyStream, Option<Arc<UnderWay>>),
     ) -> Self {
-        Self { name, pairs, headers, body: Some(body), under_way, agent, session: Session::of_everyone() }
+        Self { name, id, pairs, headers, body: Some(body), under_way, agent, session: Session::of_everyone() }
     }
 
     /// Finds out who asks, and whether they may.
@@ -161,7 +164,7 @@ impl Call {
                 Taken::Own => (costly.most_of_one(), "as many as one caller may have at once"),
             };
             ApiError::exhausted(format!(
-                "{n} lists, drifts and managed-resources are under way, which is {whose}; try again in a moment, and list \
+                "{n} lists, drifts, managed-resources and releases are under way, which is {whose}; try again in a moment, and list \
                  page by page with `limit`"
             ))
         })

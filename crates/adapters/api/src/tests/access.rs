@@ -40,6 +40,8 @@ fn api(cluster: &FakeCluster) -> Api {
             | crate::Request::Get { reply, .. }
             | crate::Request::Sync { reply, .. }
             | crate::Request::Managed { reply, .. }
+            | crate::Request::Releases { reply, .. }
+            | crate::Request::Release { reply, .. }
             | crate::Request::Terminate { reply, .. }
             | crate::Request::Wait { reply, .. }
             | crate::Request::Drift { reply, .. }) = request;
@@ -71,7 +73,7 @@ impl Api {
     }
 
     async fn call(&self, route: &Route, headers: &[&str]) -> (u16, Value) {
-        let path = route.path.replace("{name}", "shop");
+        let path = route.path.replace("{name}", "shop").replace("{id}", "3");
         self.send(&format!("{} {path}", route.method), headers, "").await
     }
 
@@ -204,7 +206,9 @@ async fn every_route_needs_its_own_right_and_no_other() {
 #[tokio::test]
 async fn who_may_not_read_an_application_does_not_learn_whether_it_exists() {
     for route in closed().filter(|route| matches!(route.access, Access::App(_))) {
-        let of_gone = |route: &Route| format!("{} {}", route.method, route.path.replace("{name}", "gone"));
+        let of_gone = |route: &Route| {
+            format!("{} {}", route.method, route.path.replace("{name}", "gone").replace("{id}", "3"))
+        };
         // No right at all: the answer is that of an app that exists.
         let cluster = FakeCluster::with(&[]);
         let api_of_none = api(&cluster);

@@ -84,7 +84,7 @@ async fn what_takes_much_is_answered_eight_at_a_time_and_keeps_nobody_else_waiti
             let begun = Instant::now();
             let (status, retry, body) = get(api.clone(), costly.to_owned(), "").await;
             assert_eq!((status, retry.as_str()), (429, "1"), "{costly} beside {filling}: {body}");
-            assert!(body.contains("8 lists, drifts and managed-resources are under way"), "{body}");
+            assert!(body.contains("8 lists, drifts, managed-resources and releases are under way"), "{body}");
             assert_eq!(begun.elapsed(), Duration::from_secs(2), "it waits a little");
         }
         for cheap in CHEAP {
@@ -123,7 +123,11 @@ async fn one_user_has_at_most_half_of_the_places() {
     let limits = Limits { max_long: 6, ..Limits::default() };
     let (api, kept) = api(Admission::new(Some(cluster.reviews())), limits);
     for (path, half, sentence) in [
-        (DRIFT, 4, "4 lists, drifts and managed-resources are under way, which is as many as one caller"),
+        (
+            DRIFT,
+            4,
+            "4 lists, drifts, managed-resources and releases are under way, which is as many as one caller",
+        ),
         ("/api/v1/applications/web/wait", 3, "3 waits and streams of yours are open"),
     ] {
         let _ada = fill(&api, path, "ada", half).await;

@@ -37,6 +37,8 @@ pub(super) fn echo() -> BoxedFilter<(Response,)> {
                     (format!("Wait {app:?} {awaited:?} {timeout:?}"), reply)
                 }
                 Request::Drift { app, format, reply } => (format!("Drift {app:?} {format:?}"), reply),
+                Request::Releases { app, reply } => (format!("Releases {app:?}"), reply),
+                Request::Release { app, number, reply } => (format!("Release {app:?} {number}"), reply),
             };
             let _sent = reply.send(Ok(Body::Json(json!({ "asked": text, "more": { "a": 1, "b": 2 } }))));
         }
@@ -84,7 +86,7 @@ const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "
 #[tokio::test]
 async fn every_row_answers_and_no_other_method_does() {
     for route in ROUTES {
-        let path = route.path.replace("{name}", "web");
+        let path = route.path.replace("{name}", "web").replace("{id}", "3");
         for method in METHODS {
             let (status, body) = send(&format!("{method} {path}"), POST).await;
             let has_row = ROUTES.iter().any(|other| (other.method, other.path) == (*method, route.path));
@@ -106,7 +108,8 @@ fn a_row_is_the_only_one_of_its_method_and_path_and_says_who_may() {
     rows.dedup();
     assert_eq!(rows.len(), ROUTES.len());
     for route in ROUTES {
-        let names = route.path.matches('{').count();
+        let names = route.path.matches("{name}").count();
+        assert_eq!(route.path.matches('{').count() - names, route.path.matches("/{id}").count());
         let wanted = usize::from(matches!(route.access, Access::App(_)));
         assert_eq!(names, wanted, "{}: an Application's route names it, and no other does", route.path);
         let fits = match route.access {
@@ -228,11 +231,29 @@ async fn bad_queries_and_names_are_refused() {
         ("/Web", "no application can be called \"Web\""),
         ("/..%2fx", "no application can be called"),
         ("/-a", "no application can be called"),
+        ("/web/releases?limit=3", "unknown query parameter `limit`; known are appNamespace, project"),
+        ("/web/releases/latest", "the id of a release is a number, not \"latest\""),
+        ("/web/releases/-1", "the id of a release is a number"),
+        ("/web/releases/03", "the id of a release is a number"),
+        ("/web/releases/99999999999999999999", "the id of a release is a number"),
+        ("/Web/releases/3", "no application can be called \"Web\""),
         ("/web/drift?refresh=hard", "unknown query parameter `refresh`; known are appNamespace, project"),
     ] {
         let (status, message) = refused(&format!("GET /api/v1/applications{path}"), &[]).await;
         assert!(status == 400 && message.starts_with(sentence), "{path}: {status} {message}");
     }
+}
+
+#[tokio::test]
+async fn a_release_is_asked_for_by_its_number() {
+    assert_eq!(
+        asked("GET /api/v1/applications/web/releases?appNamespace=tenant", &[]).await,
+        r#"Releases AppRef { name: "web", namespace: Some("tenant"), project: None }"#
+    );
+    assert_eq!(
+        asked("GET /api/v1/applications/web/releases/12/?project=shop", &[]).await,
+        r#"Release AppRef { name: "web", namespace: None, project: Some("shop") } 12"#
+    );
 }
 
 #[tokio::test]
