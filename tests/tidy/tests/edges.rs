@@ -42,7 +42,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ),
     // tests: none of them links the agent, they run it
     ("lab", &[], &[]),
-    ("e2e", &["api", "application", "cluster", "lab", "model"], &["manifest"]),
+    ("e2e", &["api", "application", "cluster", "lab", "model"], &["manifest", "release"]),
     ("bench", &["application", "cluster", "e2e", "lab", "model"], &[]),
     ("tidy", &[], &["api", "application", "manifest"]),
 ];

@@ -57,7 +57,7 @@ const NUMBERS: &[(&str, Waits)] = &[
     ("the error about a wrong Secret quotes it (CVE-2025-23216)", Nothing),
     ("a dry-run or an annotation tells values of Secrets (CVE-2026-42880)", Nothing),
     ("masking by the kind that a caller states (argo-cd#29089)", Nothing),
-    ("rendered Secrets in plainer objects (CVE-2024-52284)", Wholly("releases")),
+    ("rendered Secrets in plainer objects (CVE-2024-52284)", Nothing),
     ("tokens that are missing, malformed, foreign or over (CVE-2022-29165)", Nothing),
     ("a route that forgot to ask (CVE-2024-37152)", Nothing),
     ("reviews of tokens that answer nonsense (CVE-2026-23990)", Nothing),

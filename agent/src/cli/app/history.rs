@@ -1,4 +1,6 @@
-//! What was deployed, when, and by whom?
+//! What was deployed, when, by whom, and what came of it? Releases where there are some, else what the status remembers.
+
+mod releases;
 
 use crate::cli::app::store::Store;
 use crate::cli::failure::Failure;
@@ -18,6 +20,10 @@ pub(crate) async fn run(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
     let (namespace, name) = (text(arguments, "namespace"), text(arguments, "name"));
     let app = store.get(&namespace, &name).await?;
     let output = Output::of(arguments);
+    let releases = releases::of(&store, &app).await?;
+    if !releases.is_empty() {
+        return Ok(print(&releases::written(&releases, output, crate::clock::now()), ExitCode::SUCCESS));
+    }
     let history = Facts(&app).list("/status/history");
     if history.is_empty() && matches!(output, Output::Table | Output::Wide) {
         talk(&format!("nothing was deployed of Application {namespace}/{name} yet"));

@@ -118,6 +118,13 @@ impl Remote {
             .json())
     }
 
+    /// Reads the releases of an Application, and what only looks like some.
+    pub(crate) async fn releases(&self, name: &str) -> Result<Value, Failure> {
+        let path = self.path(name, "/releases", &[]);
+        let what = format!("read the releases of Application {name}");
+        Ok(ok(self.ask(&path, "application/json", PATIENCE).await?, &what)?.json())
+    }
+
     /// Asks for a sync; returns what the Application is like then.
     pub(crate) async fn sync(&self, name: &str, body: &SyncBody) -> Result<Value, Failure> {
         let path = self.path(name, "/sync", &[]);

@@ -65,6 +65,7 @@ mod prune;
 mod readonly;
 mod refresh;
 mod refusals;
+mod releases;
 mod restart;
 mod restored;
 mod rights;

@@ -1,0 +1,235 @@
+//! What does anybody learn of releases: over HTTP, on the command line, with the right to read Applications and no other?
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use e2e::{Agent, Scene, config_map};
+use model::{AppKey, DesiredHash, Revision, Timestamp, digest};
+use release::{Cause, Key, Payload, ROOM, Record, Timings, Verdict};
+use serde_json::{Value, json};
+
+const PASSWORDS: [&str; 2] = ["canary-of-the-first-release", "canary-of-the-second-release"];
+
+/// A scene with an app that nobody syncs, its releases, and an agent.
+struct Shop {
+    scene: Scene,
+    key: Key,
+    app: AppKey,
+    uid: String,
+}
+
+impl Shop {
+    fn new(name: &str) -> Self {
+        let scene = Scene::new(name);
+        let repo = scene.repo("shop");
+        repo.write("app/web.yaml", &config_map("web", "one")).commit("first");
+        let made = scene.application("shop").repo(&repo).path("app").create();
+        let bytes = [7; Key::LENGTH];
+        let secret = json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "tautline-release-key", "namespace": scene.control},
+            "data": {"key": BASE64_STANDARD.encode(bytes)}});
+        scene.create(&secret).unwrap();
+        for password in PASSWORDS {
+            scene.canaries().add("what a release holds of a Secret", password);
+        }
+        let (key, app) = (Key::new(&bytes).unwrap(), AppKey::new(&scene.control, "shop"));
+        let uid = made["metadata"]["uid"].as_str().unwrap().to_owned();
+        let shop = Self { scene, key, app, uid };
+        shop.put(&shop.record(1, Verdict::Stable), Some(&shop.objects(PASSWORDS[0], "web:1")));
+        shop.put(&shop.record(2, Verdict::Stable), Some(&shop.objects(PASSWORDS[1], "web:2")));
+        let failed = Record { message: "web does not start".into(), ..shop.record(3, Verdict::RolledBack) };
+        shop.put(&failed, None);
+        shop
+    }
+
+    fn agent(&self) -> Agent {
+        let agent = self.scene.agent();
+        self.scene.wait_app("shop", |app| app["status"]["sync"]["status"] == "OutOfSync");
+        agent
+    }
+
+    fn record(&self, number: u64, verdict: Verdict) -> Record {
+        let at = |n: i64| Some(Timestamp::from_millis(1_790_000_000_000 + n));
+        Record {
+            app: self.app.clone(),
+            app_uid: self.uid.clone(),
+            number,
+            hash: DesiredHash(digest(&number.to_be_bytes())),
+            revision: Revision::new(number.to_string().repeat(40)),
+            verdict,
+            reason: None,
+            message: String::new(),
+            cause: Cause::NewRevision,
+            initiated_by: String::new(),
+            source_type: "Directory".into(),
+            repo_url: "https://bot:s3cret-of-the-url@git.example.com/shop.git".into(),
+            path: "app".into(),
+            timings: Timings {
+                seen: at(0),
+                started: at(1_000),
+                applied: at(2_000),
+                healthy: at(3_000),
+                settled: at(13_000),
+            },
+            created: Vec::new(),
+            images: vec![format!("registry.example.com/web:{number}")],
+            n_objects: 2,
+        }
+    }
+
+    fn objects(&self, password: &str, image: &str) -> Vec<Value> {
+        vec![
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": self.scene.namespace},
+                "spec": {"containers": [{"name": "web", "image": image}]}}),
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web", "namespace": self.scene.namespace},
+                "data": {"password": BASE64_STANDARD.encode(password)}}),
+        ]
+    }
+
+    fn put(&self, record: &Record, objects: Option<&[Value]>) {
+        let packed =
+            objects.map(|objects| Payload::pack(objects.iter().map(|o| o.as_object().unwrap())).unwrap());
+        for secret in release::seal(record, packed.as_ref(), &self.key, ROOM) {
+            self.scene.create(&secret).unwrap();
+        }
+    }
+}
+
+fn of(list: &Value, field: &str) -> Vec<Value> {
+    list["items"].as_array().unwrap().iter().map(|release| release[field].clone()).collect()
+}
+
+#[test]
+fn releases_are_told_with_what_came_of_them_and_with_their_objects_where_these_are_kept() {
+    let shop = Shop::new("releases-told");
+    let agent = shop.agent();
+    let all = agent.get("/api/v1/applications/shop/releases").json();
+    assert_eq!(of(&all, "id"), [1, 2, 3], "{all:#}");
+    assert_eq!(of(&all, "verdict"), ["Stable", "Stable", "RolledBack"]);
+    assert_eq!(of(&all, "manifestsKept"), [true, true, false]);
+    assert_eq!(all["refused"], json!([]));
+    assert!(!all.to_string().contains("s3cret-of-the-url"), "{all:#}");
+    let second = agent.get("/api/v1/applications/shop/releases/2").json();
+    assert_eq!(second["manifests"][0]["spec"]["containers"][0]["image"], "web:2", "{second:#}");
+    assert_eq!(second["diff"]["against"], 1);
+    let diff = second["diff"]["objects"][0]["diff"].as_str().unwrap();
+    assert!(diff.contains("web:1") && diff.contains("+++ release 2"), "{diff}");
+    let first = agent.get("/api/v1/applications/shop/releases/1").json();
+    assert_eq!(first["diff"], Value::Null, "there is none before it");
+    let third = agent.get("/api/v1/applications/shop/releases/3").json();
+    assert_eq!((&third["message"], &third["manifests"]), (&json!("web does not start"), &Value::Null));
+    let why = third["manifestsMissing"].as_str().unwrap();
+    assert!(why.contains("is remembered without its objects"), "{why}");
+    let absent = agent.get("/api/v1/applications/shop/releases/9");
+    assert_eq!(absent.status, 404, "{absent:?}");
+    assert!(
+        absent.body.contains("release 9 of") && absent.body.contains("tautline app history shop"),
+        "{absent:?}"
+    );
+}
+
+// N24: who may read Applications and no Secrets reads of a release what is no secret
+#[test]
+fn what_a_release_holds_of_secrets_is_told_to_nobody() {
+    let shop = Shop::new("releases-masked");
+    let agent = shop.agent();
+    let told = agent.get("/api/v1/applications/shop/releases/2").json();
+    let secret = &told["manifests"][1];
+    assert_eq!(
+        (&secret["kind"], &secret["data"]["password"]),
+        (&json!("Secret"), &json!("++++++++")),
+        "{told:#}"
+    );
+    let changed = &told["diff"]["objects"][1];
+    assert_eq!((&changed["kind"], &changed["change"]), (&json!("Secret"), &json!("Changed")), "{told:#}");
+    // That no value stands in any answer, log, event or status is looked through for when the scene ends.
+    assert_eq!(shop.scene.canaries().found_in(&told.to_string()), Vec::<String>::new());
+}
+
+// N40: planted, edited, replayed and swapped releases
+#[test]
+fn what_does_not_match_its_seal_is_told_and_not_used() {
+    let shop = Shop::new("releases-forged");
+    let secret = |n: u64| format!("tautline-release.shop.v{n}");
+    let (scene, control) = (&shop.scene, shop.scene.control.as_str());
+    let read = |n: u64| scene.get("v1", "Secret", control, &secret(n)).unwrap();
+    // One is edited; one gets another's objects; one is copied to a number of its own; one was sealed by somebody else.
+    let text = BASE64_STANDARD.decode(read(3)["data"]["record"].as_str().unwrap()).unwrap();
+    let forged = String::from_utf8(text).unwrap().replace("RolledBack", "Stable");
+    scene.patch(
+        "v1",
+        "Secret",
+        control,
+        &secret(3),
+        &json!({"data": {"record": BASE64_STANDARD.encode(forged)}}),
+    );
+    let first = read(1)["data"]["payload"].clone();
+    scene.patch("v1", "Secret", control, &secret(2), &json!({"data": {"payload": first}}));
+    let mut copy = read(1);
+    copy["metadata"] = json!({"name": secret(4), "namespace": control, "labels": copy["metadata"]["labels"]});
+    scene.create(&copy).unwrap();
+    let foreign = Key::new(&[8; Key::LENGTH]).unwrap();
+    let planted = release::seal(&shop.record(5, Verdict::Stable), None, &foreign, ROOM).remove(0);
+    scene.create(&planted).unwrap();
+
+    let agent = shop.agent();
+    let all = agent.get("/api/v1/applications/shop/releases").json();
+    assert_eq!(of(&all, "id"), [1, 2], "{all:#}");
+    let refused: Vec<&Value> =
+        all["refused"].as_array().unwrap().iter().map(|refused| &refused["id"]).collect();
+    assert_eq!(refused, [3, 4, 5], "{all:#}");
+    for n in 3..=5 {
+        let answer = agent.get(&format!("/api/v1/applications/shop/releases/{n}"));
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.body.contains(&format!("release {n} of {control}/shop does not match")), "{answer:?}");
+    }
+    let second = agent.get("/api/v1/applications/shop/releases/2").json();
+    assert_eq!(second["manifests"], Value::Null, "{second:#}");
+    assert!(second["manifestsMissing"].as_str().unwrap().contains("does not match its seal"), "{second:#}");
+    let told = scene.tautline(&["app", "history", "shop", "-n", control]);
+    assert_eq!(told.rows().len(), 3, "{told:?}");
+    assert!(told.err.contains(&format!("warning: release 3 of {control}/shop does not match")), "{told:?}");
+}
+
+#[test]
+fn history_shows_releases_by_the_api_and_without_it() {
+    let shop = Shop::new("releases-history");
+    let agent = shop.agent();
+    let control = shop.scene.control.as_str();
+    let server = format!("http://{}", agent.api());
+    let history = ["app", "history", "shop", "-n", control];
+    let here = shop.scene.tautline(&history);
+    assert_eq!((here.code, here.err.as_str()), (0, ""), "{here:?}");
+    let rows = here.rows();
+    assert_eq!(rows[0], ["ID", "REVISION", "VERDICT", "CAUSE", "AGE", "BY", "IMAGES"]);
+    assert_eq!(rows[3][..4], ["3", "3333333", "RolledBack", "NewRevision"]);
+    assert_eq!(rows[3][5..], ["auto-sync", "web:3"]);
+    for form in ["wide", "json", "yaml"] {
+        let with = |more: &[&str]| shop.scene.tautline(&[&history, more].concat());
+        let (cluster, agents) = (with(&["-o", form]), with(&["-o", form, "--server", &server]));
+        assert_eq!((cluster.code, agents.code), (0, 0), "{cluster:?} {agents:?}");
+        assert_eq!(cluster.out, agents.out, "both tell the same");
+    }
+    // Who may read Applications and no Secrets asks an agent.
+    shop.scene.lab.kubectl(&["-n", control, "create", "serviceaccount", "reader"]).unwrap();
+    shop.scene
+        .lab
+        .kubectl(&[
+            "-n",
+            control,
+            "create",
+            "role",
+            "reader",
+            "--verb=get",
+            "--resource=applications.argoproj.io",
+        ])
+        .unwrap();
+    let account = format!("--serviceaccount={control}:reader");
+    shop.scene
+        .lab
+        .kubectl(&["-n", control, "create", "rolebinding", "reader", "--role=reader", &account])
+        .unwrap();
+    let reader = shop.scene.tautline_as("reader", &history);
+    assert_eq!(reader.code, 0, "{reader:?}");
+    assert!(reader.err.contains("ask an agent with --server for more"), "{reader:?}");
+}
