@@ -37,6 +37,8 @@ const SECRET_NAMES: &[&str] = &[
     "sessionid",
     "dsn",
 ];
+/// Those whose values are words as well; what the others have is told from words by its digits and capitals.
+const WORDS: &[&str] = &["password", "passwd", "passphrase", "pwd"];
 /// Words after which a credential comes (RFC 7235 schemes).
 const SCHEMES: &[&str] = &["bearer", "basic"];
 /// How credentials of well-known issuers begin.
@@ -116,7 +118,7 @@ impl Redaction {
                 line = line.replace(value.as_str(), MASK);
             }
         }
-        text::clean(&without_likely(&line))
+        text::clean(&line)
     }
 }
 
@@ -167,7 +169,7 @@ fn value_of(line: &str) -> Option<&str> {
 }
 
 /// Masks what is secret by its name or its form.
-fn without_likely(line: &str) -> String {
+pub(crate) fn without_likely(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
     let mut before = Before::Nothing;
@@ -190,6 +192,8 @@ enum Before {
     Nothing,
     /// The name of a secret setting, and what gives it its value.
     Name,
+    /// Such a name in free text, and a colon: what follows may be its value, or go on with the sentence.
+    Mention,
     /// That and a scheme.
     Credential,
     /// A scheme, after which there may be a credential, or just another word.
@@ -213,26 +217,34 @@ impl Before {
             // `authorization: bearer x`: the scheme is told, what follows is not.
             Self::Name => !word.is_empty() && !is_scheme(word),
             Self::Credential => true,
-            Self::Scheme => {
+            Self::Mention | Self::Scheme => {
                 let is_plain = word.chars().all(|c| c.is_ascii_lowercase());
-                word.len() >= SHORTEST && (!is_plain || word.len() >= SHORTEST_ISSUED)
+                !is_scheme(word) && word.len() >= SHORTEST && (!is_plain || word.len() >= SHORTEST_ISSUED)
             }
         }
     }
 
     fn and_then(self, word: &str, gap: &str) -> Self {
         let is_given = gap.contains('=') || gap.contains("\":") || gap.contains("\" :");
-        let is_name = !word.contains('/')
-            && ((is_given && is_secret_name(word)) || (gap.contains(':') && ends_secret(word)));
+        let is_name =
+            !word.contains('/') && ((is_given && is_secret_name(word)) || ends_with_word(word, gap));
+        let is_mention = !word.contains('/') && gap.contains(':') && ends_secret(word);
         match self {
-            Self::Name if is_scheme(word) => Self::Credential,
+            Self::Name | Self::Mention if is_scheme(word) => Self::Credential,
             // Nothing but the blanks or quotes between a name and its value.
             Self::Name if word.is_empty() => Self::Name,
             _ if is_scheme(word) => Self::Scheme,
             _ if is_name => Self::Name,
-            Self::Name | Self::Nothing | Self::Credential | Self::Scheme => Self::Nothing,
+            _ if is_mention => Self::Mention,
+            Self::Name | Self::Mention | Self::Nothing | Self::Credential | Self::Scheme => Self::Nothing,
         }
     }
+}
+
+/// Returns whether a colon gives a value to a name whose values are words.
+fn ends_with_word(name: &str, gap: &str) -> bool {
+    let letters = letters(name);
+    gap.contains(':') && WORDS.iter().any(|word| letters.ends_with(word))
 }
 
 fn is_scheme(word: &str) -> bool {
@@ -288,7 +300,8 @@ mod tests {
             ("sent bearer abcd1234 to them", "sent bearer *** to them"),
             ("postgres://shop:hunter22@db:5432/shop", "postgres://***@db:5432/shop"),
             ("pwd='a b' user=x", "pwd='***' user=x"),
-            ("the token: abcd", "the token: ***"),
+            ("the token: abcd1234", "the token: ***"),
+            ("the password: swordfish", "the password: ***"),
         ] {
             assert_eq!(line(raw), told);
         }
@@ -312,6 +325,7 @@ mod tests {
             "at com.example.Shop.main(Shop.java:12)",
             "token expired",
             "open /var/run/secrets/db-password: no such file or directory",
+            "failed to fetch oauth token: unexpected status: 401 Unauthorized",
             "TokenService: listening, basic authentication is on",
             "MountVolume.SetUp failed for volume \"creds\" : secret \"db-credentials\" not found",
         ] {

@@ -1,12 +1,15 @@
 //! How does text that other controllers wrote become safe and short enough to show?
 
+use crate::redaction::without_likely;
+
 /// Longest message taken over from elsewhere, in characters.
 pub const LONGEST: usize = 300;
 
 /// Returns `raw` on one line: control characters and text-direction marks become blanks, blanks are merged,
-/// `user:password@` in URLs is masked, and what exceeds [`LONGEST`] is cut.
+/// `user:password@` in URLs and what looks like a secret is masked, and what exceeds [`LONGEST`] is cut.
 pub fn clean(raw: &str) -> String {
-    let shown: String = raw.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
+    let shown: String =
+        without_likely(raw).chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
     let words: Vec<String> = shown.split_whitespace().map(without_credentials).collect();
     cut(&words.join(" "))
 }
@@ -74,6 +77,12 @@ mod tests {
             ),
             r#"Get "https://***@reg.example/v2/": refused, see http://***@y and https://reg.example/a@b"#
         );
+    }
+
+    // N20: what a container leaves behind when it ends
+    #[test]
+    fn what_looks_like_a_secret_is_masked() {
+        assert_eq!(clean("panic: DB_PASSWORD=hunter22 is refused"), "panic: DB_PASSWORD=*** is refused");
     }
 
     #[test]
