@@ -117,12 +117,9 @@ impl Inquiry {
     /// Knows the values of the Secrets that were deployed, and what the object gives to secret settings.
     fn redaction(&self) -> Redaction {
         let Some(set) = &self.set else { return Redaction::default() };
-        let secrets = set.objects.iter().filter(|(key, _)| key.is_kind("", "Secret"));
-        let values = secrets.flat_map(|(_, kept)| drift::secret_values(&kept.open().object));
         let own = set.objects.get(&self.suspect.object);
-        Redaction::new(
-            values.chain(own.into_iter().flat_map(|kept| health::secret_settings(&kept.open().object))),
-        )
+        let own = own.into_iter().flat_map(|kept| health::secret_settings(&kept.open().object));
+        Redaction::new(set.objects.secret_values().into_iter().chain(own))
     }
 
     async fn log(&self, redaction: &Redaction) -> Vec<String> {

@@ -31,6 +31,7 @@ mod facts;
 mod fit;
 #[cfg(test)]
 mod harness;
+mod hiding;
 mod http;
 mod idle_kinds;
 mod input;

@@ -94,6 +94,12 @@ impl WantedObjects {
         self.0.iter().map(|(_, kept)| &*kept.text)
     }
 
+    /// Returns the values of all Secrets, which nothing may tell.
+    pub(crate) fn secret_values(&self) -> Vec<String> {
+        let secrets = self.iter().filter(|(key, _)| key.is_kind("", "Secret"));
+        secrets.flat_map(|(_, kept)| drift::secret_values(&kept.open().object)).collect()
+    }
+
     /// Returns how many objects are wanted.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

@@ -3,8 +3,8 @@
 use crate::agent::{Agent, Watched};
 use crate::watching::spec;
 use cluster::{Endpoint, WatchEvent, WatchHandle, WatchSpec};
-use health::{Cause, Member, Members};
-use model::{Evidence, Health, HealthStatus, Object, ObjectKey};
+use health::{Cause, Member, Members, Redaction};
+use model::{DesiredHash, Evidence, Health, HealthStatus, Object, ObjectKey, names};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many namespaces are watched one by one; beyond that one watch of the whole cluster is cheaper.
@@ -24,6 +24,8 @@ pub(crate) struct Workloads {
     stirred: BTreeSet<String>,
     /// By namespace, or [`EVERYWHERE`].
     watches: BTreeMap<String, Vec<WatchHandle>>,
+    /// What is taken out of what containers leave behind, by part-of label and for which content.
+    pub redactions: BTreeMap<String, (DesiredHash, Redaction)>,
 }
 
 struct Unhealthy {
@@ -49,6 +51,9 @@ impl Workloads {
         let is_last = of_namespace.is_empty();
         if is_last {
             self.unhealthy.remove(&key.namespace);
+        }
+        if self.unhealthy.is_empty() {
+            self.redactions.clear();
         }
         is_last
     }
@@ -193,7 +198,8 @@ impl Agent {
             && matches!(health.status, HealthStatus::Progressing | HealthStatus::Degraded)
             && !object.is_deleting();
         if needs_cause {
-            let assessment = self.workloads.explained(object, &health);
+            let mut assessment = self.workloads.explained(object, &health);
+            self.hide_secrets(object.label(names::PART_OF_LABEL).unwrap_or_default(), &mut assessment);
             if self.workloads.put(key, object, health) {
                 self.watch_pods();
             }
@@ -260,7 +266,10 @@ impl Agent {
 
     /// Explains the workloads anew whose pods changed.
     pub(crate) fn explain_workloads(&mut self) {
-        for (key, Assessment { health, evidence }) in self.workloads.explain_stirred() {
+        for (key, mut assessment) in self.workloads.explain_stirred() {
+            let part_of = self.live.get(&key).map(|entry| entry.digest.part_of.clone());
+            self.hide_secrets(&part_of.unwrap_or_default(), &mut assessment);
+            let Assessment { health, evidence } = assessment;
             if let Some(entry) = self.live.get_mut(&key)
                 && (&entry.digest.health, entry.digest.evidence) != (&health, evidence)
             {

@@ -112,13 +112,18 @@ impl Redaction {
 
     /// Returns one text without secrets, on one line, safe to print and cut.
     pub fn line(&self, raw: &str) -> String {
-        let mut line = raw.to_owned();
+        text::clean(&self.hide(raw))
+    }
+
+    /// Returns a text without the values that are known to be secret.
+    pub fn hide(&self, raw: &str) -> String {
+        let mut text = raw.to_owned();
         for value in &self.values {
-            if line.contains(value.as_str()) {
-                line = line.replace(value.as_str(), MASK);
+            if text.contains(value.as_str()) {
+                text = text.replace(value.as_str(), MASK);
             }
         }
-        text::clean(&line)
+        text
     }
 }
 

@@ -104,3 +104,35 @@ fn what_the_api_server_refuses_has_an_author_and_no_log() {
     let brought = format!("brought by {} of Ann <ann@example.com>: web: another port", &bad[..7]);
     assert!(message.ends_with(&brought), "{message}");
 }
+
+// N20: the last lines of a log as a container's message, which many ask for (terminationMessagePolicy)
+#[test]
+fn what_a_container_leaves_behind_is_told_without_the_secrets_of_the_app() {
+    let scene = Scene::new("left-behind");
+    let _agent = scene.agent();
+    let repo = scene.repo("shop");
+    let nowhere =
+        deployment("web:1").replace("      containers", "      nodeSelector: {disk: none}\n      containers");
+    repo.write("app/web.yaml", &nowhere);
+    repo.write(
+        "app/secret.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {key: left-behind-of-the-lab}\n",
+    );
+    repo.commit("first");
+    scene.application("shop").repo(&repo).path("app").automated().create();
+    // kwok lets a pod alone that has no node; the test plays its kubelet.
+    scene.wait_app("shop", |app| app["status"]["resources"].to_string().contains("Unschedulable"));
+    let pods = scene.lab.kubectl(&["-n", &scene.namespace, "get", "pods", "-o", "name"]).unwrap();
+    let ended = json!({"exitCode": 1, "reason": "Error", "message": "cannot log in with left-behind-of-the-lab at db"});
+    let status = json!({"status": {
+        "conditions": [{"type": "PodScheduled", "status": "True"}],
+        "containerStatuses": [{
+            "name": "app", "image": "web:1", "imageID": "", "ready": false, "restartCount": 1,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended},
+        }],
+    }});
+    let patch = ["patch", pods.trim(), "--subresource=status", "--type=merge", "-p", &status.to_string()];
+    scene.lab.kubectl(&[&["-n", scene.namespace.as_str()], patch.as_slice()].concat()).unwrap();
+    let told = "CrashLoopBackOff: cannot log in with *** at db";
+    scene.wait_app("shop", |app| app["status"]["resources"].to_string().contains(told));
+}
