@@ -1,5 +1,6 @@
 //! What do callers of the API get? One file per noun below `http/`.
 
+mod delivery;
 mod drift;
 mod get;
 mod list;
@@ -38,6 +39,7 @@ impl Agent {
             Request::Terminate { app, reply } => self.terminate(&app, reply),
             Request::Wait { app, awaited, timeout, reply } => self.wait(&app, awaited, timeout, reply),
             Request::Drift { app, format, reply } => self.drift(&app, format, reply),
+            Request::Delivery { query, reply } => self.delivery(&query, reply),
             Request::Releases { app, reply } => self.releases(&app, reply),
             Request::Release { app, number, reply } => self.release(&app, number, reply),
         }

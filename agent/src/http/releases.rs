@@ -2,11 +2,12 @@
 
 use super::{refusal, send};
 use crate::agent::Agent;
+use crate::clock::now;
 use crate::releases::{NoPayload, Store, view};
 use api::{ApiError, AppRef, Body, Reply};
 use cluster::Priority;
 use model::AppKey;
-use release::{Head, Listing, Refusal};
+use release::{Head, History, Listing, Refusal};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -24,7 +25,9 @@ impl Agent {
             let listing = asked.list().await?;
             let releases: Vec<Value> = listing.heads.iter().map(view::release).collect();
             let refused: Vec<Value> = listing.refused.iter().map(refused).collect();
-            Ok(Body::Json(json!({"items": releases, "refused": refused})))
+            let records = listing.heads.iter().map(|head| &head.record);
+            let delivery = view::delivery(&History::of(records).delivery(now()));
+            Ok(Body::Json(json!({"items": releases, "refused": refused, "delivery": delivery})))
         });
     }
 

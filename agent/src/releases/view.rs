@@ -1,13 +1,13 @@
 //! What does anybody read of a release? Values of Secrets are masked, whatever object holds them.
 
 use model::{Object, ObjectKey};
-use release::{Head, PayloadState, Record, Timings};
+use release::{Delivery, Head, PayloadState, Record, Timings};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tells a release for programs: the fields that Argo CD's history has under its names, and the rest.
 pub(crate) fn release(head: &Head) -> Value {
-    let Record { timings: Timings { seen, started, applied, healthy, settled }, .. } = &head.record;
+    let Record { timings: Timings { seen, started, applied, healthy, settled, restored }, .. } = &head.record;
     let record = &head.record;
     let time = |at: &Option<model::Timestamp>| at.map(|at| at.to_string());
     let initiated_by = match record.initiated_by.as_str() {
@@ -29,13 +29,38 @@ pub(crate) fn release(head: &Head) -> Value {
         "deployedAt": time(&record.timings.last()),
         "timings": {
             "seen": time(seen), "started": time(started), "applied": time(applied), "healthy": time(healthy),
-            "settled": time(settled),
+            "settled": time(settled), "restored": time(restored),
         },
         "created": record.created.iter().map(key).collect::<Vec<Value>>(),
         "images": record.images,
         "objects": record.n_objects,
         "manifestsKept": matches!(head.payload, PayloadState::Kept { .. }),
     })
+}
+
+/// Tells how often, how fast and how well is deployed; `null` is what nothing can be said of.
+pub(crate) fn delivery(delivery: &Delivery) -> Value {
+    let seconds = |length: Option<model::Seconds>| length.map(|length| rounded(milli(length)));
+    json!({
+        "from": delivery.from.map(|at| at.to_string()),
+        "to": delivery.to.map(|at| at.to_string()),
+        "deployments": delivery.deployments,
+        "failures": delivery.failures,
+        "deploymentsPerDay": delivery.deployments_per_day().map(rounded),
+        "leadTimeSeconds": seconds(delivery.lead_time()),
+        "changeFailureRate": delivery.change_failure_rate().map(rounded),
+        "timeToRestoreSeconds": seconds(delivery.time_to_restore()),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "thirty days in milliseconds stay far below 2^52")]
+pub(crate) fn milli(length: model::Seconds) -> f64 {
+    length.as_millis() as f64 / 1_000.0
+}
+
+/// To three digits behind the point: more of them say nothing.
+fn rounded(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
 }
 
 /// Returns the objects of a release as anybody may read them.

@@ -16,6 +16,8 @@ const READ: &[&str] = &[
     "refresh",
     "resourceVersion",
 ];
+/// Parameters of it that choose Applications.
+const CHOOSE: &[&str] = &["name", "projects", "project", "selector", "repo", "appNamespace"];
 /// Parameters of a list beside these, as Kubernetes has them.
 const PAGE: &[&str] = &["limit", "continue"];
 /// Parameters that say which app is meant.
@@ -63,6 +65,12 @@ pub(crate) fn list(pairs: &Pairs) -> Result<ListQuery, ApiError> {
         after: after.transpose()?,
         fields: fields(pairs)?,
     })
+}
+
+/// Reads which Applications are meant, where nothing else may be asked.
+pub(crate) fn chosen(pairs: &Pairs) -> Result<ListQuery, ApiError> {
+    check_names(pairs, CHOOSE)?;
+    list(pairs)
 }
 
 /// Reads which objects of an app are asked for.

@@ -83,6 +83,13 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
+    /// How often, how fast and how well is deployed?
+    Delivery {
+        /// Of which Applications.
+        query: ListQuery,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
     /// What was deployed, release by release?
     Releases {
         /// Of which Application.
@@ -113,6 +120,7 @@ impl Request {
         | Self::Wait { reply, .. }
         | Self::Managed { reply, .. }
         | Self::Drift { reply, .. }
+        | Self::Delivery { reply, .. }
         | Self::Releases { reply, .. }
         | Self::Release { reply, .. }) = self;
         reply.is_closed()

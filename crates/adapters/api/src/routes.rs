@@ -176,6 +176,14 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
+        path: "/api/v1/delivery",
+        access: Access::List,
+        lasts: Lasts::Shortly,
+        about: "how often, how fast and how well is deployed",
+        handler: releases::delivery,
+    },
+    Route {
+        method: "GET",
         path: "/api/v1/applications/{name}/releases",
         access: Access::App(Verb::Get),
         lasts: Lasts::Shortly,

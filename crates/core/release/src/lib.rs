@@ -5,13 +5,14 @@
 //!         ├─ seal (Key) ─▶ Secrets            ├─ open_head (Key) ─▶ Head | Refusal
 //! Payload ┘                      └─▶ head     ┘  open_payload    ─▶ objects | Refusal
 //!                                                 │
-//!                              trim, next_number, newest_stable over [Head]
+//!            trim, next_number, newest_stable over [Head]; History ─▶ Delivery over [Record]
 //! ```
 //!
 //! A release is a second source of truth beside Git: whoever can write Secrets could plant one and have it applied. So each
 //! is sealed with a key that only the agent has, over everything that decides something: the app and its uid, the number,
 //! the content's hash, the verdict, what was created, the payload's digest, and the name under which it lies.
 
+mod delivery;
 mod head;
 mod keep;
 mod key;
@@ -21,6 +22,7 @@ mod record;
 mod refusal;
 mod seal;
 
+pub use delivery::{Delivery, History, WINDOW};
 pub use head::{Head, Listing, PayloadState, claimed_number, open_head, open_payload};
 pub use keep::{KEPT_PAYLOADS, Trim, newest_stable, next_number, trim};
 pub use key::Key;

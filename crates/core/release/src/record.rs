@@ -59,6 +59,8 @@ pub struct Timings {
     pub healthy: Option<Timestamp>,
     /// It had been healthy for the soak time, or the verdict fell otherwise.
     pub settled: Option<Timestamp>,
+    /// What was there before was well again, where this was rolled back.
+    pub restored: Option<Timestamp>,
 }
 
 /// Words that are written and read back.

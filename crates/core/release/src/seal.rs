@@ -93,6 +93,7 @@ pub(crate) mod tests {
                 applied: at("2026-01-01T10:00:02.250Z"),
                 healthy: None,
                 settled: at("2026-01-01T10:05:00Z"),
+                restored: None,
             },
             created: vec![ObjectKey::new("apps", "Deployment", "shop", "web")],
             images: vec!["registry.example.com/web:1".into()],
@@ -134,7 +135,7 @@ pub(crate) mod tests {
         assert_eq!(secret, expected);
         assert_eq!(data["format"], base64_encode(b"1"));
         assert_eq!(data["record"], base64_encode(record::write(&record(), None).as_bytes()));
-        assert_eq!(data["mac"], "0kOe+NJa9W8Ln2bVWznSEHLw7JpHJY8rAfQMGN60cDw=");
+        assert_eq!(data["mac"], "GX57rn/vdK7+Bw4pwAI4OFbt61Qck/i2e8KlMpla3Ow=");
         assert_eq!(data["key"], base64_encode(key().mark().as_bytes()));
     }
 

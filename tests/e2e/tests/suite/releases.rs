@@ -7,6 +7,7 @@ use e2e::{Agent, Scene, config_map};
 use model::{AppKey, DesiredHash, Revision, Timestamp, digest};
 use release::{Cause, Key, Payload, ROOM, Record, Timings, Verdict};
 use serde_json::{Value, json};
+use std::time::SystemTime;
 
 const PASSWORDS: [&str; 2] = ["canary-of-the-first-release", "canary-of-the-second-release"];
 
@@ -16,6 +17,8 @@ struct Shop {
     key: Key,
     app: AppKey,
     uid: String,
+    /// When its releases were seen, in milliseconds: an hour ago.
+    begin: i64,
 }
 
 impl Shop {
@@ -34,7 +37,9 @@ impl Shop {
         }
         let (key, app) = (Key::new(&bytes).unwrap(), AppKey::new(&scene.control, "shop"));
         let uid = made["metadata"]["uid"].as_str().unwrap().to_owned();
-        let shop = Self { scene, key, app, uid };
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let begin = i64::try_from(since.as_millis()).unwrap() - 3_600_000;
+        let shop = Self { scene, key, app, uid, begin };
         shop.put(&shop.record(1, Verdict::Stable), Some(&shop.objects(PASSWORDS[0], "web:1")));
         shop.put(&shop.record(2, Verdict::Stable), Some(&shop.objects(PASSWORDS[1], "web:2")));
         let failed = Record { message: "web does not start".into(), ..shop.record(3, Verdict::RolledBack) };
@@ -49,7 +54,7 @@ impl Shop {
     }
 
     fn record(&self, number: u64, verdict: Verdict) -> Record {
-        let at = |n: i64| Some(Timestamp::from_millis(1_790_000_000_000 + n));
+        let at = |n: i64| Some(Timestamp::from_millis(self.begin + n));
         Record {
             app: self.app.clone(),
             app_uid: self.uid.clone(),
@@ -70,6 +75,7 @@ impl Shop {
                 applied: at(2_000),
                 healthy: at(3_000),
                 settled: at(13_000),
+                restored: None,
             },
             created: Vec::new(),
             images: vec![format!("registry.example.com/web:{number}")],
@@ -126,6 +132,23 @@ fn releases_are_told_with_what_came_of_them_and_with_their_objects_where_these_a
         absent.body.contains("release 9 of") && absent.body.contains("tautline app history shop"),
         "{absent:?}"
     );
+}
+
+#[test]
+fn how_well_is_delivered_is_told_per_app_and_in_total() {
+    let shop = Shop::new("releases-delivery");
+    let agent = shop.agent();
+    let own = agent.get("/api/v1/applications/shop/releases").json()["delivery"].clone();
+    let figures = |told: &Value| {
+        ["deployments", "failures", "leadTimeSeconds", "changeFailureRate", "timeToRestoreSeconds"]
+            .map(|figure| told[figure].clone())
+    };
+    assert_eq!(figures(&own), [json!(2), json!(1), json!(13.0), json!(0.333), json!(12.0)], "{own:#}");
+    let all = agent.get("/api/v1/delivery").json();
+    assert_eq!(figures(&all["total"]), figures(&own), "{all:#}");
+    assert_eq!(all["items"][0]["name"], "shop", "{all:#}");
+    let none = agent.get("/api/v1/delivery?projects=other").json();
+    assert_eq!((&none["items"], &none["total"]["leadTimeSeconds"]), (&json!([]), &Value::Null), "{none:#}");
 }
 
 // N24: who may read Applications and no Secrets reads of a release what is no secret

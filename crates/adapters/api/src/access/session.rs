@@ -80,7 +80,7 @@ impl Session {
     pub(crate) async fn confine(&self, request: &mut Request) -> Result<(), ApiError> {
         let Some(admitted) = &self.0 else { return Ok(()) };
         let app = match request {
-            Request::List { query, .. } | Request::Stream { query, .. } => {
+            Request::List { query, .. } | Request::Stream { query, .. } | Request::Delivery { query, .. } => {
                 query.app_namespace = Some(Namespace::parse(&admitted.question.namespace)?);
                 return Ok(());
             }

@@ -1,7 +1,7 @@
 //! What was deployed, release by release?
 
 use super::{Answering, Call};
-use crate::{ApiError, Request, answer};
+use crate::{ApiError, Request, answer, query};
 use futures::FutureExt as _;
 
 pub(super) fn all(call: Call) -> Answering {
@@ -20,6 +20,16 @@ pub(super) fn one(call: Call) -> Answering {
         let place = call.place_for_much().await?;
         let release = call.ask(|reply| Request::Release { app, number, reply }).await?;
         Ok(answer::held(answer::body(release), place))
+    }
+    .boxed()
+}
+
+pub(super) fn delivery(call: Call) -> Answering {
+    async move {
+        let query = query::chosen(&call.pairs)?;
+        let place = call.place_for_much().await?;
+        let delivery = call.ask(|reply| Request::Delivery { query, reply }).await?;
+        Ok(answer::held(answer::body(delivery), place))
     }
     .boxed()
 }

@@ -40,6 +40,7 @@ fn api(cluster: &FakeCluster) -> Api {
             | crate::Request::Get { reply, .. }
             | crate::Request::Sync { reply, .. }
             | crate::Request::Managed { reply, .. }
+            | crate::Request::Delivery { reply, .. }
             | crate::Request::Releases { reply, .. }
             | crate::Request::Release { reply, .. }
             | crate::Request::Terminate { reply, .. }

@@ -37,6 +37,7 @@ pub(super) fn echo() -> BoxedFilter<(Response,)> {
                     (format!("Wait {app:?} {awaited:?} {timeout:?}"), reply)
                 }
                 Request::Drift { app, format, reply } => (format!("Drift {app:?} {format:?}"), reply),
+                Request::Delivery { query, reply } => (format!("Delivery {query:?}"), reply),
                 Request::Releases { app, reply } => (format!("Releases {app:?}"), reply),
                 Request::Release { app, number, reply } => (format!("Release {app:?} {number}"), reply),
             };
@@ -242,6 +243,17 @@ async fn bad_queries_and_names_are_refused() {
         let (status, message) = refused(&format!("GET /api/v1/applications{path}"), &[]).await;
         assert!(status == 400 && message.starts_with(sentence), "{path}: {status} {message}");
     }
+}
+
+#[tokio::test]
+async fn delivery_is_asked_for_of_chosen_applications() {
+    let chosen =
+        asked("GET /api/v1/delivery?projects=shop&appNamespace=tenant&selector=team%3Dshop", &[]).await;
+    for part in [r#"projects: ["shop"]"#, r#"app_namespace: Some("tenant")"#, r#"key: "team""#] {
+        assert!(chosen.contains(part), "{part} in {chosen}");
+    }
+    let (status, message) = refused("GET /api/v1/delivery?limit=3", &[]).await;
+    assert!(status == 400 && message.starts_with("unknown query parameter `limit`"), "{message}");
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ pub(crate) fn write(record: &Record, bound: Option<Bound>) -> String {
         "timings": {
             "seen": timings.seen.map(time), "started": timings.started.map(time),
             "applied": timings.applied.map(time), "healthy": timings.healthy.map(time),
-            "settled": timings.settled.map(time),
+            "settled": timings.settled.map(time), "restored": timings.restored.map(time),
         },
         "created": within(record.created.iter().map(key), CREATED),
         "images": within(record.images.iter().map(|image| json!(image)), IMAGES),
@@ -88,6 +88,7 @@ pub(crate) fn read(text: &[u8]) -> Option<(Record, Option<Bound>)> {
             applied: at("applied"),
             healthy: at("healthy"),
             settled: at("settled"),
+            restored: at("restored"),
         },
         created: value["created"].as_array()?.iter().map(read_key).collect::<Option<_>>()?,
         images: value["images"]
@@ -147,7 +148,7 @@ mod tests {
             r#""payload":{"parts":2,"sha256":"239f59ed55e737c77147cf55ad0c1b030b6d7ee748a7426952f9b852d5a935e5"},"#,
             r#""reason":"HealthTimeout","repoURL":"https://git.example.com/shop.git","#,
             r#""revision":"1111111111111111111111111111111111111111","sourceType":"Directory","#,
-            r#""timings":{"applied":"2026-01-01T10:00:02.250Z","healthy":null,"seen":"2026-01-01T10:00:00.000Z","#,
+            r#""timings":{"applied":"2026-01-01T10:00:02.250Z","healthy":null,"restored":null,"seen":"2026-01-01T10:00:00.000Z","#,
             r#""settled":"2026-01-01T10:05:00.000Z","started":"2026-01-01T10:00:01.000Z"},"verdict":"Failed"}"#,
         );
         assert_eq!(write(&example(), Some(bound())), expected);
