@@ -1,5 +1,7 @@
 //! What do the metrics say? Argo CD's names where they mean the same, ours under `tautline_`.
 
+mod delivery;
+
 use crate::agent::Agent;
 use crate::clock::now;
 use crate::live::Sight;
@@ -12,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// Writes what the loop knows.
 pub(crate) fn text(agent: &Agent) -> String {
-    metrics::render(&[
+    let mut families = vec![
         info(agent),
         conditions(agent),
         syncs(agent),
@@ -39,7 +41,9 @@ pub(crate) fn text(agent: &Agent) -> String {
             Kind::Gauge,
             vec![sample(Vec::new(), agent.feed.kept().1 as u64)],
         ),
-    ])
+    ];
+    families.extend(delivery::families(agent));
+    metrics::render(&families)
 }
 
 /// Writes what is counted wherever it happens: the loop need not turn for it to be up to date.

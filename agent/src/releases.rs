@@ -6,14 +6,16 @@
 //! payload(app, uid, number, priority) -> (Head, [object])   or why it is not used, or the failed call
 //! write(record, payload)              -> Head               or whose its number is, or the failed call
 //! trim(heads, limit)                  -> heads that are left, and the call that failed
+//! deliveries(apps, now)               -> how well each is delivered, by what was listed and written
 //! ```
 //!
-//! Each is one `async` function over a `Store`, which is cheap to clone and keeps nothing of a release: the loop keeps the
-//! `Listing`s, gives a new release `release::next_number(&listing)`, and puts what `write` returns behind the others. All may be
+//! All but the last are `async` functions over a `Store`, which is cheap to clone; clones share what they remember for the last,
+//! and else keep nothing of a release: the loop keeps the `Listing`s, gives a new release `release::next_number(&listing)`, and puts what `write` returns behind the others. All may be
 //! repeated, after a failure or a crash: what is there already counts as done. Writes are sent only while the lease is held, like
 //! all others.
 
 mod key;
+mod memory;
 mod trimming;
 pub(crate) mod view;
 
@@ -22,6 +24,7 @@ mod tests;
 
 use cluster::{Cluster, Endpoint, Priority, WatchSpec};
 use key::Keeper;
+use memory::Memory;
 use model::{AppKey, CallError, Object, names, tracking};
 use release::{Head, Key, Listing, Payload, Record, Refusal, Why};
 use serde_json::{Value, json};
@@ -40,6 +43,7 @@ pub(crate) struct Store {
     cluster: Cluster,
     namespace: String,
     key: Arc<Keeper>,
+    memory: Arc<Memory>,
 }
 
 /// Why the objects of a release are not to be had.
@@ -105,7 +109,7 @@ impl Store {
     /// Keeps releases in a namespace: that of the Applications, which is the agent's own, where the key lies too.
     pub(crate) fn new(cluster: Cluster, namespace: &str) -> Self {
         let key = Arc::new(Keeper::new(cluster.clone(), namespace));
-        Self { cluster, namespace: namespace.into(), key }
+        Self { cluster, namespace: namespace.into(), key, memory: Arc::default() }
     }
 
     /// Returns the releases of all apps, without their objects, and what only looks like some.
@@ -113,7 +117,9 @@ impl Store {
     /// # Errors
     /// A call failed, or the key cannot be read. Nothing is known then.
     pub(crate) async fn list_all(&self) -> Result<Listing, CallError> {
-        self.listed(Priority::Background, None).await
+        let listing = self.listed(Priority::Background, None).await?;
+        self.memory.listed(&listing);
+        Ok(listing)
     }
 
     /// Returns the releases of one Application, without their objects, and what only looks like some.
@@ -188,7 +194,12 @@ impl Store {
                     record.number = record.number.saturating_add(1);
                     tries += 1;
                 }
-                other => return other,
+                written => {
+                    if let Ok(head) = &written {
+                        self.memory.wrote(&head.record);
+                    }
+                    return written;
+                }
             }
         }
     }

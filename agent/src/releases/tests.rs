@@ -296,6 +296,31 @@ async fn trimming_keeps_three_payloads_and_as_many_records_as_it_should() {
 }
 
 #[tokio::test]
+async fn how_well_is_delivered_is_known_by_what_was_listed_and_written() {
+    let scene = Scene::new("delivered").await;
+    let at = |seconds: i64| Some(model::Timestamp::from_millis(1_000_000_000 + seconds * 1_000));
+    let timings = Timings { started: at(0), settled: at(10), ..Timings::default() };
+    let record = |number| Record { timings, ..scene.record(number) };
+    let deliveries = |store: &Store| {
+        let app = scene.app();
+        let found = store.deliveries([(&app, "u-1")].into_iter(), at(60).unwrap());
+        found.into_iter().map(|(_, delivery)| (delivery.deployments, delivery.failures)).collect::<Vec<_>>()
+    };
+    scene.write(&record(1), &[]).await;
+    scene.write(&record(2), &[]).await;
+    assert_eq!(deliveries(&scene.store), [(2, 0)]);
+    let failed = Record { verdict: Verdict::Failed, ..record(2) };
+    scene.store.write(&failed, None).await.unwrap();
+    assert_eq!(deliveries(&scene.store), [(1, 1)], "a later verdict counts instead");
+    let store = scene.restarted();
+    assert_eq!(deliveries(&store), [], "nothing is known yet");
+    store.list_all().await.unwrap();
+    assert_eq!(deliveries(&store), [(1, 1)]);
+    assert_eq!(store.deliveries([(&scene.app(), "u-2")].into_iter(), at(60).unwrap()), []);
+    assert_eq!(deliveries(&store), [], "what is not asked for is forgotten");
+}
+
+#[tokio::test]
 async fn more_than_a_page_is_listed_whole() {
     let scene = Scene::new("paged").await;
     for number in 1..=u64::from(PAGE) + 3 {

@@ -21,6 +21,7 @@ pub struct History(VecDeque<Point>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Point {
+    number: u64,
     verdict: Verdict,
     cause: Cause,
     timings: Timings,
@@ -53,12 +54,21 @@ impl History {
         history
     }
 
-    /// Adds the newest release.
+    /// Adds the newest release, or what the newest one came to after all.
     pub fn push(&mut self, record: &Record) {
+        let Record { number, verdict, cause, timings, .. } = *record;
+        if self.newest() == Some(number) {
+            self.0.pop_back();
+        }
         if self.0.len() == MOST {
             self.0.pop_front();
         }
-        self.0.push_back(Point { verdict: record.verdict, cause: record.cause, timings: record.timings });
+        self.0.push_back(Point { number, verdict, cause, timings });
+    }
+
+    /// Returns the number of the newest release.
+    pub fn newest(&self) -> Option<u64> {
+        self.0.back().map(|point| point.number)
     }
 
     /// Reckons the figures of the 30 days until `now`.
@@ -183,7 +193,8 @@ mod tests {
             settled: Some(started + Seconds::new(took)),
             ..Timings::default()
         };
-        Record { verdict, cause, timings, ..record() }
+        let number = u64::try_from(100 * DAY - ago).unwrap();
+        Record { number, verdict, cause, timings, ..record() }
     }
 
     fn delivery(records: &[Record]) -> Delivery {
@@ -251,6 +262,15 @@ mod tests {
     }
 
     #[test]
+    fn a_later_verdict_counts_instead_of_the_first() {
+        let failed = point(Verdict::Failed, Cause::NewRevision, 1_000, 60);
+        let mut history = History::of([&failed]);
+        history.push(&Record { verdict: Verdict::RolledBack, ..failed });
+        let found = history.delivery(NOW);
+        assert_eq!((found.failures, found.time_to_restore()), (1, Some(Seconds::new(60))));
+    }
+
+    #[test]
     fn several_apps_make_one_figure() {
         use {Cause::*, Verdict::*};
         let mut total = Delivery::default();
@@ -268,10 +288,11 @@ mod tests {
         fn figures_stay_in_their_bounds(
             releases in prop::collection::vec((0_usize..5, 0_usize..4, 0_i64..60 * DAY, 0_i64..3_600), 0..30),
         ) {
-            let records: Vec<Record> = releases
-                .iter()
-                .map(|(verdict, cause, ago, took)| point(Verdict::ALL[*verdict], Cause::ALL[*cause], *ago, *took))
-                .collect();
+            let of = |(n, (verdict, cause, ago, took)): (usize, &(usize, usize, i64, i64))| Record {
+                number: n as u64,
+                ..point(Verdict::ALL[*verdict], Cause::ALL[*cause], *ago, *took)
+            };
+            let records: Vec<Record> = releases.iter().enumerate().map(of).collect();
             let found = delivery(&records);
             prop_assert!(found.deployments + found.failures <= records.len());
             prop_assert!(found.change_failure_rate().is_none_or(|rate| (0.0..=1.0).contains(&rate)));

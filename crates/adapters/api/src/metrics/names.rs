@@ -53,6 +53,48 @@ pub const APP_RECONCILE: Metric<2> = Metric {
     kind: Kind::Histogram,
     labels: ["namespace", "dest_server"],
 };
+/// Changes of an app that settled in the last 30 days, as far as its releases reach.
+pub const DEPLOYMENTS: Metric<3> = Metric {
+    name: "tautline_deployments",
+    help: "Changes that settled in the last 30 days.",
+    kind: Kind::Gauge,
+    labels: ["namespace", "name", "project"],
+};
+/// Changes of an app that failed in the last 30 days.
+pub const FAILED_CHANGES: Metric<3> = Metric {
+    name: "tautline_failed_changes",
+    help: "Changes that failed in the last 30 days, rolled back or not.",
+    kind: Kind::Gauge,
+    labels: ["namespace", "name", "project"],
+};
+/// How long a change of an app takes.
+pub const LEAD_TIME: Metric<3> = Metric {
+    name: "tautline_lead_time_seconds",
+    help: "Median of the last 30 days, from a change seen until it had settled.",
+    kind: Kind::Gauge,
+    labels: ["namespace", "name", "project"],
+};
+/// How long it takes until an app is well again.
+pub const TIME_TO_RESTORE: Metric<3> = Metric {
+    name: "tautline_time_to_restore_seconds",
+    help: "Median of the last 30 days, from the start of what failed until all was well again.",
+    kind: Kind::Gauge,
+    labels: ["namespace", "name", "project"],
+};
+/// [`LEAD_TIME`] over the changes of all apps.
+pub const OVERALL_LEAD_TIME: Metric<0> = Metric {
+    name: "tautline_overall_lead_time_seconds",
+    help: "Median of the last 30 days over all apps, from a change seen until it had settled.",
+    kind: Kind::Gauge,
+    labels: [],
+};
+/// [`TIME_TO_RESTORE`] over all apps.
+pub const OVERALL_TIME_TO_RESTORE: Metric<0> = Metric {
+    name: "tautline_overall_time_to_restore_seconds",
+    help: "Median of the last 30 days over all apps, from the start of what failed until all was well again.",
+    kind: Kind::Gauge,
+    labels: [],
+};
 /// 1 while the cluster's watches are up, else 0.
 pub const CLUSTER_CONNECTION_STATUS: Metric<2> = Metric {
     name: "argocd_cluster_connection_status",
