@@ -16,6 +16,7 @@ use crate::discovering::Discovering;
 use crate::dry_runs::DryRuns;
 use crate::idle_kinds::IdleKinds;
 use crate::input::Input;
+use crate::keeping::Keeping;
 use crate::kinds::KindsRecord;
 use crate::live::LiveView;
 use crate::metrics::Metrics;
@@ -122,6 +123,10 @@ pub(crate) struct Agent {
     pub turns: crate::writer::Turns,
     /// What changed lately of Applications, for all who watch them.
     pub feed: api::Feed,
+    /// How releases are kept.
+    pub keeping: Keeping,
+    /// Releases of Applications that were not read yet.
+    pub unclaimed: Option<Box<release::Listing>>,
     /// Who waits for what comes of a revision.
     pub waits: crate::waits::Waits,
 }
@@ -357,6 +362,7 @@ impl Agent {
         }
         if may_write {
             self.reread_kinds();
+            self.list_releases();
         }
         let writes = if may_write { Writes::Allowed } else { Writes::Forbidden };
         self.event_for_all(&Event::Writes(writes));

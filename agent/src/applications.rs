@@ -143,6 +143,7 @@ impl Agent {
             state.is_new = raw.pointer("/status/sync/status").is_none();
             state.was_untold = state.is_new;
             state.remembered = crate::status::remembered_not_yet(&raw);
+            crate::status::remember_held(&mut state, &raw);
             let project = self.settings.built_in_project();
             let entry = AppEntry::new(key, Stored::new(&raw), &self.config.namespace, state, project);
             self.by_part_of.insert(entry.part_of.clone(), key.clone());
@@ -240,6 +241,7 @@ impl Agent {
             return;
         }
         self.event(key, Event::AppChanged);
+        self.tell_releases(key);
         if project_changed && !is_first {
             self.rerender(key);
         }

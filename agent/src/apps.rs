@@ -3,6 +3,7 @@
 use crate::agent::Task;
 use crate::desired::DesiredSet;
 use crate::fit::Fit;
+use crate::keeping::Kept;
 use crate::refreshing::Refreshes;
 use crate::stages::Stage;
 use crate::stored::Stored;
@@ -62,6 +63,8 @@ pub(crate) struct AppEntry {
     pub syncs: BTreeMap<(&'static str, bool), u64>,
     /// Number of the sync under way, 0 for none: what earlier syncs still have under way stops at it.
     pub fence: Arc<AtomicU64>,
+    /// What is known of its releases, and which are to be written.
+    pub kept: Kept,
     /// When it asked to be woken.
     pub wake: Option<Timestamp>,
     /// The stage under way.
@@ -156,6 +159,7 @@ impl AppEntry {
             conflicts: BTreeMap::new(),
             syncs: BTreeMap::new(),
             fence: Arc::default(),
+            kept: Kept::default(),
             wake: None,
             stage: None,
             writer: Writer::default(),
@@ -177,6 +181,14 @@ impl AppEntry {
         is_news
     }
 
+    /// Returns whether a sync created this very object since the app's last release settled. Not known means no.
+    pub(crate) fn was_created_since(&self, object: &ObjectKey, uid: &str) -> bool {
+        let release = self.state.stable.as_ref().map_or(0, |stable| stable.number);
+        let is_it = |(key, created): &(ObjectKey, String)| key == object && created == uid;
+        let own = || crate::status::own_state(&self.stored.value());
+        self.created.iter().any(is_it) || own().was_created_since(object, uid, release)
+    }
+
     /// Returns whether the last comparison rested on all that the app has in the cluster.
     pub(crate) fn sees_all(&self) -> bool {
         self.state.comparison.as_ref().is_some_and(|comparison| comparison.is_complete)
@@ -185,6 +197,18 @@ impl AppEntry {
     /// Returns what Git wants now.
     pub(crate) fn current(&self) -> Option<&Arc<DesiredSet>> {
         self.sets.get(&self.state.desired.as_ref()?.hash)
+    }
+
+    /// Returns what live is kept at: what Git wants, or the release that the app is held at once that was read.
+    pub(crate) fn enforced(&self) -> Option<&Arc<DesiredSet>> {
+        let app = self.app.as_ref()?;
+        self.sets.get(&self.state.enforced(app)?.hash)
+    }
+
+    /// Returns what Git wants where live is kept at something else.
+    pub(crate) fn unenforced(&self) -> Option<&Arc<DesiredSet>> {
+        let enforced = self.state.enforced(self.app.as_ref()?).map(|desired| desired.hash);
+        self.current().filter(|set| enforced != Some(set.hash()))
     }
 
     /// Returns what the sync under way deploys if somebody chose a revision for it, and Git wants something else.
@@ -226,7 +250,10 @@ impl AppEntry {
     pub(crate) fn drop_old_sets(&mut self) {
         let current = self.state.desired.as_ref().map(|desired| desired.hash);
         let running = self.state.run().and_then(|run| run.desired.as_ref()).map(|desired| desired.hash);
-        self.sets.retain(|hash, _| Some(*hash) == current || Some(*hash) == running);
+        let held = self.state.hold.as_ref().and_then(|hold| hold.desired()).map(|desired| desired.hash);
+        let soaking = self.state.soak.as_ref().and_then(|soak| soak.run.desired.as_ref());
+        let needed = [current, running, held, soaking.map(|desired| desired.hash)];
+        self.sets.retain(|hash, _| needed.contains(&Some(*hash)));
     }
 }
 

@@ -25,9 +25,12 @@ impl Agent {
             if app.deletion.is_some() {
                 self.event(&key, Event::LiveChanged);
             }
-            if let Some(set) = self.comparable(&key, AppEntry::current) {
+            if let Some(set) = self.comparable(&key, AppEntry::enforced) {
                 self.judge_all(&key, &app, &set);
                 self.compared(&key, self.compare(&key, &app, &set));
+            }
+            if let Some(set) = self.comparable(&key, AppEntry::unenforced) {
+                self.compared(&key, self.compare_unenforced(&key, &app, &set));
             }
             if let Some(set) = self.comparable(&key, AppEntry::chosen) {
                 self.compared(&key, self.compare_chosen(&key, &app, &set));
@@ -186,12 +189,12 @@ impl Agent {
     /// Returns what an object of an app is judged by now.
     pub(crate) fn question(&self, key: &AppKey, object: &ObjectKey) -> Option<model::Digest> {
         let entry = self.apps.get(key)?;
-        Some(judge::question(entry.app.as_ref()?, object, entry.current()?.objects.get(object)?.digest))
+        Some(judge::question(entry.app.as_ref()?, object, entry.enforced()?.objects.get(object)?.digest))
     }
 
-    /// Returns the hash of what Git wants of an object now.
+    /// Returns the hash of what live is kept at of an object now.
     pub(crate) fn wants(&self, key: &AppKey, object: &ObjectKey) -> Option<model::Digest> {
-        Some(self.apps.get(key)?.current()?.objects.get(object)?.digest)
+        Some(self.apps.get(key)?.enforced()?.objects.get(object)?.digest)
     }
 
     /// Returns whether this very object is known to be gone, so that an answer from before does not bring it back.
@@ -202,6 +205,20 @@ impl Agent {
     /// Compares an app with the cluster as Git wants it.
     fn compare(&self, key: &AppKey, app: &App, set: &DesiredSet) -> Comparison {
         self.compare_with(key, app, set, &self.live_of(key, &self.apps[key], set))
+    }
+
+    /// Compares an app with the cluster as Git wants it, while live is kept at something else, which it is judged by: what is
+    /// the same in both is as it is judged, the rest differs.
+    fn compare_unenforced(&self, key: &AppKey, app: &App, set: &DesiredSet) -> Comparison {
+        let entry = &self.apps[key];
+        let mut live = self.live_of(key, entry, set);
+        for (object, digest) in &mut live {
+            let enforced = entry.enforced().and_then(|set| set.objects.get(object)).map(|kept| kept.digest);
+            if enforced != set.objects.get(object).map(|kept| kept.digest) {
+                digest.matching = Match::Drifted;
+            }
+        }
+        self.compare_with(key, app, set, &live)
     }
 
     /// Compares an app with the cluster as a sync of a chosen revision wants it. Live is judged by what Git wants: here

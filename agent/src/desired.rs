@@ -8,7 +8,7 @@ use model::{
     App, AppKey, DesiredHash, NotYet, Object, Problem, Revision, Seconds, names, tracking,
     tracking::TrackingId,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -231,7 +231,70 @@ fn summary(
     }
 }
 
+/// Makes the set of what a release holds. The project is asked again: it may have been narrowed since.
+///
+/// # Errors
+/// Says what is no longer permitted, or cannot be read.
+pub(crate) fn of_release(
+    app: &App,
+    record: &release::Record,
+    objects: Vec<Value>,
+    rules: &Rules,
+) -> Result<Arc<DesiredSet>, String> {
+    let number = record.number;
+    let objects: Option<Vec<Object>> =
+        objects.into_iter().map(|value| Object::from_value(value).ok()).collect();
+    let objects = objects.ok_or_else(|| format!("release {number} holds what is no object"))?;
+    let known = |object: &Object| scope(&rules.discovery, &BTreeMap::new(), &object.gvk());
+    let is_namespaced = |object: &Object| match known(object) {
+        Scope::Cluster => false,
+        Scope::Namespaced => true,
+        Scope::Unknown => !object.namespace().is_empty(),
+    };
+    let permits = |object: &Object| {
+        let kind = object.gvk().group_kind();
+        rules.project.permits(&kind, is_namespaced(object), object.name(), object.namespace())
+    };
+    let forbidden: Vec<String> = objects
+        .iter()
+        .filter_map(|object| permits(object).err().map(|rule| format!("{}: {rule}", object.key())))
+        .collect();
+    if !forbidden.is_empty() {
+        return Err(format!(
+            "release {number} holds what its project does not permit any more: {}",
+            forbidden.join("; ")
+        ));
+    }
+    let plain: Vec<&Object> = objects.iter().collect();
+    let has_unknown_kinds = plain.iter().any(|object| matches!(known(object), Scope::Unknown));
+    let mut summary = summary(&record.revision, record.hash, &plain, Vec::new());
+    summary.source_type.clone_from(&record.source_type);
+    let marked = objects.into_iter().map(|mut object| {
+        drift::controller::keep_down(&mut object, &rules.identity.control_namespace);
+        rules.identity.mark(&mut object, &app.key, &app.destination.namespace);
+        object
+    });
+    let objects = marked.collect();
+    Ok(Arc::new(DesiredSet { summary: Arc::new(summary), inputs: String::new(), objects, has_unknown_kinds }))
+}
+
 impl DesiredSet {
+    /// Returns the objects without our own metadata.
+    pub(crate) fn plain(&self) -> Vec<Map<String, Value>> {
+        let objects = self.objects.iter().map(|(_, kept)| kept.open().object);
+        objects
+            .map(|mut object| {
+                for name in [names::TRACKING_ID, names::INSTALLATION_ID] {
+                    object.remove_annotation(name);
+                }
+                for name in [names::INSTANCE_LABEL, names::PART_OF_LABEL] {
+                    object.remove_label(name);
+                }
+                object.fields().clone()
+            })
+            .collect()
+    }
+
     /// Returns the set of an app whose manifests do not matter any more.
     pub(crate) fn empty() -> Self {
         let hash = manifest::desired_hash(&[]);

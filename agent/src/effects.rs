@@ -10,7 +10,7 @@ use crate::polling::look_up;
 use crate::{cache, cascade};
 use engine::{Effect, Event, Mode, Trust};
 use futures::FutureExt as _;
-use model::{App, AppKey, Revision, SyncId};
+use model::{App, AppKey, LiveDigest, ObjectKey, Revision, SyncId};
 use plan::prune::Prune;
 use plan::{InSync, Selection};
 use source::{Folder, Repository, Sources};
@@ -37,6 +37,8 @@ impl Agent {
             Effect::Apply { sync, hash, keys, mode } => self.apply(key, app, sync, hash, keys, mode),
             Effect::Prune { sync, keys, mode } => self.prune(key, app, sync, keys, mode),
             Effect::Inquire(suspect) => self.inquire(key, app, *suspect),
+            Effect::Recall { release, hash } => self.recall(key, release, hash),
+            Effect::Release(outcome) => self.keep_outcome(key, app, *outcome),
             Effect::Cascade(policy) => cascade::start(self, key, app, policy),
             Effect::Finalize => cascade::finalize(self, key),
             Effect::WakeAt(at) => {
@@ -139,7 +141,13 @@ impl Agent {
         let comparison = view.filter(|comparison| comparison.hash == hash);
         let statuses: BTreeMap<_, _> =
             comparison.into_iter().flat_map(|c| c.objects.iter()).map(|o| (&o.key, o)).collect();
-        let objects = set.objects.keys().filter_map(|object| match statuses.get(object) {
+        let goes_back = entry.state.run().is_some_and(|run| run.cause == engine::Cause::Rollback);
+        // A Job that is not there any more has run.
+        let has_run = |object: &ObjectKey| {
+            goes_back && object.group_kind().is("batch", "Job") && self.live.get(object).is_none()
+        };
+        let wanted = set.objects.keys().filter(|object| !has_run(object));
+        let objects = wanted.filter_map(|object| match statuses.get(object) {
             Some(status) if !status.refused.is_empty() => None,
             Some(status) if status.sync == Some(model::SyncStatus::Synced) => {
                 Some((object.clone(), InSync::Yes))
@@ -150,7 +158,9 @@ impl Agent {
             plan::Plan { stages: plan::stages(&objects.collect(), selection), ..plan::Plan::default() };
         if let Some(comparison) = comparison {
             let live = self.live_of(key, entry, set);
-            plan::prune::add(&mut plan, app, comparison, &live, prune, |object| Self::permits(entry, object));
+            let permits = |object: &ObjectKey| Self::permits(entry, object);
+            let was_created = |live: &LiveDigest| entry.was_created_since(&live.key, &live.uid);
+            plan::prune::add(&mut plan, app, comparison, &live, prune, (permits, was_created));
             plan.delete_only(selection);
         }
         plan
@@ -242,7 +252,7 @@ impl Agent {
 
     fn prune(&mut self, key: &AppKey, app: &Arc<App>, sync: SyncId, keys: Vec<model::ObjectKey>, mode: Mode) {
         let Some(entry) = self.apps.get(key) else { return };
-        let Some(set) = entry.chosen().or_else(|| entry.current()).cloned() else {
+        let Some(set) = entry.chosen().or_else(|| entry.enforced()).cloned() else {
             self.answer_held(key, sync, keys, "what Git wants is not known");
             return;
         };

@@ -126,6 +126,8 @@ pub(crate) mod tests {
             clear_operation: false,
             clear_refresh: false,
             source_type: String::new(),
+            held: None,
+            quarantine: engine::Quarantine::default(),
         }
     }
 

@@ -6,11 +6,13 @@ use crate::desired::{DesiredSet, NotRendered};
 use crate::live::Baseline;
 use crate::look_up::Found;
 use crate::polling::Polled;
+use crate::releases::NotWritten;
 use crate::sources::RepoId;
 use crate::waits::WaitNews;
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
-use engine::{CascadePass, Suspect};
+use engine::{CascadePass, NotRecalled, Suspect};
 use model::{AppKey, CallError, Culprit, Digest, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
+use release::{Head, Listing};
 use serde_json::Value;
 use source::SourceError;
 use std::sync::Arc;
@@ -30,6 +32,14 @@ pub(crate) enum Input {
     Rendered(AppKey, u64, Revision, Result<Arc<DesiredSet>, RenderError>),
     /// An operation's revision was rendered.
     Prepared(AppKey, SyncId, Result<Arc<DesiredSet>, String>),
+    /// What a release of an app holds was read.
+    Recalled(AppKey, u64, Result<Arc<DesiredSet>, NotRecalled>),
+    /// All releases were listed, or not.
+    ReleasesListed(Result<Box<Listing>, CallError>),
+    /// A release of an app was written, or not.
+    ReleaseWritten(AppKey, Result<Box<Head>, NotWritten>),
+    /// Old releases of an app were trimmed, if that was possible.
+    ReleasesTrimmed,
     /// A stage is done.
     StageDone(AppKey, SyncId, Vec<ObjectResult>, Vec<Seen>),
     /// The API server was asked about an object.

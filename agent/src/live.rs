@@ -270,6 +270,10 @@ pub(crate) fn digest_of(object: &Object, instance_label: &str, assessment: Asses
         has_instance_label: object.label(names::INSTANCE_LABEL) == Some(instance_label),
         part_of: object.label(names::PART_OF_LABEL).unwrap_or_default().into(),
         is_owned: owners.is_some_and(|owners| !owners.is_empty()),
+        has_finalizers: metadata
+            .and_then(|m| m.get("finalizers"))
+            .and_then(Value::as_array)
+            .is_some_and(|all| !all.is_empty()),
         is_deleting: object.is_deleting(),
         matching: Match::Undecided,
         health: assessment.health,

@@ -36,6 +36,7 @@ mod http;
 mod idle_kinds;
 mod input;
 mod judge;
+mod keeping;
 mod kinds;
 mod known_hosts;
 mod live;
@@ -52,7 +53,6 @@ mod probes;
 mod recall;
 mod refreshing;
 mod refusal;
-#[cfg_attr(not(test), expect(dead_code, reason = "the loop does not write releases yet"))]
 mod releases;
 mod rendering;
 mod repo;

@@ -25,6 +25,7 @@ pub(crate) fn state(raw: &Value) -> (State, App) {
     let (app, refused) = app(raw);
     let mut state = State::new(None, true);
     state.refused = refused;
+    status::remember_held(&mut state, raw);
     state.source = source(facts);
     state.desired = desired(raw, &app).map(Arc::new);
     state.comparison =

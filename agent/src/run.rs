@@ -8,6 +8,7 @@ use crate::desired::Identity;
 use crate::discovering::Discovering;
 use crate::dry_runs::DryRuns;
 use crate::input::Input;
+use crate::keeping::Keeping;
 use crate::kinds::{self, KindsRecord};
 use crate::live::LiveView;
 use crate::metrics::Metrics;
@@ -248,6 +249,8 @@ pub(crate) fn assemble(
     let releases = crate::releases::Store::new(cluster.clone(), &config.namespace);
     Agent {
         identity: Identity::new(&config.namespace, first.installation_id),
+        keeping: Keeping::default(),
+        unclaimed: None,
         config,
         cluster,
         sources,

@@ -64,7 +64,7 @@ impl Agent {
         let is_concerned = |entry: &AppEntry| {
             let is_chosen = |set: &Arc<DesiredSet>| set.objects.keys().any(|key| key.group_kind() == *kind);
             self.kinds_of(entry, entry.current().map(Arc::as_ref)).contains(kind)
-                || entry.chosen().is_some_and(is_chosen)
+                || [entry.chosen(), entry.enforced()].into_iter().flatten().any(is_chosen)
         };
         let goes = |entry: &AppEntry| entry.app.as_ref().is_some_and(|app| app.deletion.is_some());
         let apps = self.apps.iter().map(|(key, entry)| (key, is_concerned(entry), goes(entry)));

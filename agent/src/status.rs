@@ -5,7 +5,7 @@ use application::condition::{Condition, ConditionKind};
 use application::status::{self, Detail, Draft, OperationState, SyncPart};
 use engine::{Attempt, OperationReport, Report};
 use model::{
-    App, DesiredHash, NotYet, ObjectKey, Operation, OperationPhase, Reason, Revision, Timestamp, names,
+    App, Bad, DesiredHash, NotYet, ObjectKey, Operation, OperationPhase, Reason, Revision, Timestamp, names,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ fn draft(raw: &Value, app: &App, report: &Report, own: &State, now: Timestamp) -
         source_type: (!report.source_type.is_empty()).then(|| report.source_type.clone()),
         clear_operation: report.clear_operation,
         clear_refresh: report.clear_refresh,
-        state: operation.map(|operation| state(own, operation)),
+        state: remembered_state(own, report),
         reconciled_at: now,
     }
 }
@@ -59,6 +59,7 @@ fn condition(condition: &engine::Condition) -> Condition {
         engine::ConditionKind::SharedResourceWarning => ConditionKind::SharedResourceWarning,
         engine::ConditionKind::RepeatedResourceWarning => ConditionKind::RepeatedResourceWarning,
         engine::ConditionKind::DeletionError => ConditionKind::DeletionError,
+        engine::ConditionKind::RolledBack => ConditionKind::RolledBack,
     };
     Condition::new(kind, condition.message.clone())
 }
@@ -96,6 +97,19 @@ fn is_new_release(raw: &Value, own: &State, operation: &OperationReport) -> bool
     operation.is_release && !(is_of_last && (is_written || is_rest))
 }
 
+/// Returns what the annotation remembers; `None` keeps what it says.
+fn remembered_state(own: &State, report: &Report) -> Option<State> {
+    let quarantine: Vec<Bad> = report.quarantine.iter().cloned().collect();
+    let is_same = own.quarantine == quarantine && own.held == report.held;
+    let operation = report.operation.as_ref().map(|operation| state(own, operation));
+    if is_same {
+        return operation;
+    }
+    let mut state = operation.unwrap_or_else(|| own.clone());
+    (state.quarantine, state.held) = (quarantine, report.held.clone());
+    Some(state)
+}
+
 /// Returns what the annotation remembers after a sync ended: what was tried, and what went well.
 fn state(own: &State, operation: &OperationReport) -> State {
     let mut state = own.clone();
@@ -128,6 +142,13 @@ pub(crate) fn own_state(raw: &Value) -> State {
             state
         }
     }
+}
+
+/// Takes in which contents were bad, and at which release an earlier life kept the app.
+pub(crate) fn remember_held(state: &mut engine::State, raw: &Value) {
+    let own = own_state(raw);
+    state.quarantine = own.quarantine.into_iter().collect();
+    state.hold = own.held.map(|held| Box::new(engine::Hold::new(held)));
 }
 
 /// Returns what an earlier life knew to make an app read-only, ours by its condition, Argo CD's by what it deployed and how.

@@ -43,8 +43,11 @@ impl Agent {
             Input::Confirmed(key, uid, found) => self.confirmed(&key, &uid, found),
             Input::StatusWritten(key, outcome) => self.status_written(&key, outcome),
             Input::StatusDue(key) => self.status_due(&key),
-            Input::UnreadTold => {}
             Input::Culprit(key, suspect, culprit) => self.culprit_found(&key, &suspect, culprit),
+            Input::Recalled(key, release, outcome) => self.recalled(&key, release, outcome),
+            Input::ReleasesListed(outcome) => self.releases_listed(outcome),
+            Input::ReleaseWritten(key, outcome) => self.release_written(&key, outcome),
+            Input::ReleasesTrimmed | Input::UnreadTold => {}
             Input::Cascaded(key, pass, answers) => self.cascaded(&key, pass, answers),
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),

@@ -357,9 +357,13 @@ pub(crate) fn verdict_json(key: &AppKey, verdict: &Verdict) -> (u16, Value) {
     let Verdict { word, revision, sync, object, message } = verdict;
     let (status, mut body) = match word {
         Word::Deployed => (200, json!({"message": message})),
-        Word::Superseded | Word::Held | Word::Failed | Word::NotRequested => {
-            (409, ApiError::ruled_out(message).to_json())
-        }
+        Word::Superseded
+        | Word::RolledBack
+        | Word::Quarantined
+        | Word::Inconclusive
+        | Word::Held
+        | Word::Failed
+        | Word::NotRequested => (409, ApiError::ruled_out(message).to_json()),
     };
     body["verdict"] = json!(word.as_str());
     body["revision"] = json!(revision.as_str());

@@ -116,7 +116,7 @@ impl Agent {
         let raw = entry.stored.value();
         let mut own = status::own_state(&raw);
         for (object, uid) in &entry.created {
-            own.mark_created(object, uid);
+            own.mark_created(object, uid, entry.state.stable.as_ref().map_or(0, |stable| stable.number));
         }
         if let Some(inheritance) = &entry.inheritance {
             own.is_taken_over = inheritance.objects().is_empty();

@@ -154,7 +154,7 @@ fn sync_command() -> Command {
 }
 
 fn wait_command() -> Command {
-    reading("wait", "Waits for one verdict: Deployed, Superseded, Held, Failed or NotRequested").args([
+    reading("wait", "Waits for one verdict: Deployed, Superseded, RolledBack, Quarantined, Inconclusive, Held, Failed or NotRequested").args([
         name_argument(),
         revision_argument("Waits until this branch, tag or SHA, or what comes after it, is deployed"),
         timeout_argument(),

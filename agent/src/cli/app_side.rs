@@ -64,7 +64,14 @@ impl AppSide {
             let is_namespaced = !key.namespace.is_empty();
             self.rules.project.permits(&key.group_kind(), is_namespaced, &key.name, &key.namespace).is_ok()
         };
-        plan::prune::add(&mut plan, &self.app, &self.comparison(set, &digests), &digests, prune, permits);
+        plan::prune::add(
+            &mut plan,
+            &self.app,
+            &self.comparison(set, &digests),
+            &digests,
+            prune,
+            (permits, |_: &LiveDigest| false),
+        );
         Ok(told(&plan, &live))
     }
 

@@ -75,8 +75,8 @@ fn colour(word: &str) -> Option<u8> {
         "OutOfSync" | "Progressing" | "Suspended" | "Running" | "Held" | "Superseded" | "change" => {
             Some(YELLOW)
         }
-        "Degraded" | "Missing" | "Failed" | "Error" | "Terminating" | "NotRequested" | "delete"
-        | "refused" => Some(RED),
+        "Degraded" | "Missing" | "Failed" | "Error" | "Terminating" | "NotRequested" | "RolledBack"
+        | "Quarantined" | "Inconclusive" | "delete" | "refused" => Some(RED),
         "Unknown" | "keep" => Some(MAGENTA),
         _ => None,
     }

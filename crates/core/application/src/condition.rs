@@ -21,6 +21,8 @@ pub enum ConditionKind {
     ExcludedResourceWarning,
     /// The deletion does not go on.
     DeletionError,
+    /// A commit turned out bad, and the app was brought back to what was stable. Ours; Argo CD has none like it.
+    RolledBack,
 }
 
 impl ConditionKind {
@@ -34,6 +36,7 @@ impl ConditionKind {
         Self::RepeatedResourceWarning,
         Self::ExcludedResourceWarning,
         Self::DeletionError,
+        Self::RolledBack,
     ];
 
     /// Returns the word that the status uses.
@@ -47,6 +50,7 @@ impl ConditionKind {
             Self::RepeatedResourceWarning => "RepeatedResourceWarning",
             Self::ExcludedResourceWarning => "ExcludedResourceWarning",
             Self::DeletionError => "DeletionError",
+            Self::RolledBack => "RolledBack",
         }
     }
 

@@ -3,13 +3,18 @@
 //! It is a memory aid, never a proof: whoever may edit the Application may edit it. Losing it costs a comparison and
 //! makes everything count as adopted, which is the careful side.
 
+mod held;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use model::{DesiredHash, Digest, Headway, ObjectKey, Reason, Revision, digest};
+use model::{Bad, DesiredHash, Digest, Headway, Held, ObjectKey, Reason, Revision, digest};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Longest text of the annotation, in bytes.
 pub const LIMIT: usize = 16 * 1024;
+/// How many objects at most are remembered to be created since a release settled; the rest counts as created
+/// before, which an app that goes back to that leaves alone.
+const MOST_FRESH: usize = 400;
 /// Version of the form.
 const VERSION: i64 = 1;
 
@@ -33,7 +38,13 @@ pub struct State {
     pub is_taken_over: bool,
     /// How far the sync has got that is under way and waits for health.
     pub headway: Option<Headway>,
+    /// Contents that failed by their own fault.
+    pub quarantine: Vec<Bad>,
+    /// The release that the app is kept at instead of what Git wants.
+    pub held: Option<Held>,
     created: BTreeSet<String>,
+    /// What was created since a release settled, and its number; the rest is in `created`.
+    fresh: (u64, BTreeSet<String>),
 }
 
 impl State {
@@ -61,12 +72,15 @@ impl State {
             heals: value["heals"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
             is_taken_over: value["takenOver"] == true,
             headway: headway(&value["underWay"]),
-            created: value["created"]
+            quarantine: value["quarantine"]
                 .as_array()
                 .into_iter()
                 .flatten()
-                .filter_map(|mark| mark.as_str().map(str::to_owned))
+                .filter_map(held::read_bad)
                 .collect(),
+            held: held::read_held(&value["held"]),
+            created: marks(&value["created"]),
+            fresh: (value["fresh"]["since"].as_u64().unwrap_or(0), marks(&value["fresh"]["created"])),
         };
         (state, None)
     }
@@ -91,12 +105,18 @@ impl State {
             json!({"triedAt": tried_at.to_string(), "progress": progress.to_string(), "progressAt": progress_at.to_string()})
         });
         add("underWay", headway);
+        let bad: Vec<Value> = self.quarantine.iter().map(held::bad).collect();
+        add("quarantine", (!bad.is_empty()).then(|| bad.into()));
+        add("held", self.held.as_ref().map(held::held));
+        let (since, fresh) = (&self.fresh.0, self.fresh.1.iter().take(MOST_FRESH).collect::<Vec<_>>());
+        add("fresh", (!fresh.is_empty()).then(|| json!({"since": since, "created": fresh})));
         let room =
             LIMIT.saturating_sub(Value::Object(fields.clone()).to_string().len() + r#","created":[]"#.len());
         let mut used = 0;
         let created: Vec<&String> = self
             .created
             .iter()
+            .chain(self.fresh.1.iter().skip(MOST_FRESH))
             .take_while(|mark| {
                 used += json!(mark).to_string().len() + 1;
                 used <= room
@@ -108,26 +128,44 @@ impl State {
         Value::Object(fields).to_string()
     }
 
-    /// Notes that a sync created this very object.
-    pub fn mark_created(&mut self, key: &ObjectKey, uid: &str) {
-        self.created.insert(mark(key, uid));
+    /// Notes that a sync created this very object when a release was the last that had settled; 0 for none.
+    pub fn mark_created(&mut self, key: &ObjectKey, uid: &str, since: u64) {
+        let mark = mark(key, uid);
+        if self.fresh.0 != since {
+            self.created.append(&mut self.fresh.1);
+            self.fresh.0 = since;
+        }
+        self.created.remove(&mark);
+        self.fresh.1.insert(mark);
+    }
+
+    /// Returns whether a sync created this very object since a release settled. Not known means no.
+    pub fn was_created_since(&self, key: &ObjectKey, uid: &str, release: u64) -> bool {
+        self.fresh.0 == release && self.fresh.1.contains(&mark(key, uid))
     }
 
     /// Returns whether a sync created this very object. Not known means no: it counts as adopted.
     pub fn was_created(&self, key: &ObjectKey, uid: &str) -> bool {
-        self.created.contains(&mark(key, uid))
+        let mark = mark(key, uid);
+        self.created.contains(&mark) || self.fresh.1.contains(&mark)
     }
 
     /// Forgets every created object that is not among these.
     pub fn retain_created<'a>(&mut self, live: impl IntoIterator<Item = (&'a ObjectKey, &'a str)>) {
         let live: BTreeSet<String> = live.into_iter().map(|(key, uid)| mark(key, uid)).collect();
         self.created.retain(|mark| live.contains(mark));
+        self.fresh.1.retain(|mark| live.contains(mark));
     }
 
     /// Returns how many objects are noted as created.
     pub fn n_created(&self) -> usize {
-        self.created.len()
+        self.created.len() + self.fresh.1.len()
     }
+}
+
+fn marks(value: &Value) -> BTreeSet<String> {
+    let all = value.as_array().into_iter().flatten();
+    all.filter_map(|mark| mark.as_str().map(str::to_owned)).collect()
 }
 
 fn headway(value: &Value) -> Option<Headway> {
@@ -166,7 +204,7 @@ mod tests {
             is_taken_over: true,
             ..State::default()
         };
-        state.mark_created(&key("web"), "u-1");
+        state.mark_created(&key("web"), "u-1", 0);
         assert_eq!(State::read(&state.write()), (state.clone(), None));
         assert!(state.was_created(&key("web"), "u-1"));
         assert!(
@@ -180,8 +218,8 @@ mod tests {
     fn the_form_is_pinned() {
         let mut state = State::default();
         assert_eq!(state.write(), r#"{"v":1}"#);
-        state.mark_created(&key("web"), "u-1");
-        assert_eq!(state.write(), r#"{"created":["4qXL7BnI"],"v":1}"#);
+        state.mark_created(&key("web"), "u-1", 0);
+        assert_eq!(state.write(), r#"{"fresh":{"created":["4qXL7BnI"],"since":0},"v":1}"#);
         let state = State { is_taken_over: true, ..State::default() };
         assert_eq!(state.write(), r#"{"takenOver":true,"v":1}"#);
     }
@@ -201,7 +239,7 @@ mod tests {
     fn what_does_not_fit_counts_as_adopted() {
         let mut state = State { desired: Some(DesiredHash(digest(b"a"))), ..State::default() };
         for n in 0..5_000 {
-            state.mark_created(&key(&n.to_string()), "u");
+            state.mark_created(&key(&n.to_string()), "u", 0);
         }
         let text = state.write();
         assert!(text.len() <= LIMIT && text.len() > LIMIT - 64, "{} bytes", text.len());
@@ -213,8 +251,8 @@ mod tests {
     #[test]
     fn objects_that_are_gone_are_forgotten() {
         let mut state = State::default();
-        state.mark_created(&key("web"), "u-1");
-        state.mark_created(&key("api"), "u-2");
+        state.mark_created(&key("web"), "u-1", 0);
+        state.mark_created(&key("api"), "u-2", 0);
         state.retain_created([(&key("api"), "u-2"), (&key("new"), "u-3")]);
         assert_eq!((state.n_created(), state.was_created(&key("api"), "u-2")), (1, true));
     }

@@ -3,8 +3,8 @@
 use crate::report::{BLIND_GRACE, Condition, ConditionKind};
 use crate::state::{SourceView, State};
 use crate::wording::{CANNOT_BE_DEPLOYED, CANNOT_BE_READ, FAILED, WHY};
-use crate::{deletion, trigger, unreadable};
-use model::{App, OperationPhase, SyncStatus, Timestamp};
+use crate::{deletion, rollback, trigger, unreadable};
+use model::{App, Bad, OperationPhase, SyncStatus, Timestamp};
 use std::collections::BTreeSet;
 
 /// Returns what a person should know, sorted.
@@ -36,7 +36,9 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
     if !fields.is_empty() && state.refused.is_empty() {
         add(ConditionKind::SyncError, read_only_sentence(&fields));
     }
-    if let Some(message) = auto_sync_obstacle(state, app) {
+    if let Some(hold) = &state.hold {
+        add(ConditionKind::RolledBack, rollback::told(&hold.held));
+    } else if let Some(message) = auto_sync_obstacle(state, app) {
         add(ConditionKind::SyncError, message);
     }
     for message in state.desired.iter().flat_map(|desired| &desired.repeated) {
@@ -102,6 +104,9 @@ pub fn named_by<'a>(messages: impl IntoIterator<Item = &'a str>) -> BTreeSet<Str
 fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {
     let automated = app.automated?;
     let (desired, comparison) = state.current()?;
+    if let Some(bad) = state.quarantined() {
+        return Some(quarantine_sentence(bad));
+    }
     if trigger::would_wipe(automated, comparison) {
         return Some(format!(
             "Skipping sync attempt to [{}]: auto-sync will wipe out all resources. Set syncPolicy.automated.allowEmpty, or sync with prune by hand",
@@ -117,6 +122,16 @@ fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {
     let open = comparison.sync != SyncStatus::Synced;
     (is_current && failed && open && state.run().is_none())
         .then(|| format!("{FAILED}{}{WHY}{}", last.revision, last.message))
+}
+
+/// Says that auto-sync leaves content alone, why, and what to do.
+pub(crate) fn quarantine_sentence(bad: &Bad) -> String {
+    format!(
+        "{FAILED}{}{WHY}{}. Its content is quarantined: auto-sync leaves it alone until a commit changes what is deployed; sync \
+         by hand to try it all the same",
+        bad.revision,
+        bad.message.trim_end_matches('.')
+    )
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ fn kept<'a>(state: &'a State, app: &App) -> Option<Kept<'a>> {
     };
     let is_whole = match &run.cause {
         Cause::NewDesired | Cause::SelfHeal(..) => true,
+        Cause::Rollback => false,
         Cause::Operation(_) => run.is_full() && !run.is_pinned() && run.mode() == Mode::Real,
     };
     let is_known = !matches!(state.source, SourceView::Invalid(..)) && state.rendering.is_none();

@@ -59,6 +59,15 @@ pub enum Effect {
     },
     /// Find out who is to blame that a commit failed; answered by `Culprit`, and nothing waits for that.
     Inquire(Box<Suspect>),
+    /// Read what a release holds; answered by `Recalled`.
+    Recall {
+        /// Its number.
+        release: u64,
+        /// Hash of what it is to hold.
+        hash: DesiredHash,
+    },
+    /// Keep what came of a sync; answered by `Stable` where it can be gone back to.
+    Release(Box<Outcome>),
     /// Delete everything of an app that is being deleted; answered by `Cascaded`.
     Cascade(Cascade),
     /// Take our finalizers off the Application.
@@ -69,6 +78,46 @@ pub enum Effect {
     Report(Box<Report>),
     /// Tell a person what happened: a log line and, where it matters, an event.
     Note(Note),
+}
+
+/// What came of a sync in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Hash of what it deployed, or was to.
+    pub hash: DesiredHash,
+    /// The commit.
+    pub revision: Revision,
+    /// In one word.
+    pub word: Word,
+    /// Why, where it failed.
+    pub reason: Option<Reason>,
+    /// The sentence; empty where it went well.
+    pub message: String,
+    /// Who asked; empty for the agent itself, and where unknown.
+    pub username: String,
+    /// Whether somebody asked.
+    pub is_asked_for: bool,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When everything was healthy first.
+    pub healthy_at: Option<Timestamp>,
+    /// When it settled, or failed.
+    pub ended_at: Timestamp,
+}
+
+/// What came of a sync, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It settled, and can be gone back to.
+    Stable,
+    /// So it was found in the cluster, and stayed well.
+    Found,
+    /// It failed by its own fault, and stays as it is.
+    Failed,
+    /// It failed by its own fault, and the app is back at what was stable.
+    RolledBack,
+    /// What was stable is not well either.
+    Inconclusive,
 }
 
 /// Whether cached renderings count.

@@ -1,8 +1,10 @@
 //! What can happen to an app?
 
+use crate::rollback::NotRecalled;
 use crate::unreadable::Unreadable;
 use model::{
-    Comparison, Culprit, DesiredHash, NotYet, ObjectResult, Problem, Reason, Revision, Seconds, SyncId,
+    Comparison, Culprit, DesiredHash, NotYet, ObjectResult, Problem, Reason, Revision, Seconds, Stable,
+    SyncId,
 };
 use plan::Plan;
 use std::sync::Arc;
@@ -53,6 +55,15 @@ pub enum Event {
         reason: Reason,
         /// Who, and what they said last.
         culprit: Box<Culprit>,
+    },
+    /// What can be gone back to; `None` where there is nothing.
+    Stable(Option<Stable>),
+    /// What a release holds was read.
+    Recalled {
+        /// Its number.
+        release: u64,
+        /// What it holds, or why that is not known.
+        desired: Result<Arc<Desired>, NotRecalled>,
     },
     /// The plan of a sync is made.
     Planned {

@@ -25,8 +25,10 @@ mod operation;
 mod report;
 mod requests;
 mod retry;
+pub mod rollback;
 mod run;
 mod settle;
+mod soak;
 mod source;
 mod state;
 mod suspect;
@@ -40,11 +42,13 @@ pub mod waiting;
 pub mod wording;
 
 pub use conditions::named_by;
-pub use effect::{Effect, Mode, Note, Tone, Trust};
+pub use effect::{Effect, Mode, Note, Outcome, Tone, Trust, Word};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
 pub use report::{Condition, ConditionKind, OperationReport, Report};
 pub use retry::Heals;
+pub use rollback::{Content, Hold, NotRecalled, Quarantine};
 pub use run::{Cause, Correction, Run, Step};
+pub use soak::Soak;
 pub use state::{Activity, Attempt, Deleting, RefreshView, SourceView, State, Unanswered};
 pub use suspect::Suspect;
 pub use trigger::read_only;
@@ -79,6 +83,10 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::Unsupported { revision, not_yet } => source::unsupported(state, revision, not_yet),
         Event::Compared(comparison) => state.take_comparison(comparison),
         Event::Culprit { hash, reason, culprit } => suspect::found(state, hash, reason, &culprit, out),
+        Event::Stable(stable) => rollback::know(state, stable),
+        Event::Recalled { release, desired } => {
+            rollback::recalled(state, release, desired, now, app, out);
+        }
         Event::Prepared { sync, desired } => sync::prepared(state, sync, desired, now, app, out),
         Event::Planned { sync, plan } => sync::planned(state, sync, plan, now, app, out),
         Event::StageDone { sync, results } => sync::stage_done(state, sync, results, now, app, out),
@@ -115,6 +123,7 @@ fn app_changed(state: &mut State, now: Timestamp, app: &App, out: &mut Vec<Effec
         state.spec_since = now;
         state.forget_desired();
         state.comparison = None;
+        (state.soak, state.hold) = (None, None);
         must_resolve = true;
     }
     let is_forgotten = state.desired.is_none() && state.rendering.is_none();
@@ -194,6 +203,8 @@ fn tell(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
         report::next_change(state, app, now),
         deletion::wake(state, now),
         sync::wake(state, app, now),
+        soak::wake(state, app),
+        rollback::wake(state),
         patience,
     ];
     let wake = wakes.into_iter().flatten().filter(|at| *at > now).min();

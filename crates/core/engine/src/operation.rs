@@ -74,7 +74,7 @@ fn ended(last: &Attempt) -> OperationReport {
 /// (Argo CD).
 pub(crate) fn selective(cause: &Cause) -> Vec<ResourceSelector> {
     match cause {
-        Cause::NewDesired => Vec::new(),
+        Cause::NewDesired | Cause::Rollback => Vec::new(),
         Cause::SelfHeal(keys, _) => keys
             .iter()
             .map(|key| ResourceSelector {
@@ -92,7 +92,7 @@ pub(crate) fn selective(cause: &Cause) -> Vec<ResourceSelector> {
 pub(crate) fn heals(cause: &Cause) -> u32 {
     match cause {
         Cause::SelfHeal(_, heals) => *heals,
-        Cause::NewDesired | Cause::Operation(_) => 0,
+        Cause::NewDesired | Cause::Operation(_) | Cause::Rollback => 0,
     }
 }
 

@@ -1,10 +1,11 @@
 //! What does the Application's status say? A pure function of the state; it is written only when it changed.
 
+use crate::rollback::{Hold, Quarantine};
 use crate::state::{Activity, RefreshView, SourceView, State};
 use crate::{conditions, deletion, operation, trigger, unreadable};
 use model::{
-    App, Comparison, DesiredHash, Headway, Health, HealthStatus, ObjectKey, ObjectResult, Operation,
-    OperationPhase, Reason, ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
+    App, Comparison, DesiredHash, Headway, Health, HealthStatus, Held, HeldStage, ObjectKey, ObjectResult,
+    Operation, OperationPhase, Reason, ResourceSelector, Revision, Seconds, SyncStatus, Timestamp,
 };
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub enum ConditionKind {
     RepeatedResourceWarning,
     /// The deletion does not go on.
     DeletionError,
+    /// A commit turned out bad, and the app was brought back to what was stable.
+    RolledBack,
 }
 
 /// One condition.
@@ -65,6 +68,10 @@ pub struct Report {
     pub clear_refresh: bool,
     /// Argo CD's word for the kind of source.
     pub source_type: String,
+    /// At which release the app is kept instead.
+    pub held: Option<Held>,
+    /// Contents that failed by their own fault.
+    pub quarantine: Quarantine,
 }
 
 /// What `status.operationState` is made from.
@@ -127,6 +134,7 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
         return Some(blind(state, app, conditions));
     }
     let (desired, comparison) = state.current()?;
+    let held = state.hold.as_ref().filter(|_| state.is_holding(app));
     if state.run().is_none() && !comparison.is_settled {
         return None;
     }
@@ -135,14 +143,26 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
         sync: if failed { SyncStatus::Unknown } else { comparison.sync },
         revision: Some(desired.revision.clone()),
         hash: Some(desired.hash),
-        health: comparison.health.clone(),
+        health: held_health(held.map(AsRef::as_ref)).unwrap_or(&comparison.health).clone(),
         comparison: state.comparison.clone(),
         conditions,
         operation: operation::of(state),
         clear_operation: clear_operation(state, app),
         clear_refresh: state.refresh == RefreshView::Done,
         source_type: desired.source_type.clone(),
+        held: state.hold.as_ref().map(|hold| hold.held.clone()),
+        quarantine: state.quarantine.clone(),
     })
+}
+
+/// Returns how healthy the release is that the app is kept at, once it is there and was looked at.
+fn held_health(hold: Option<&Hold>) -> Option<&Health> {
+    match hold?.held.stage {
+        HeldStage::Restoring | HeldStage::Failed(_) => None,
+        HeldStage::Restored | HeldStage::Kept | HeldStage::Inconclusive(_) => {
+            Some(&hold?.comparison.as_ref()?.health)
+        }
+    }
 }
 
 /// Returns whether there is nothing to compare, and none to be expected soon: only then the status says so. A
@@ -202,6 +222,8 @@ pub(crate) fn differs(old: Option<&Report>, new: &Report) -> bool {
         || old.clear_operation != new.clear_operation
         || old.clear_refresh != new.clear_refresh
         || old.source_type != new.source_type
+        || old.held != new.held
+        || old.quarantine != new.quarantine
 }
 
 /// Returns whether two syncs look the same to a reader: what one waits for is told in words and counts, and the counts
@@ -253,6 +275,8 @@ fn blind(state: &State, app: &App, conditions: Vec<Condition>) -> Report {
         clear_operation: clear_operation(state, app),
         clear_refresh: state.refresh == RefreshView::Done,
         source_type: String::new(),
+        held: state.hold.as_ref().map(|hold| hold.held.clone()),
+        quarantine: state.quarantine.clone(),
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn withdraw(state: &mut State, app: &App, now: Timestamp, out: &mut V
             Cause::NewDesired => app.automated.is_none(),
             Cause::SelfHeal(..) => !app.automated.is_some_and(|automated| automated.self_heal),
             Cause::Operation(_) => app.operation.is_none(),
+            Cause::Rollback => state.hold.is_none(),
         };
     if let Some(reason) = trigger::ban(state, app) {
         supersede(state, reason, now, out);

@@ -29,6 +29,11 @@ pub(crate) fn next_attempt(
     (limit < 0 || i64::from(retries) < limit).then(|| finished_at + wait(backoff, retries))
 }
 
+/// Returns when going back is tried again that could not be applied at `now` after `retries` repeats.
+pub(crate) fn next_rollback(retries: u32, now: Timestamp) -> Timestamp {
+    now + wait(Backoff::default(), retries)
+}
+
 /// Returns the longest wait before any repeat.
 pub(crate) fn longest_wait(app: &App) -> Seconds {
     app.retry.map_or_else(Backoff::default, |retry| retry.backoff).max

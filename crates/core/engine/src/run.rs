@@ -20,6 +20,8 @@ pub enum Cause {
     SelfHeal(BTreeSet<ObjectKey>, u32),
     /// Somebody asked.
     Operation(Operation),
+    /// A commit turned out bad: back to what was stable.
+    Rollback,
 }
 
 /// One sync.
@@ -149,7 +151,7 @@ impl Run {
     pub fn operation(&self) -> Option<&Operation> {
         match &self.cause {
             Cause::Operation(operation) => Some(operation),
-            Cause::NewDesired | Cause::SelfHeal(..) => None,
+            Cause::NewDesired | Cause::SelfHeal(..) | Cause::Rollback => None,
         }
     }
 
@@ -161,7 +163,7 @@ impl Run {
     /// Returns whether the sync is about all objects of the app.
     pub fn is_full(&self) -> bool {
         match &self.cause {
-            Cause::NewDesired => true,
+            Cause::NewDesired | Cause::Rollback => true,
             Cause::SelfHeal(..) => false,
             Cause::Operation(operation) => operation.resources.is_empty(),
         }
@@ -175,7 +177,7 @@ impl Run {
     /// Returns which objects the plan is about.
     pub fn selection(&self) -> Selection {
         match &self.cause {
-            Cause::NewDesired => Selection::OutOfSync,
+            Cause::NewDesired | Cause::Rollback => Selection::OutOfSync,
             Cause::SelfHeal(keys, _) => Selection::Keys(keys.clone()),
             Cause::Operation(operation) if !operation.resources.is_empty() => {
                 Selection::Named(operation.resources.clone())
@@ -190,6 +192,7 @@ impl Run {
         match &self.cause {
             Cause::Operation(operation) if operation.prune => Prune::Person(self.started_at),
             Cause::Operation(_) => Prune::No,
+            Cause::Rollback => Prune::Created(self.started_at),
             Cause::NewDesired | Cause::SelfHeal(..)
                 if app.automated.is_some_and(|automated| automated.prune) =>
             {
@@ -249,7 +252,7 @@ impl Run {
         };
         match &self.cause {
             Cause::SelfHeal(keys, _) => self.steps.is_empty() && keys.iter().all(was_left),
-            Cause::NewDesired | Cause::Operation(_) => false,
+            Cause::NewDesired | Cause::Operation(_) | Cause::Rollback => false,
         }
     }
 

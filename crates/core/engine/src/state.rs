@@ -4,11 +4,13 @@ use crate::effect::Effect;
 use crate::event::{Desired, SourceFailure};
 use crate::report::Report;
 use crate::retry::Heals;
+use crate::rollback::{Hold, Quarantine};
 use crate::run::Run;
+use crate::soak::Soak;
 use crate::unreadable::Unreadable;
 use model::{
-    Comparison, DesiredHash, Destination, Headway, NotYet, ObjectResult, Operation, OperationPhase, Problem,
-    Reason, Refresh, ResourceSelector, Revision, Source, SyncId, Timestamp,
+    Comparison, DesiredHash, Destination, Headway, NotYet, ObjectKey, ObjectResult, Operation,
+    OperationPhase, Problem, Reason, Refresh, ResourceSelector, Revision, Source, Stable, SyncId, Timestamp,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,6 +38,21 @@ pub struct State {
     pub last: Option<Attempt>,
     /// The last sync that tried the whole desired state, where `last` is a dry run or a selective one of a person.
     pub before: Option<Box<Attempt>>,
+    /// Whether it is known what can be gone back to.
+    pub knows_releases: bool,
+    /// What settled last, and can be gone back to.
+    pub stable: Option<Stable>,
+    /// What was deployed and is to stay well for a while.
+    pub soak: Option<Box<Soak>>,
+    /// What was found to be stable, and is being kept as a release.
+    pub released: Option<DesiredHash>,
+    /// What syncs changed, or may have, since one of all objects went well: whoever comes after one that was cut short answers
+    /// for it as well.
+    pub touched: BTreeSet<ObjectKey>,
+    /// Contents that failed by their own fault.
+    pub quarantine: Quarantine,
+    /// What the app is kept at instead of what Git wants.
+    pub hold: Option<Box<Hold>>,
     /// What the newest revision needs that we do not act on yet; it stays until another revision was rendered.
     pub unsupported: Vec<NotYet>,
     /// Whether nothing was ever known of it: it had no status when it was first seen, and nothing was rendered since.
@@ -225,6 +242,13 @@ impl State {
             heals: Heals::default(),
             last,
             before: None,
+            knows_releases: false,
+            stable: None,
+            soak: None,
+            released: None,
+            touched: BTreeSet::new(),
+            quarantine: Quarantine::default(),
+            hold: None,
             unsupported: Vec::new(),
             is_new: false,
             was_untold: false,
@@ -268,6 +292,9 @@ impl State {
     /// Returns the comparison that a sync is planned and judged by: a revision that somebody chose is compared by itself,
     /// whatever Git wants meanwhile.
     pub fn view_of<'a>(&'a self, run: &'a Run) -> Option<&'a Arc<Comparison>> {
+        if let Some(hold) = self.hold.as_ref().filter(|_| self.is_of_hold(run)) {
+            return hold.comparison.as_ref();
+        }
         if !run.is_pinned() {
             return self.comparison.as_ref();
         }
@@ -279,10 +306,13 @@ impl State {
     pub(crate) fn take_comparison(&mut self, comparison: Arc<Comparison>) {
         let hash = Some(comparison.hash);
         let is_wanted = self.desired.as_ref().map(|desired| desired.hash) == hash;
+        let is_held = self.hold.as_deref_mut().filter(|hold| hold.held.at.hash == comparison.hash);
+        let is_held = is_held.map(|hold| hold.comparison = Some(Arc::clone(&comparison))).is_some();
         let is_of =
             |run: &&mut Run| run.is_pinned() && run.desired.as_ref().map(|desired| desired.hash) == hash;
         match self.run_mut().filter(is_of) {
             Some(run) if !is_wanted => run.comparison = Some(comparison),
+            Some(_) | None if !is_wanted && is_held => {}
             Some(_) | None => self.comparison = Some(comparison),
         }
     }
@@ -292,6 +322,9 @@ impl State {
         self.comparison = None;
         if let Some(run) = self.run_mut() {
             run.comparison = None;
+        }
+        if let Some(hold) = &mut self.hold {
+            hold.comparison = None;
         }
         out.push(Effect::Compare);
     }

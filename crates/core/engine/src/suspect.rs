@@ -1,9 +1,9 @@
 //! Which object decided that a commit failed, and who turned out to be to blame?
 
 use crate::effect::{Effect, Mode, Tone};
-use crate::note;
 use crate::run::Run;
 use crate::state::{Activity, Attempt, State};
+use crate::{note, rollback};
 use model::{Culprit, DesiredHash, ObjectKey, ObjectOutcome, OperationPhase, Reason, Revision, Timestamp};
 
 /// What decided that a commit failed, and what has to be known to ask who is to blame.
@@ -58,6 +58,11 @@ impl Run {
     }
 }
 
+/// Adds to a sentence.
+pub(crate) fn with(message: &str, addendum: &str) -> String {
+    format!("{}; {addendum}", message.trim_end_matches('.'))
+}
+
 /// Takes in who is to blame: it is told, and added to what is said of the try, where that is not over.
 pub(crate) fn found(
     state: &mut State,
@@ -69,12 +74,13 @@ pub(crate) fn found(
     let is_waiting = matches!(&state.activity, Activity::Waiting(run, _) if run.is_at(hash));
     let has_failed = |last: &&mut Attempt| last.hash == Some(hash) && last.phase == OperationPhase::Failed;
     let addendum = culprit.addendum();
+    let is_bad = rollback::amend(state, hash, &addendum);
     match state.tried_mut().filter(has_failed) {
         Some(last) if !addendum.is_empty() && !last.message.contains(&addendum) => {
-            last.message = format!("{}; {addendum}", last.message.trim_end_matches('.'));
+            last.message = with(&last.message, &addendum);
         }
         Some(_) => {}
-        None if is_waiting => {}
+        None if is_waiting || is_bad => {}
         None => return,
     }
     out.push(note(reason, culprit.sentence(), Tone::Warning));

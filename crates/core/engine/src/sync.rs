@@ -8,7 +8,7 @@ use crate::settle::Standing;
 use crate::state::{Activity, State};
 use crate::trigger::{self, Wish};
 use crate::verdict::{self, Verdict, finish, supersede, take_back};
-use crate::{correction, note, unanswered};
+use crate::{correction, note, rollback, soak, unanswered};
 use model::{
     App, ErrorClass, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, OperationPhase,
     Problem, Reason, SyncId, Timestamp,
@@ -33,6 +33,8 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     correction::advance(state, app, now, out);
     judge(state, app, now, out);
     take_back(state, app, now, out);
+    soak::advance(state, app, now, out);
+    rollback::advance(state, app, now, out);
     if state.activity == Activity::Idle
         && state.unanswered.is_none()
         && let Wish::Sync(cause) = trigger::wish(state, app, now)
@@ -99,7 +101,11 @@ fn begin(state: &mut State, cause: Cause, app: &App, now: Timestamp, out: &mut V
         begin_operation(state, run, &operation, app, now, out);
         return;
     }
-    state.desired.clone_into(&mut run.desired);
+    if run.cause == Cause::Rollback {
+        rollback::begin(state, run, out);
+        return;
+    }
+    run.desired = state.enforced(app).cloned();
     if run.cause == Cause::NewDesired {
         resume(state, &mut run, now);
         let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short());
@@ -222,6 +228,9 @@ pub(crate) fn planned(
     let mut run = run.clone();
     let before = state.view_of(&run).cloned();
     run.take_plan(plan, before.as_deref());
+    if run.is_full() {
+        run.watched.extend(state.touched.iter().cloned());
+    }
     if run.heals_nothing() {
         // Nobody needs to hear of it, and it is not tried again.
         state.activity = Activity::Idle;
@@ -265,6 +274,16 @@ pub(crate) fn stage_done(
     let mut run = run.clone();
     run.steps.pop_front();
     let results = if run.correction.is_some() { correction::corrected(results, out) } else { results };
+    let is_changed = |result: &&ObjectResult| match result.outcome {
+        ObjectOutcome::Created | ObjectOutcome::Configured => true,
+        ObjectOutcome::Unchanged
+        | ObjectOutcome::Pruned
+        | ObjectOutcome::PruneSkipped(_)
+        | ObjectOutcome::Failed(..) => false,
+    };
+    if run.mode() == Mode::Real {
+        state.touched.extend(results.iter().filter(is_changed).map(|result| result.key.clone()));
+    }
     run.record(results);
     if run.failures().next().is_some() {
         // Nothing is deleted while something that may depend on it, or replace it, is not in place.
@@ -333,7 +352,9 @@ fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
         }
         Standing::Settled => {
             let run = run.clone();
-            finish(state, run, Verdict::succeeded(ALL_RUN), app, now, out);
+            let back = state.hold.as_ref().filter(|_| run.cause == Cause::Rollback);
+            let message = back.map_or(ALL_RUN.into(), |hold| rollback::back_at(&hold.held.at));
+            finish(state, run, Verdict::succeeded(&message), app, now, out);
             return;
         }
         Standing::Condemned(reason, message) => Verdict::failed(reason, message, true),
@@ -347,9 +368,14 @@ fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
 pub(crate) fn preempt(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     // One that is still looking up what the branch holds will see the newer commit by itself.
     let is_looking = matches!(&state.activity, Activity::Preparing(run) if run.desired.is_none());
-    let replaces = !is_looking
-        && (app.automated.is_some() || matches!(state.activity, Activity::Preparing(_)))
-        && state.run().is_some_and(|run| !run.is_pinned());
+    let is_going_back = state.run().is_some_and(|run| state.is_of_hold(run));
+    let replaces = if is_going_back {
+        state.wants_other(app)
+    } else {
+        !is_looking
+            && (app.automated.is_some() || matches!(state.activity, Activity::Preparing(_)))
+            && state.run().is_some_and(|run| !run.is_pinned())
+    };
     if replaces {
         // The operation asked for whatever the branch holds: the newer commit is an answer to it as well.
         if let Some(operation) = state.run().and_then(Run::operation).cloned() {

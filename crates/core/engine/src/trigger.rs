@@ -2,6 +2,7 @@
 
 use crate::event::Desired;
 use crate::retry::{self, Heals};
+use crate::rollback;
 use crate::run::Cause;
 use crate::state::{Attempt, SourceView, State};
 use model::{
@@ -47,8 +48,14 @@ pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Wish {
     {
         return Wish::Sync(Cause::Operation(operation.clone()));
     }
+    if ban(state, app).is_some() {
+        return Wish::Nothing;
+    }
+    if let Some(wish) = rollback::wish(state, app, now) {
+        return wish;
+    }
     match app.automated {
-        Some(automated) if ban(state, app).is_none() => automated_wish(state, automated, app, now),
+        Some(automated) if state.quarantined().is_none() => automated_wish(state, automated, app, now),
         Some(_) | None => Wish::Nothing,
     }
 }
@@ -131,11 +138,16 @@ fn drifted(last: &Attempt, automated: Automated, comparison: &Comparison) -> BTr
 }
 
 /// Corrects what may be corrected by now; the rest in its time.
-fn heal(heals: &Heals, last: &Attempt, drifted: BTreeSet<ObjectKey>, now: Timestamp) -> Wish {
+pub(crate) fn heal(
+    heals: &Heals,
+    last: Option<&Attempt>,
+    drifted: BTreeSet<ObjectKey>,
+    now: Timestamp,
+) -> Wish {
     let nexts: Vec<(ObjectKey, (u32, Timestamp))> = drifted
         .into_iter()
         .map(|key| {
-            let next = heals.next(&key, Some(last), now);
+            let next = heals.next(&key, last, now);
             (key, next)
         })
         .collect();
@@ -172,7 +184,7 @@ fn after_attempt(
             if !automated.self_heal || drifted.is_empty() {
                 return Wish::Nothing;
             }
-            heal(heals, last, drifted, now)
+            heal(heals, Some(last), drifted, now)
         }
         OperationPhase::Failed | OperationPhase::Error => {
             // Attempts of an earlier life, of people, and exhausted hour-long ones: what holds passes, so it is tried

@@ -1,6 +1,7 @@
 //! What has a sync sent that ended before it was answered? What comes next is compared, planned and sent only afterwards.
 
 use crate::effect::{Effect, Mode};
+use crate::run::Step;
 use crate::state::{Activity, State, Unanswered};
 use model::{Seconds, SyncId, Timestamp};
 
@@ -13,6 +14,9 @@ pub(crate) fn leave(state: &mut State, now: Timestamp) {
         && run.mode() == Mode::Real
     {
         state.unanswered = Some(Unanswered { sync: run.id, until: now + UNANSWERED });
+        if let Some(Step::Apply(keys)) = run.steps.front() {
+            state.touched.extend(keys.iter().cloned());
+        }
     }
     state.activity = Activity::Idle;
 }

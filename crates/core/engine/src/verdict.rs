@@ -5,7 +5,7 @@ use crate::operation::{failure_sentence, heals, selective};
 use crate::run::{Cause, Run};
 use crate::state::{Activity, Attempt, State};
 use crate::unanswered::leave;
-use crate::{note, retry, trigger};
+use crate::{note, retry, rollback, soak, trigger};
 use model::{
     App, HealthStatus, ObjectOutcome, ObjectResult, OperationPhase, Reason, Revision, SyncStatus, Timestamp,
 };
@@ -59,8 +59,15 @@ pub(crate) fn finish(
         Mode::Real => run.desired.as_ref().map(|desired| desired.hash),
         Mode::DryRun => state.tried().and_then(|tried| tried.hash),
     };
-    remember(state, attempt(run, verdict, hash, now));
+    if verdict.phase == OperationPhase::Succeeded {
+        if run.is_full() && run.mode() == Mode::Real {
+            state.touched.clear();
+        }
+        soak::begin(state, &run, now);
+    }
     state.activity = Activity::Idle;
+    rollback::follow(state, &run, &verdict, app, now, out);
+    remember(state, attempt(run, verdict, hash, now));
 }
 
 /// Ends a try of which something could not be applied.
@@ -97,8 +104,17 @@ pub(crate) fn fail(
     if verdict.is_condemned || run.retries == 0 {
         out.extend(run.suspect(verdict.reason).map(|suspect| Effect::Inquire(Box::new(suspect))));
     }
-    let next =
-        if verdict.is_condemned { None } else { retry::next_attempt(app, run.operation(), run.retries, now) };
+    let next = match &run.cause {
+        // It has to be brought there however long that takes; whether it is well there is told at once.
+        Cause::Rollback if verdict.reason == Reason::ApplyHeld => {
+            Some(retry::next_rollback(run.retries, now))
+        }
+        Cause::Rollback => None,
+        Cause::NewDesired | Cause::SelfHeal(..) | Cause::Operation(_) if verdict.is_condemned => None,
+        Cause::NewDesired | Cause::SelfHeal(..) | Cause::Operation(_) => {
+            retry::next_attempt(app, run.operation(), run.retries, now)
+        }
+    };
     if let Some(at) = next {
         out.push(note(verdict.reason, format!("{}; trying again at {at}", verdict.message), Tone::Warning));
         run.retries += 1;
@@ -143,7 +159,9 @@ pub(crate) fn interrupt(state: &mut State, now: Timestamp) {
         Activity::Applying(run) | Activity::Settling(run) | Activity::Waiting(run, _) => {
             run.mode() == Mode::Real
         }
-        Activity::Idle | Activity::Preparing(_) | Activity::Planning(_) | Activity::Deleting(_) => false,
+        // An earlier try of it has.
+        Activity::Planning(run) => run.retries > 0,
+        Activity::Idle | Activity::Preparing(_) | Activity::Deleting(_) => false,
     };
     if let Some(run) = state.run().filter(|_| has_begun).cloned() {
         let hash = run.desired.as_ref().map(|desired| desired.hash);
@@ -181,6 +199,7 @@ pub(crate) fn take_back(state: &mut State, app: &App, now: Timestamp, out: &mut 
         let story = format!("sync to {} succeeded after all", attempt.revision.short());
         out.push(note(verdict.reason, story, Tone::Plain));
         rewrite(attempt, verdict, now);
+        state.quarantine.lift(hash);
     }
 }
 

@@ -41,6 +41,12 @@ pub enum Word {
     Deployed,
     /// Another revision took its place that does not come after it.
     Superseded,
+    /// It was tried and is at fault, and the app is back at what was stable.
+    RolledBack,
+    /// Its content had failed before, and is left alone.
+    Quarantined,
+    /// It was tried and failed, and what was stable is not well either.
+    Inconclusive,
     /// Something that is not the revision's fault stands in its way.
     Held,
     /// It was tried, or could not even be read, and is at fault.
@@ -55,6 +61,9 @@ impl Word {
         match self {
             Self::Deployed => "Deployed",
             Self::Superseded => "Superseded",
+            Self::RolledBack => "RolledBack",
+            Self::Quarantined => "Quarantined",
+            Self::Inconclusive => "Inconclusive",
             Self::Held => "Held",
             Self::Failed => "Failed",
             Self::NotRequested => "NotRequested",
@@ -270,9 +279,13 @@ fn tried_verdict(state: &State, tried: &Attempt) -> Outcome {
     let failed = failed.map(|result| result.key.clone());
     let object = match word {
         Word::Deployed => None,
-        Word::Superseded | Word::Held | Word::Failed | Word::NotRequested => {
-            failed.or_else(|| named(state.comparison.as_deref(), &tried.message))
-        }
+        Word::Superseded
+        | Word::RolledBack
+        | Word::Quarantined
+        | Word::Inconclusive
+        | Word::Held
+        | Word::Failed
+        | Word::NotRequested => failed.or_else(|| named(state.comparison.as_deref(), &tried.message)),
     };
     Outcome::Decided(Verdict {
         word,

@@ -32,6 +32,8 @@ pub struct LiveDigest {
     pub part_of: String,
     /// Whether it has owner references: such an object is somebody's child and never pruned.
     pub is_owned: bool,
+    /// Whether a finalizer is on it: somebody wants to do something before it goes.
+    pub has_finalizers: bool,
     /// Whether its deletion has begun.
     pub is_deleting: bool,
     /// How it relates to what Git wants; `Undecided` for what Git does not want.

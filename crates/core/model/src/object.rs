@@ -264,6 +264,16 @@ impl Object {
         self.set_meta_entry("labels", key, value);
     }
 
+    /// Removes an annotation.
+    pub fn remove_annotation(&mut self, key: &str) {
+        self.remove_meta_entry("annotations", key);
+    }
+
+    /// Removes a label.
+    pub fn remove_label(&mut self, key: &str) {
+        self.remove_meta_entry("labels", key);
+    }
+
     /// Sets or, with an empty text, removes `metadata.namespace`.
     pub fn set_namespace(&mut self, namespace: &str) {
         if namespace.is_empty() {
@@ -285,6 +295,14 @@ impl Object {
         }
         let entries = entries.as_object_mut().expect("made a map just above");
         entries.insert(key.into(), value.into());
+    }
+
+    /// What is left empty by it goes as well.
+    fn remove_meta_entry(&mut self, map: &str, key: &str) {
+        let Some(entries) = self.metadata_mut().get_mut(map).and_then(Value::as_object_mut) else { return };
+        if entries.remove(key).is_some() && entries.is_empty() {
+            self.metadata_mut().remove(map);
+        }
     }
 
     fn meta_text(&self, field: &str) -> &str {

@@ -76,6 +76,18 @@ reasons! {
     Drift,
     /// The Application is being deleted.
     Deleted,
+    /// Content that failed by its own fault is left alone from now on.
+    Quarantined,
+    /// The app goes back to what was stable.
+    RollingBack,
+    /// The app is back at what was stable.
+    RolledBack,
+    /// It is back there and not healthy either.
+    Inconclusive,
+    /// It could not be brought back.
+    RollbackFailed,
+    /// A release settled, and can be gone back to.
+    Stable,
     /// Something waits for a person's consent.
     NeedsConfirmation,
 }

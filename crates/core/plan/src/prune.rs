@@ -14,6 +14,8 @@ pub enum Prune {
     Automated(Timestamp),
     /// A person's `operation` with `prune`, since the start of its sync.
     Person(Timestamp),
+    /// Who goes back to what was stable, since the start of that: only what was created since then.
+    Created(Timestamp),
 }
 
 /// What becomes of one object that Git no longer has.
@@ -26,18 +28,27 @@ enum Decision {
 
 /// Sorts what Git no longer has into deletions, skipped and unconfirmed ones, and adds them to `plan`.
 ///
-/// `permits` is the project's word on each object.
+/// `permits` is the project's word on each object; `was_created` says whether a sync created it since the app was stable.
 pub fn add(
     plan: &mut Plan,
     app: &App,
     comparison: &Comparison,
     live: &BTreeMap<ObjectKey, LiveDigest>,
     prune: Prune,
-    permits: impl Fn(&ObjectKey) -> bool,
+    (permits, was_created): (impl Fn(&ObjectKey) -> bool, impl Fn(&LiveDigest) -> bool),
 ) {
     let mut deletions = Vec::new();
     for key in comparison.to_prune() {
         let Some(digest) = live.get(key) else { continue };
+        let is_extra = matches!(prune, Prune::Created(_)) && !was_created(digest);
+        if is_extra {
+            plan.skipped.push(skipped(
+                key,
+                &digest.version,
+                "ignored (it was there before, or may have been)",
+            ));
+            continue;
+        }
         match decide(app, digest, prune, permits(key), comparison.is_complete) {
             Decision::Delete => deletions.push(key.clone()),
             Decision::Skip(why) => plan.skipped.push(skipped(key, &digest.version, why)),
@@ -71,7 +82,13 @@ fn decide(app: &App, live: &LiveDigest, prune: Prune, permitted: bool, is_comple
                 "ignored (its deletion loses data: sync with prune by hand, or set tautline.dev/delete: allow on it)",
             );
         }
-        Prune::Automated(since) | Prune::Person(since) => since,
+        // Whoever else holds on to it has put something into it since.
+        Prune::Created(_) if kinds::holds_data(&live.key.group_kind()) || live.has_finalizers => {
+            return Decision::Skip(
+                "ignored (its deletion may lose data: delete it by hand if nobody needs it)",
+            );
+        }
+        Prune::Automated(since) | Prune::Person(since) | Prune::Created(since) => since,
     };
     let confirmed = app.deletion_approved.is_some_and(|at| at.as_millis() / 1000 >= since.as_millis() / 1000);
     if live.prune_needs_confirmation && !confirmed { Decision::Wait } else { Decision::Delete }

@@ -129,7 +129,7 @@ fn a_commit_that_is_at_fault_fails_with_the_object_that_says_so() {
     repo.write("web.yaml", &config_map("web", "two"));
     let refused = repo.write("service.yaml", port).commit("refused");
     let answer = wait(&agent, &refused);
-    verdict(&answer, "Failed", &refused);
+    verdict(&answer, "RolledBack", &refused);
     let object = json!({"group": "", "kind": "Service", "namespace": scene.namespace, "name": "web"});
     assert_eq!(answer.1["object"], object, "{}", answer.1);
     let mended = repo.remove("service.yaml").commit("mended");

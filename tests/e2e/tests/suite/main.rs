@@ -69,6 +69,7 @@ mod releases;
 mod restart;
 mod restored;
 mod rights;
+mod rollback;
 mod rollback_settings;
 mod sight;
 mod sigterm;

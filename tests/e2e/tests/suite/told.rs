@@ -12,7 +12,9 @@ const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 fn transitions(agent: &Agent, app: &str) -> Vec<[String; 4]> {
     let log = agent.log();
     let is_mine = |line: &&Value| line["app"].as_str().is_some_and(|name| name.ends_with(&format!("/{app}")));
-    let is_transition = |line: &&Value| line["reason"].is_string() && line["sync"].is_null();
+    // Releases are kept when their time has come, whatever happens meanwhile.
+    let is_transition =
+        |line: &&Value| line["reason"].is_string() && line["sync"].is_null() && line["release"].is_null();
     let lines = log.iter().filter(is_mine).filter(is_transition);
     let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned();
     lines
@@ -52,7 +54,8 @@ fn each_transition_is_one_line_with_the_app_the_revision_and_a_reason() {
     let agent = scene.agent();
     let repo = scene.repo("shop");
     let first = repo.write("web.yaml", &config_map("web", "one")).commit("first");
-    scene.application("shop").repo(&repo).automated().finalizer(FINALIZER).create();
+    let app = scene.application("shop").repo(&repo).automated().finalizer(FINALIZER);
+    app.annotation("tautline.dev/rollback", "manual").create();
     scene.wait_app("shop", |app| is_synced_to(app, &first));
     scene.edit_as("ops", "configmap/web", &json!({"data": {"key": "edited"}}));
     scene.wait_config_map("web", |web| web.is_some_and(|web| web["data"]["key"] == "one"));
@@ -94,6 +97,7 @@ fn each_transition_is_one_line_with_the_app_the_revision_and_a_reason() {
             ("INFO", "Synced", first, &["succeeded in"]),
             ("INFO", "NewRevision", second, &["begins"]),
             ("WARN", "Refused", second, &["failed after", "spec.ports[0].port"]),
+            ("WARN", "Quarantined", second, &["until a commit changes what is deployed"]),
             ("WARN", "Refused", second, &["Service ", "brought by", "of Ada <ada@example.com>: second"]),
             ("WARN", "SourceInvalid", second, &[third, "broken.yaml:3:11: a bracket is not closed"]),
             ("INFO", "NewRevision", fourth, &["begins"]),

@@ -1,10 +1,12 @@
 //! What came of a revision that Git wants now, where nothing is under way for it?
 
-use super::{Outcome, Verdict, Wanted, Word, decided, sentences, tried_verdict};
-use crate::conditions::read_only_sentence;
+use super::{Outcome, Verdict, Wanted, Word, decided, named, sentences, tried_verdict};
+use crate::conditions::{quarantine_sentence, read_only_sentence};
+use crate::event::Desired;
+use crate::rollback::told;
 use crate::state::{Attempt, SourceView, State};
 use crate::trigger;
-use model::{App, Comparison, HealthStatus, ObjectKey, Revision, SyncStatus};
+use model::{App, Comparison, HealthStatus, HeldStage, ObjectKey, Revision, SyncStatus};
 
 /// Decides where Git wants the revision, or one that comes after it, and nothing is under way for it.
 pub(super) fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
@@ -15,9 +17,15 @@ pub(super) fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
     let Some((desired, comparison)) = state.current() else {
         return Outcome::Waits("the comparison with the cluster".into());
     };
+    if let Some(outcome) = left_alone(state, desired) {
+        return outcome;
+    }
     let tried = state.tried().filter(|tried| is_whole(tried) && tried.was_about(desired));
     let is_well = matches!(comparison.health.status, HealthStatus::Healthy | HealthStatus::Suspended);
     let is_synced = comparison.sync == SyncStatus::Synced;
+    if is_synced && is_well && is_soaking(state, desired) {
+        return Outcome::Waits(format!("everything to stay healthy for {}", app.rollback.soak));
+    }
     if is_synced && is_well {
         let of_it = tried.filter(|tried| tried.revision == desired.revision);
         let message = if of_it.is_some() {
@@ -54,6 +62,39 @@ pub(super) fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
         return unhealthy(state, comparison);
     }
     not_tried(state, app, comparison)
+}
+
+/// Decides where the content of the revision failed by its own fault.
+fn left_alone(state: &State, desired: &Desired) -> Option<Outcome> {
+    let bad = state.quarantine.get(desired.hash)?;
+    let hold = state.hold.as_ref().filter(|hold| hold.held.bad.hash == bad.hash);
+    let (word, message) = match hold.map(|hold| (&hold.held.stage, told(&hold.held))) {
+        Some((HeldStage::Restoring, _)) => {
+            return Some(Outcome::Waits("what was stable to be restored".into()));
+        }
+        Some((HeldStage::Restored, message)) => (Word::RolledBack, message),
+        Some((HeldStage::Kept, message)) => (Word::Quarantined, message),
+        Some((HeldStage::Inconclusive(_), message)) => (Word::Inconclusive, message),
+        Some((HeldStage::Failed(_), message)) => (Word::Failed, message),
+        None if state.released.is_some() => {
+            return Some(Outcome::Waits("what was stable before it to be kept as a release".into()));
+        }
+        None if state.tried().is_some_and(|tried| tried.was_about(desired)) => return None,
+        None => (Word::Quarantined, quarantine_sentence(bad)),
+    };
+    Some(Outcome::Decided(Verdict {
+        word,
+        revision: desired.revision.clone(),
+        sync: Some(bad.started_at),
+        object: named(state.comparison.as_deref(), &bad.message),
+        message,
+    }))
+}
+
+/// Returns whether what a sync deployed is watched for a while: it may yet turn out bad.
+fn is_soaking(state: &State, desired: &Desired) -> bool {
+    let soak = state.soak.as_ref().filter(|soak| state.knows_releases && !soak.is_baseline);
+    soak.and_then(|soak| soak.run.desired.as_ref()).is_some_and(|soaking| soaking.hash == desired.hash)
 }
 
 /// Returns whether a sync was about all objects, or was the agent's own correction of some.

@@ -1,7 +1,7 @@
 //! What holds after every step, whatever happened?
 
 use crate::words::effect;
-use engine::{Activity, Effect, Mode, SourceView, State, read_only};
+use engine::{Activity, Cause, Effect, Mode, SourceView, State, read_only};
 use model::{App, ObjectKey, Seconds, Timestamp};
 use std::collections::BTreeSet;
 
@@ -41,6 +41,12 @@ pub(crate) fn broken(
     check(plans <= 1, "more than one run begins");
     for effect in effects {
         match effect {
+            Effect::Plan { hash, .. }
+                if after.quarantine.contains(*hash)
+                    && after.run().is_some_and(|run| run.cause == Cause::NewDesired) =>
+            {
+                check(false, "deploys what is quarantined by itself");
+            }
             Effect::Apply { sync, .. } | Effect::Plan { sync, .. } | Effect::Prepare { sync, .. } => {
                 check(*sync == after.newest, "asks in the name of an older sync");
             }
@@ -59,6 +65,8 @@ pub(crate) fn broken(
             | Effect::Cascade(_)
             | Effect::Finalize
             | Effect::Inquire(_)
+            | Effect::Recall { .. }
+            | Effect::Release(_)
             | Effect::Note(_) => {}
         }
     }
@@ -94,6 +102,8 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::Plan { .. }
         | Effect::Inquire(_)
         | Effect::WakeAt(_)
+        | Effect::Recall { .. }
+        | Effect::Release(_)
         | Effect::Report(_)
         | Effect::Note(_) => false,
     }
@@ -103,7 +113,8 @@ fn is_act(effect: &Effect) -> bool {
 fn extra(state: &State) -> BTreeSet<ObjectKey> {
     let Some(run) = state.run() else { return BTreeSet::new() };
     let hash = run.desired.as_ref().map(|desired| desired.hash);
-    let views = [&state.comparison, &run.comparison].into_iter().flatten();
+    let held = state.hold.as_ref().and_then(|hold| hold.comparison.as_ref());
+    let views = [state.comparison.as_ref(), run.comparison.as_ref(), held].into_iter().flatten();
     let whole = views.filter(|view| view.is_complete && Some(view.hash) == hash);
     whole.flat_map(|view| view.to_prune()).cloned().collect()
 }

@@ -81,7 +81,30 @@ const ACTIVITIES: &[(&str, &str)] = &[
         "condemned",
         "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; done: web=invalid x",
     ),
+    ("soaking", "app auto prune heal; resolved a; rendered a; compared a: web=synced/Healthy old=synced"),
+    ("going back", BAD),
+    (
+        "going back, applying",
+        "stable 1: b; app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; \
+         done: web=invalid x; recalled 1: b; compared b: web=out old=extra; planned: apply web | prune old",
+    ),
+    (
+        "held",
+        "stable 1: b; app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; \
+         done: web=invalid x; recalled 1: b; compared b: web=out; planned: apply web; done: web=configured; \
+         compared a: web=out; compared b: web=synced/Healthy",
+    ),
+    (
+        "held and not healthy",
+        "stable 1: b; app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; \
+         done: web=invalid x; recalled 1: b; compared b: web=out; planned: apply web; done: web=configured; \
+         compared a: web=out; compared b: web=synced/Progressing; +300; woke",
+    ),
 ];
+
+/// A commit that was refused, with something to go back to.
+const BAD: &str = "stable 1: b; app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; \
+                   done: web=invalid x";
 
 /// What the repository said last.
 const SOURCES: &[(&str, &str)] = &[
@@ -130,6 +153,14 @@ table!(EVENTS, event_row, Event, {
     Event::Prepared { desired: Ok(_), .. } => ["prepared a", "prepared b: needs=hook", "late prepared a"],
     Event::Prepared { desired: Err(_), .. } => ["prepared nothing: no such tag"],
     Event::Culprit { .. } => ["culprit a: no such file", "culprit b: no such file"],
+    Event::Stable(_) => ["stable 2: a", "stable 3: b found", "stable 0:"],
+    Event::Recalled { .. } => [
+        "recalled 1: b",
+        "recalled 1: b needs=hook",
+        "recalled 1: lost it was altered",
+        "recalled 1: blinks timeout",
+        "recalled 9: b",
+    ],
     Event::Planned { .. } => [
         "planned: apply web | prune old | ask pv",
         "planned: skip old",

@@ -1,4 +1,4 @@
-//! What does an app live through? Each file of `fixtures/scenarios` is a story: lines that begin with `>` are what the
+//! What does an app live through? Each file of `fixtures/scenarios` and of `fixtures/rollback` is a story: lines that begin with `>` are what the
 //! engine wants done, the others are what happens. `BLESS=1` writes the files anew.
 
 use crate::words::Story;
@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 /// Returns the stories: path and text, sorted.
 #[expect(clippy::disallowed_methods, reason = "fixtures are files")]
 pub(crate) fn stories() -> Vec<(PathBuf, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fixtures/scenarios");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("the folder of stories")
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fixtures");
+    let folders = ["scenarios", "rollback"].map(|folder| fixtures.join(folder));
+    let mut paths: Vec<PathBuf> = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).expect("a folder of stories"))
         .map(|entry| entry.expect("a story").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
         .collect();

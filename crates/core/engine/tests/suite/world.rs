@@ -4,16 +4,19 @@
 use crate::invariants::broken;
 use crate::words::{app, culprit, effect, hash, revision};
 use engine::{
-    Attempt, Desired, Effect, Event, Mode, OperationReport, Report, SourceFailure, State, Writes, step,
+    Attempt, Desired, Effect, Event, Hold, Mode, OperationReport, Outcome, Report, SourceFailure, State,
+    Word, Writes, step,
 };
 use model::{
-    App, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, ObjectKey, ObjectOutcome,
-    ObjectResult, ObjectStatus, OperationPhase, Reason, Revision, Seconds, SyncStatus, Timestamp, digest,
+    App, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, HeldStage, ObjectKey,
+    ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Reason, Revision, Seconds, Stable, SyncStatus,
+    Timestamp, digest,
 };
 use plan::{InSync, Plan, Selection, prune::Prune, stages};
-use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+mod troubles;
 
 type Objects = BTreeMap<ObjectKey, u8>;
 
@@ -22,7 +25,12 @@ const COMMITS: &[(&str, &[(&str, u8)])] = &[
     ("a", &[("web", 1), ("api", 1), ("old", 1)]),
     ("b", &[("web", 2), ("api", 1)]),
     ("c", &[("web", 2), ("new", 1)]),
+    // `web` crashes with this.
+    ("d", &[("web", BAD), ("api", 1), ("more", 1)]),
 ];
+
+/// What `web` crashes with.
+const BAD: u8 = 7;
 
 fn commit(name: &str) -> Objects {
     let (_, objects) = COMMITS.iter().find(|(known, _)| *known == name).expect("a commit");
@@ -45,9 +53,15 @@ struct World {
     /// How many applies are done later.
     n_slow: u8,
     n_failing: u8,
+    /// What settled, the newest last.
+    releases: Vec<Stable>,
+    /// What was created since.
+    fresh: BTreeSet<ObjectKey>,
     /// What ails `web`, and until when.
     sick: Option<(Evidence, Timestamp)>,
     wrong: Vec<String>,
+    /// How often the app went back.
+    n_back: usize,
 }
 
 impl World {
@@ -65,10 +79,14 @@ impl World {
             flying: VecDeque::new(),
             n_slow: 0,
             n_failing: 0,
+            releases: Vec::new(),
+            fresh: BTreeSet::new(),
             sick: None,
             wrong: Vec::new(),
+            n_back: 0,
         };
         world.tell(Event::AppChanged);
+        world.tell(Event::Stable(None));
         world
     }
 
@@ -85,7 +103,12 @@ impl World {
         self.flying.clear();
         self.wake = None;
         self.state = State::new(self.status.as_ref().map(remembered), true);
+        if let Some(said) = &self.said {
+            self.state.quarantine = said.quarantine.clone();
+            self.state.hold = said.held.clone().map(|held| Box::new(Hold::new(held)));
+        }
         self.tell(Event::AppChanged);
+        self.tell(Event::Stable(self.releases.last().cloned()));
     }
 
     /// Carries out one effect, or lets time go by to the next wake-up; returns whether there was anything to do.
@@ -160,10 +183,29 @@ impl World {
                 self.said = Some(report);
                 self.tell(Event::AppChanged);
             }
-            Effect::Note(_) => {}
+            Effect::Note(note) => self.n_back += usize::from(note.reason == Reason::RollingBack),
+            Effect::Recall { release, hash } => {
+                self.tell(Event::Recalled { release, desired: Ok(desired(name_of(hash))) });
+            }
+            Effect::Release(outcome) => self.release(&outcome),
             other @ (Effect::Cascade(_) | Effect::Finalize) => self.wrong.push(self::effect(&other)),
         }
         true
+    }
+
+    /// Keeps what settled.
+    fn release(&mut self, outcome: &Outcome) {
+        if !matches!(outcome.word, Word::Stable | Word::Found) {
+            return;
+        }
+        self.releases.push(Stable {
+            number: self.releases.len() as u64 + 1,
+            hash: outcome.hash,
+            revision: outcome.revision.clone(),
+            is_baseline: outcome.word == Word::Found,
+        });
+        self.fresh.clear();
+        self.tell(Event::Stable(self.releases.last().cloned()));
     }
 
     /// Carries out an apply that was sent a while ago; returns whether there was one.
@@ -185,6 +227,9 @@ impl World {
             Mode::Real => self.live.insert(key.clone(), value),
             Mode::DryRun => self.live.get(&key).copied(),
         };
+        if mode == Mode::Real && old.is_none() {
+            self.fresh.insert(key.clone());
+        }
         let outcome = match old {
             None => ObjectOutcome::Created,
             Some(old) if old == value => ObjectOutcome::Unchanged,
@@ -201,6 +246,10 @@ impl World {
         // A revision that somebody chose is compared as well.
         let running = self.state.run().and_then(|run| run.desired.as_ref()).map(|desired| desired.hash);
         if let Some(hash) = running.filter(|_| running != wanted) {
+            self.tell(Event::Compared(Arc::new(self.comparison(hash))));
+        }
+        let held = self.state.hold.as_ref().map(|hold| hold.held.at.hash);
+        if let Some(hash) = held.filter(|_| held != wanted && held != running) {
             self.tell(Event::Compared(Arc::new(self.comparison(hash))));
         }
     }
@@ -247,6 +296,9 @@ impl World {
         if key.name != "web" || !self.live.contains_key(key) {
             return (None, Evidence::None);
         }
+        if self.live.get(key) == Some(&BAD) {
+            return (Some(Health::new(HealthStatus::Degraded, "crashes")), Evidence::Condemns);
+        }
         match self.sick.filter(|(_, until)| *until > self.now) {
             None => (Some(Health::healthy()), Evidence::None),
             Some((evidence, _)) => (Some(Health::new(HealthStatus::Progressing, "")), evidence),
@@ -261,7 +313,9 @@ impl World {
         });
         let mut plan = Plan { stages: stages(&objects.collect(), selection), ..Plan::default() };
         if prune != Prune::No {
-            plan.prunes = plan::staged(comparison.to_prune().cloned());
+            let is_fresh =
+                |key: &&ObjectKey| !matches!(prune, Prune::Created(_)) || self.fresh.contains(*key);
+            plan.prunes = plan::staged(comparison.to_prune().filter(is_fresh).cloned());
         }
         plan.delete_only(selection);
         plan
@@ -308,153 +362,5 @@ fn remembered(told: &OperationReport) -> Attempt {
         was_blind: false,
         is_old: true,
         headway: told.headway.clone(),
-    }
-}
-
-/// Something that disturbs, after a number of effects.
-#[derive(Clone, Debug)]
-enum Trouble {
-    Crash,
-    Push(&'static str),
-    Edit(&'static str),
-    Fail(u8),
-    /// So many applies are done only later.
-    Slow(u8),
-    /// One of them is done.
-    Land,
-    Ask(&'static str),
-    Wait(i64),
-    /// `web` is not healthy for a time.
-    Sicken(Evidence, i64),
-    /// Another agent holds the lease for a moment.
-    Lease,
-    /// Auto-sync is switched off and on again.
-    Pause,
-    /// The repository is away for a moment.
-    Blink,
-}
-
-fn any_trouble() -> impl Strategy<Value = (usize, Trouble)> {
-    let trouble = prop_oneof![
-        3 => Just(Trouble::Crash),
-        3 => prop::sample::select(vec!["a", "b", "c"]).prop_map(Trouble::Push),
-        2 => prop::sample::select(vec!["web", "api", "old", "new"]).prop_map(Trouble::Edit),
-        1 => (1..4_u8).prop_map(Trouble::Fail),
-        2 => (1..4_u8).prop_map(Trouble::Slow),
-        1 => Just(Trouble::Land),
-        1 => prop::sample::select(vec!["op prune", "op", "op only=web", "op dry", "op at=a", "op at=b prune"]).prop_map(Trouble::Ask),
-        1 => (1..20_i64).prop_map(Trouble::Wait),
-        1 => (prop::sample::select(vec![Evidence::Holds, Evidence::Condemns]), 1..1500_i64)
-            .prop_map(|(evidence, seconds)| Trouble::Sicken(evidence, seconds)),
-        1 => prop::sample::select(vec![Trouble::Lease, Trouble::Pause, Trouble::Blink]),
-    ];
-    (0..25_usize, trouble)
-}
-
-/// Commits that come while applies are under way.
-fn any_push() -> impl Strategy<Value = (usize, Trouble)> {
-    let trouble = prop_oneof![
-        3 => prop::sample::select(vec!["a", "b", "c"]).prop_map(Trouble::Push),
-        3 => (1..4_u8).prop_map(Trouble::Slow),
-        2 => Just(Trouble::Land),
-        1 => Just(Trouble::Ask("op prune")),
-    ];
-    (0..8_usize, trouble)
-}
-
-impl World {
-    fn suffer(&mut self, trouble: &Trouble) {
-        match trouble {
-            Trouble::Crash => self.restart(),
-            Trouble::Push(name) => {
-                self.head = name;
-                self.tell(Event::Resolved(revision(name)));
-            }
-            Trouble::Edit(name) => {
-                if let Some(value) = self.live.get_mut(&ObjectKey::new("", "ConfigMap", "ns", name)) {
-                    *value = 9;
-                    self.compare();
-                }
-            }
-            Trouble::Fail(n) => self.n_failing = *n,
-            Trouble::Slow(n) => self.n_slow = *n,
-            Trouble::Land => drop(self.land()),
-            Trouble::Ask(words) => {
-                if self.app.operation.is_none() {
-                    self.app.operation = app(words).operation;
-                    self.tell(Event::AppChanged);
-                }
-            }
-            Trouble::Lease => {
-                self.tell(Event::Writes(Writes::Forbidden));
-                // Whoever held it wrote nothing: what we had begun counts, for the status may not tell of it yet.
-                self.tell(Event::Writes(Writes::Allowed));
-            }
-            Trouble::Pause => {
-                let automated = self.app.automated.take();
-                self.tell(Event::AppChanged);
-                self.app.automated = automated;
-                self.tell(Event::AppChanged);
-            }
-            Trouble::Blink => {
-                self.tell(Event::SourceFailed(SourceFailure {
-                    message: "timeout".into(),
-                    is_transient: true,
-                    lacks_credentials: false,
-                }));
-                self.todo.push_back(Effect::Resolve);
-            }
-            Trouble::Sicken(evidence, seconds) => {
-                self.sick = Some((*evidence, self.now + Seconds::new(*seconds)));
-                self.compare();
-            }
-            Trouble::Wait(seconds) => self.now = self.now + Seconds::new(*seconds),
-        }
-    }
-}
-
-/// Returns the world after troubles, once it has come to rest: nothing forbidden happened on the way.
-fn lived_through(policy: &str, troubles: &[(usize, Trouble)]) -> Result<World, TestCaseError> {
-    let mut world = World::new(policy);
-    for (n_effects, trouble) in troubles {
-        for _ in 0..*n_effects {
-            world.go_on();
-        }
-        world.suffer(trouble);
-    }
-    world.tell(Event::Resolved(revision(world.head)));
-    let n_steps = (0..2000).take_while(|_| world.go_on()).count();
-    prop_assert!(n_steps < 2000, "never quiet: {:?}", world.state.activity);
-    prop_assert!(world.wrong.is_empty(), "{:#?}", world.wrong);
-    Ok(world)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_cluster_ends_as_git_wants_it(troubles in prop::collection::vec(any_trouble(), 0..12)) {
-        let world = lived_through("auto prune heal", &troubles)?;
-        let said = world.said.as_ref().expect("a report");
-        prop_assert_eq!(said.hash, Some(hash(world.head)));
-        let told = world.status.as_ref();
-        let is_given_up = told.is_some_and(|told| told.hash == said.hash && told.is_condemned);
-        // Content that was found to be at fault does not take the place of what somebody edited.
-        prop_assert!(is_given_up || world.live == commit(world.head), "{:?}: {:#?}", world.live, world.state.last);
-        let is_synced = world.live == commit(world.head);
-        prop_assert_eq!(said.sync, if is_synced { SyncStatus::Synced } else { SyncStatus::OutOfSync });
-        let is_late =
-            told.is_some_and(|told| told.hash == said.hash && told.reason == Some(Reason::HealthTimeout));
-        prop_assert!(!(is_synced && is_late), "all is healthy, and the sync stays failed: {:?}", told);
-        let phase = told.map(|told| told.phase);
-        prop_assert!(phase.is_none_or(OperationPhase::is_completed), "the status says {phase:?} for ever");
-        prop_assert!(world.app.operation.is_none(), "the operation is never answered");
-    }
-
-    /// Nothing that an older sync has sent may undo what a newer one did: without self-heal nobody would correct it.
-    #[test]
-    fn what_is_done_late_undoes_nothing(troubles in prop::collection::vec(any_push(), 1..12)) {
-        let world = lived_through("auto prune", &troubles)?;
-        prop_assert!(world.live == commit(world.head), "{:?}: {:#?}", world.live, world.state.last);
     }
 }

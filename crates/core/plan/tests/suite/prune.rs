@@ -36,7 +36,14 @@ fn text(app: &App, live: &str, prune: Prune, is_complete: bool, permitted: bool)
     let live = cluster(live);
     let comparison = comparison(&live, &["ConfigMap wanted"], is_complete);
     let mut plan = Plan::default();
-    add(&mut plan, app, &comparison, &live, prune, |_| permitted);
+    add(
+        &mut plan,
+        app,
+        &comparison,
+        &live,
+        prune,
+        (|_: &ObjectKey| permitted, |live: &LiveDigest| live.key.name.starts_with("new")),
+    );
     let names = |keys: &[ObjectKey]| {
         keys.iter().map(|k| format!("{} {}", k.kind, k.name)).collect::<Vec<_>>().join(", ")
     };
@@ -69,6 +76,20 @@ fn person(live: &str) -> String {
 
 fn automated(live: &str) -> String {
     text(&app(), live, Prune::Automated(START), true, true)
+}
+
+#[test]
+fn going_back_deletes_what_was_created_since_and_nothing_else() {
+    let going_back = |live: &str| text(&app(), live, Prune::Created(START), true, true);
+    assert_eq!(going_back("ConfigMap new"), "delete ConfigMap new");
+    let before = "ignored (it was there before, or may have been)";
+    assert_eq!(going_back("ConfigMap old"), format!("ConfigMap old: {before}"));
+    let data = "ignored (its deletion may lose data: delete it by hand if nobody needs it)";
+    for object in ["PersistentVolumeClaim new", "Namespace new", "ConfigMap new finalized"] {
+        let name = object.trim_end_matches(" finalized");
+        assert_eq!(going_back(object), format!("{name}: {data}"));
+    }
+    assert_eq!(going_back("ConfigMap new keep"), "ConfigMap new: ignored (no prune)");
 }
 
 #[test]
@@ -176,7 +197,14 @@ fn an_object_that_is_gone_meanwhile_is_passed_over() {
     let live = cluster("ConfigMap a");
     let comparison = comparison(&live, &[], true);
     let mut plan = Plan::default();
-    add(&mut plan, &app(), &comparison, &BTreeMap::new(), Prune::Person(START), |_| true);
+    add(
+        &mut plan,
+        &app(),
+        &comparison,
+        &BTreeMap::new(),
+        Prune::Person(START),
+        (|_: &ObjectKey| true, |_: &LiveDigest| false),
+    );
     assert!(plan.is_empty());
 }
 
@@ -185,7 +213,14 @@ fn an_object_that_got_an_owner_meanwhile_stays() {
     let comparison = comparison(&cluster("ConfigMap a"), &[], true);
     let mut plan = Plan::default();
     let live = cluster("ConfigMap a owned");
-    add(&mut plan, &app(), &comparison, &live, Prune::Person(START), |_| true);
+    add(
+        &mut plan,
+        &app(),
+        &comparison,
+        &live,
+        Prune::Person(START),
+        (|_: &ObjectKey| true, |_: &LiveDigest| false),
+    );
     assert!(plan.prunes.is_empty());
 }
 
@@ -288,7 +323,7 @@ proptest! {
         let extra: BTreeSet<&ObjectKey> = comparison.to_prune().collect();
         let prune = if is_automated { Prune::Automated(START) } else { Prune::Person(START) };
         let mut plan = Plan::default();
-        add(&mut plan, &app(), &comparison, &live, prune, |_| permitted);
+        add(&mut plan, &app(), &comparison, &live, prune, (|_: &ObjectKey| permitted, |live: &LiveDigest| live.key.name.starts_with("new")));
         let deleted: Vec<&ObjectKey> = plan.prunes.iter().flat_map(|stage| &stage.keys).collect();
         for key in &deleted {
             let object = &live[*key];

@@ -53,6 +53,7 @@ fn change(app: &mut App, word: &str) {
             };
             app.deletion = Some(Deletion { requested_at: Timestamp::from_millis(0), cascade });
         }
+        "rollback" => app.rollback.policy = Some(value.parse().expect("a policy")),
         "grace" => app.rollback.degraded_grace = Seconds::new(value.parse().expect("a number")),
         "branch" => app.source.target_revision = value.into(),
         "manual" => {}

@@ -1,7 +1,7 @@
 //! How do the tests read what the engine wants done?
 
 use super::name_of;
-use engine::{ConditionKind, Effect, Mode, OperationReport, Report, Tone, Trust};
+use engine::{ConditionKind, Effect, Mode, OperationReport, Outcome, Report, Tone, Trust};
 use model::{ObjectKey, ObjectOutcome, ObjectResult, Timestamp};
 use plan::Selection;
 use plan::prune::Prune;
@@ -29,6 +29,12 @@ pub(crate) fn effect(effect: &Effect) -> String {
             time(suspect.since),
             suspect.message
         ),
+        Effect::Recall { release, hash } => format!("recall {release} of {}", name_of(*hash)),
+        Effect::Release(outcome) => {
+            let Outcome { word, hash, revision, reason, .. } = &**outcome;
+            let why = reason.map(|reason| format!(" for {reason}")).unwrap_or_default();
+            format!("release {word:?}: {} at {revision}{why}", name_of(*hash))
+        }
         Effect::Cascade(cascade) => format!("cascade {cascade:?}"),
         Effect::Finalize => "finalize".into(),
         Effect::WakeAt(at) => format!("wake at {}", time(*at)),
@@ -72,6 +78,7 @@ fn pruned(prune: Prune) -> String {
         Prune::No => String::new(),
         Prune::Automated(since) => format!(", pruned automatically since {}", time(since)),
         Prune::Person(since) => format!(", pruned by a person since {}", time(since)),
+        Prune::Created(since) => format!(", what was created is pruned since {}", time(since)),
     }
 }
 
@@ -81,6 +88,11 @@ fn report(report: &Report) -> String {
         None => format!("{} {}", report.sync, report.health.status),
     }];
     parts.extend(report.operation.as_ref().map(operation));
+    parts.extend(
+        report.held.as_ref().map(|held| format!("held at {}: {}", held.at.revision, held.stage.as_str())),
+    );
+    let bad: Vec<String> = report.quarantine.iter().map(|bad| name_of(bad.hash)).collect();
+    parts.extend((!bad.is_empty()).then(|| format!("quarantined {}", bad.join(" "))));
     parts.extend(report.conditions.iter().map(|c| format!("{}: {}", kind(c.kind), c.message)));
     let flags = [(report.clear_operation, "operation off"), (report.clear_refresh, "refresh off")];
     parts.extend(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, word)| (*word).to_owned()));

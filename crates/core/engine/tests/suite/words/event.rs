@@ -1,11 +1,13 @@
 //! How do the tests speak of what happens? `compared a: web=out/Healthy old=extra`, one event per line.
 
 use super::{hash, revision};
-use engine::{Attempt, CascadePass, Desired, Event, SourceFailure, State, Told, Unreadable, Writes};
+use engine::{
+    Attempt, CascadePass, Desired, Event, NotRecalled, SourceFailure, State, Told, Unreadable, Writes,
+};
 use model::{
     CommitInfo, Comparison, Culprit, ErrorClass, Evidence, Headway, Health, HealthStatus, NotYet, ObjectKey,
-    ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Problem, Reason, Seconds, SyncId, SyncStatus,
-    Timestamp, digest,
+    ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Problem, Reason, Seconds, Stable, SyncId,
+    SyncStatus, Timestamp, digest,
 };
 use plan::{Plan, Stage};
 use std::sync::Arc;
@@ -40,6 +42,8 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "compared" => Event::Compared(Arc::new(comparison(name, tail))),
         "prepared" if name == "nothing" => Event::Prepared { sync, desired: Err(tail.into()) },
         "prepared" => Event::Prepared { sync, desired: Ok(desired(name, tail)) },
+        "stable" => Event::Stable(stable(name, tail)),
+        "recalled" => Event::Recalled { release: name.parse().expect("a number"), desired: recalled(tail) },
         "planned" => Event::Planned { sync, plan: plan(tail) },
         "done" => Event::StageDone { sync, results: tail.split(", ").map(result).collect() },
         "culprit" => {
@@ -72,6 +76,26 @@ pub(crate) fn culprit(log: &str) -> Culprit {
             subject: "new config".into(),
             time: Timestamp::from_millis(0),
         }),
+    }
+}
+
+/// Makes what can be gone back to of `3: a`, or `3: a found`.
+fn stable(number: &str, text: &str) -> Option<Stable> {
+    let mut words = text.split_whitespace();
+    let name = words.next()?;
+    let hash = hash(name.split('-').next().unwrap_or_default());
+    let is_baseline = words.next() == Some("found");
+    Some(Stable { number: number.parse().expect("a number"), hash, revision: revision(name), is_baseline })
+}
+
+/// Makes what a release holds of `a`, or why nobody knows of `lost why` and `blinks why`.
+fn recalled(text: &str) -> Result<Arc<Desired>, NotRecalled> {
+    match text.split_once(' ') {
+        Some((word @ ("lost" | "blinks"), why)) => {
+            Err(NotRecalled { message: why.into(), is_transient: word == "blinks" })
+        }
+        Some((name, words)) => Ok(desired(name, words)),
+        None => Ok(desired(text, "")),
     }
 }
 

@@ -1,0 +1,91 @@
+//! Which release is an app kept at, and is it kept there now?
+
+use crate::event::Desired;
+use crate::run::{Cause, Run};
+use crate::state::State;
+use model::{App, Bad, Comparison, Held, Timestamp};
+use std::sync::Arc;
+
+/// An app that is kept at a release instead of what Git wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    /// At which, for what, and how far that has come.
+    pub held: Held,
+    /// What the release holds.
+    pub content: Content,
+    /// How that compares.
+    pub comparison: Option<Arc<Comparison>>,
+}
+
+/// What a release holds, as far as it is at hand.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// It has to be asked for, from this time on.
+    Due(Timestamp),
+    /// It was asked for.
+    Asked,
+    /// This.
+    Known(Arc<Desired>),
+}
+
+impl Hold {
+    /// Returns a hold that was just decided, or is found in the status.
+    pub fn new(held: Held) -> Self {
+        Self { held, content: Content::Due(Timestamp::from_millis(0)), comparison: None }
+    }
+
+    /// Returns what the release holds, once it is at hand.
+    pub fn desired(&self) -> Option<&Arc<Desired>> {
+        match &self.content {
+            Content::Known(desired) => Some(desired),
+            Content::Due(_) | Content::Asked => None,
+        }
+    }
+}
+
+impl State {
+    /// Returns whether the app is kept at a release now: Git wants nothing that may be deployed.
+    pub fn is_holding(&self, app: &App) -> bool {
+        let deploys = self.run().is_some_and(|run| run.desired.is_some() && !self.is_of_hold(run));
+        self.hold.is_some() && !deploys && !self.wants_other(app)
+    }
+
+    /// Returns what live is kept at, once that is known: what Git wants, or the release that the app is held at.
+    pub fn enforced(&self, app: &App) -> Option<&Arc<Desired>> {
+        match &self.hold {
+            Some(hold) if self.is_holding(app) => hold.desired(),
+            Some(_) | None => self.desired.as_ref(),
+        }
+    }
+
+    /// Returns whether a sync brings the app back to the release that it is held at, or keeps it there.
+    pub fn is_of_hold(&self, run: &Run) -> bool {
+        match run.cause {
+            Cause::Rollback => true,
+            Cause::SelfHeal(..) => self.hold.as_ref().is_some_and(|hold| {
+                run.desired.as_ref().is_some_and(|desired| desired.hash == hold.held.at.hash)
+            }),
+            Cause::NewDesired | Cause::Operation(_) => false,
+        }
+    }
+
+    /// Returns whether Git wants something that auto-sync may deploy.
+    pub(crate) fn wants_other(&self, app: &App) -> bool {
+        let is_free = |desired: &Arc<Desired>| !self.quarantine.contains(desired.hash);
+        app.automated.is_some() && self.desired.as_ref().is_some_and(is_free)
+    }
+
+    /// Returns why Git's content is left alone, if it is.
+    pub(crate) fn quarantined(&self) -> Option<&Bad> {
+        self.quarantine.get(self.desired.as_ref()?.hash)
+    }
+}
+
+/// Why a release could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRecalled {
+    /// The sentence.
+    pub message: String,
+    /// Whether it may pass.
+    pub is_transient: bool,
+}

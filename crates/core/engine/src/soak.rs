@@ -1,0 +1,152 @@
+//! Does what was deployed stay well? Only then it is stable: something to go back to.
+
+use crate::effect::{Effect, Outcome, Tone, Word};
+use crate::rollback::{self, is_well};
+use crate::run::{Cause, Run};
+use crate::settle::Standing;
+use crate::state::{Activity, State};
+use crate::verdict::{self, Verdict};
+use crate::{effect::Mode, note, trigger};
+use model::{App, Bad, OperationPhase, Reason, SyncId, Timestamp};
+
+/// What is watched after it was deployed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Soak {
+    /// The sync that deployed it; of what was found there, one that would have.
+    pub run: Run,
+    /// Whether it was found there.
+    pub is_baseline: bool,
+    /// When everything was healthy first.
+    pub healthy_at: Timestamp,
+    /// Since when it has been without a break; none while something is not.
+    pub well_since: Option<Timestamp>,
+}
+
+/// Begins to watch what a sync deployed.
+pub(crate) fn begin(state: &mut State, run: &Run, now: Timestamp) {
+    let is_whole = match &run.cause {
+        Cause::NewDesired => true,
+        Cause::Operation(_) => run.is_full() && !run.is_pinned() && run.mode() == Mode::Real,
+        Cause::SelfHeal(..) | Cause::Rollback => false,
+    };
+    let hash = run.desired.as_ref().map(|desired| desired.hash);
+    if is_whole && hash != state.stable.as_ref().map(|stable| stable.hash) {
+        state.soak = Some(Box::new(Soak {
+            run: run.clone(),
+            is_baseline: false,
+            healthy_at: now,
+            well_since: Some(now),
+        }));
+    }
+}
+
+/// Judges what is watched, and begins to watch what is well and was never seen to stay so.
+pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    let hash = state.soak.as_ref().and_then(|soak| soak.run.desired.as_ref()).map(|desired| desired.hash);
+    if hash.is_some() && hash != state.desired.as_ref().map(|desired| desired.hash) {
+        state.soak = None;
+    }
+    let is_busy = state.activity != Activity::Idle || !state.knows_releases;
+    if is_busy || !state.may_write || trigger::ban(state, app).is_some() {
+        return;
+    }
+    let Some((desired, comparison)) = state.current() else { return };
+    let (desired, comparison) = (desired.hash, comparison.clone());
+    if state.soak.is_none() {
+        let is_stable = state.released == Some(desired)
+            || state.stable.as_ref().is_some_and(|stable| stable.hash == desired);
+        let is_bad = state.quarantine.contains(desired);
+        if !is_stable && !is_bad && state.hold.is_none() && is_well(&comparison) {
+            state.soak = Some(Box::new(found(state, now)));
+        }
+    }
+    let Some(soak) = &mut state.soak else { return };
+    match soak.run.standing(&comparison, app, now) {
+        Standing::Settled => {
+            let since = *soak.well_since.get_or_insert(now);
+            if now >= since + app.rollback.soak {
+                settled(state, now, out);
+            }
+        }
+        Standing::Waits(_) => soak.well_since = None,
+        // It may yet get well, and is watched anew then.
+        Standing::Held(_) => state.soak = None,
+        Standing::Condemned(..) if soak.is_baseline => state.soak = None,
+        Standing::Condemned(reason, message) => broken(state, reason, &message, app, now, out),
+    }
+}
+
+/// Watches what was found in the cluster as Git wants it.
+fn found(state: &State, now: Timestamp) -> Soak {
+    let mut run = Run::new(SyncId::default(), Cause::NewDesired, now);
+    run.desired.clone_from(&state.desired);
+    let objects = state.comparison.iter().flat_map(|comparison| comparison.objects.iter());
+    run.watched = objects.filter(|object| object.health.is_some()).map(|object| object.key.clone()).collect();
+    // What an earlier life deployed, or this one, and did not come to see through.
+    let is_ours = state.tried().is_some_and(|last| {
+        last.phase == OperationPhase::Succeeded
+            && last.hash.is_some()
+            && last.hash == run.desired.as_ref().map(|desired| desired.hash)
+    });
+    if let Some(last) = state.tried().filter(|_| is_ours) {
+        run.started_at = last.started_at;
+    }
+    Soak { run, is_baseline: !is_ours, healthy_at: now, well_since: Some(now) }
+}
+
+/// What stayed well is a release.
+fn settled(state: &mut State, now: Timestamp, out: &mut Vec<Effect>) {
+    let Some(Soak { run, is_baseline, healthy_at, .. }) = state.soak.take().map(|soak| *soak) else { return };
+    let Some(desired) = &run.desired else { return };
+    let asked = run.operation();
+    state.released = Some(desired.hash);
+    out.push(Effect::Release(Box::new(Outcome {
+        hash: desired.hash,
+        revision: desired.revision.clone(),
+        word: if is_baseline { Word::Found } else { Word::Stable },
+        reason: None,
+        message: String::new(),
+        username: asked.map(|asked| asked.username.clone()).unwrap_or_default(),
+        is_asked_for: asked.is_some(),
+        started_at: run.started_at,
+        healthy_at: Some(healthy_at),
+        ended_at: now,
+    })));
+}
+
+/// What was well at first and then was not is as bad as what never was.
+fn broken(
+    state: &mut State,
+    reason: Reason,
+    message: &str,
+    app: &App,
+    now: Timestamp,
+    out: &mut Vec<Effect>,
+) {
+    let Some(Soak { run, .. }) = state.soak.take().map(|soak| *soak) else { return };
+    let Some(desired) = run.desired.clone() else { return };
+    out.extend(run.suspect(reason).map(|suspect| Effect::Inquire(Box::new(suspect))));
+    let message = format!("{message}, after it had been healthy");
+    out.push(note(reason, format!("{}: {message}", desired.revision.short()), Tone::Warning));
+    if let Some(last) = state.tried_mut().filter(|last| last.hash == Some(desired.hash)) {
+        verdict::rewrite(last, Verdict::failed(reason, message.clone(), true), now);
+    }
+    let bad = Bad {
+        hash: desired.hash,
+        revision: desired.revision.clone(),
+        reason,
+        message,
+        started_at: run.started_at,
+        failed_at: now,
+    };
+    rollback::condemn(state, bad, app, now, out);
+}
+
+/// Returns when what is watched has to be judged again although nothing happens.
+pub(crate) fn wake(state: &State, app: &App) -> Option<Timestamp> {
+    let soak = state.soak.as_ref().filter(|_| state.knows_releases)?;
+    Some(match soak.well_since {
+        Some(since) => since + app.rollback.soak,
+        None => soak.run.next_judgement(app),
+    })
+}

@@ -1,0 +1,96 @@
+//! Which release is an app held at, and which commit was bad?
+
+use crate::{DesiredHash, Reason, Revision, Timestamp};
+
+/// A release that settled: what a rollback goes back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stable {
+    /// Its number.
+    pub number: u64,
+    /// Hash of what it deployed.
+    pub hash: DesiredHash,
+    /// The commit.
+    pub revision: Revision,
+    /// Whether it was found there, rather than deployed by us: until one of the app's changes has settled, nothing is rolled
+    /// back by itself.
+    pub is_baseline: bool,
+}
+
+/// Content that failed by its own fault: auto-sync leaves it alone, whatever commit carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// Hash of the content.
+    pub hash: DesiredHash,
+    /// The commit that brought it.
+    pub revision: Revision,
+    /// Why it failed, in one word.
+    pub reason: Reason,
+    /// The sentence.
+    pub message: String,
+    /// When the sync of it began.
+    pub started_at: Timestamp,
+    /// When that failed.
+    pub failed_at: Timestamp,
+}
+
+/// An app that is kept at a release instead of what Git wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The release.
+    pub at: Stable,
+    /// What it was left for.
+    pub bad: Bad,
+    /// How far that has come.
+    pub stage: HeldStage,
+    /// Whether the commit is tried once more when the ground is firm again: it was not, yet.
+    pub has_chance: bool,
+}
+
+/// How far an app is back at a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeldStage {
+    /// It is on its way.
+    Restoring,
+    /// It is there.
+    Restored,
+    /// It was there all along: Git came back to what had failed before.
+    Kept,
+    /// It is there, and not healthy either, as it was before: the commit is probably not to blame.
+    Inconclusive(String),
+    /// It could not be brought there; why. A person is needed.
+    Failed(String),
+}
+
+impl HeldStage {
+    /// Returns the word that status and log use.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Restoring => "Restoring",
+            Self::Restored => "Restored",
+            Self::Kept => "Kept",
+            Self::Inconclusive(_) => "Inconclusive",
+            Self::Failed(_) => "Failed",
+        }
+    }
+
+    /// Reads the word; `why` is the sentence that some come with.
+    pub fn parse(word: &str, why: &str) -> Option<Self> {
+        [
+            Self::Restoring,
+            Self::Restored,
+            Self::Kept,
+            Self::Inconclusive(why.into()),
+            Self::Failed(why.into()),
+        ]
+        .into_iter()
+        .find(|stage| stage.as_str() == word)
+    }
+
+    /// Returns the sentence that it comes with; empty for none.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Restoring | Self::Restored | Self::Kept => "",
+            Self::Inconclusive(why) | Self::Failed(why) => why,
+        }
+    }
+}

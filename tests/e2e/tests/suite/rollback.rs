@@ -1,0 +1,79 @@
+//! What happens when a commit is bad? It is rolled back, stays quarantined, and the next commit resumes by itself.
+
+use e2e::{Scene, condition, is_synced_to, sync_status};
+use serde_json::{Value, json};
+
+/// Returns a Deployment as YAML.
+fn deployment(image: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  \
+         selector: {{matchLabels: {{app: web}}}}\n  template:\n    metadata: {{labels: {{app: web}}}}\n    \
+         spec:\n      containers: [{{name: web, image: '{image}'}}]\n"
+    )
+}
+
+fn config_map(name: &str, value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{key: {value}}}\n")
+}
+
+fn image(scene: &Scene) -> String {
+    let web = scene.get("apps/v1", "Deployment", &scene.namespace, "web").expect("the Deployment");
+    web["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
+}
+
+fn health_status(app: &Value) -> &str {
+    app["status"]["health"]["status"].as_str().unwrap_or_default()
+}
+
+fn story(app: &Value) -> String {
+    condition(app, "RolledBack").to_owned()
+}
+
+#[test]
+fn a_bad_commit_is_rolled_back_stays_quarantined_and_the_next_one_resumes() {
+    let scene = Scene::new("rollback");
+    let agent = scene.agent();
+    let repo = scene.repo("shop");
+    repo.write("web.yaml", &deployment("web:1")).write("old.yaml", &config_map("old", "one"));
+    let good = repo.commit("first");
+    scene
+        .application("shop")
+        .repo(&repo)
+        .automated()
+        .annotation("tautline.dev/deadline", "5s")
+        .annotation("tautline.dev/soak", "1s")
+        .create();
+    scene.wait_app("shop", |app| is_synced_to(app, &good) && health_status(app) == "Healthy");
+    agent.wait_log(|line| line["message"] == "a release is kept");
+
+    repo.write("web.yaml", &deployment("web:not-found")).write("new.yaml", &config_map("new", "one"));
+    repo.remove("old.yaml");
+    let bad = repo.commit("an image that does not exist");
+    let app = scene.wait_app("shop", |app| !story(app).is_empty());
+    assert_eq!(image(&scene), "web:1");
+    assert!(scene.config_map("old").is_some(), "what the commit pruned is there again");
+    assert!(scene.config_map("new").is_none(), "what the commit created is gone");
+    assert_eq!((sync_status(&app), health_status(&app)), ("OutOfSync", "Healthy"), "{app}");
+    let told = story(&app);
+    assert!(
+        told.contains(&bad[..7]) && told.contains(&good[..7]) && told.contains("web:not-found"),
+        "{told}"
+    );
+    assert_eq!(app["status"]["operationState"]["phase"], "Succeeded");
+    assert_eq!(app["status"]["operationState"]["syncResult"]["revision"], json!(good));
+
+    // The same content under another commit, and one that has nothing to do with the app.
+    repo.write("readme.txt", "nothing to deploy");
+    repo.commit("a readme");
+    scene.let_pass("marker");
+    let app = scene.app("shop");
+    assert_eq!((image(&scene), sync_status(&app)), ("web:1".to_owned(), "OutOfSync"));
+    assert!(!story(&app).is_empty());
+
+    repo.write("web.yaml", &deployment("web:2"));
+    let fixed = repo.commit("an image that exists");
+    let app = scene.wait_app("shop", |app| is_synced_to(app, &fixed) && health_status(app) == "Healthy");
+    assert_eq!(story(&app), "", "{app}");
+    assert_eq!(image(&scene), "web:2");
+    assert!(scene.config_map("old").is_none() && scene.config_map("new").is_some());
+}
