@@ -4,15 +4,20 @@ use super::Store;
 use model::{AppKey, Timestamp};
 use release::{Delivery, History, Listing, Record};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The history of each app, by the Application's name and uid.
 #[derive(Default)]
-pub(super) struct Memory(Mutex<BTreeMap<(AppKey, String), History>>);
+pub(super) struct Memory {
+    histories: Mutex<BTreeMap<(AppKey, String), History>>,
+    /// Whether all were listed once.
+    is_whole: AtomicBool,
+}
 
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(AppKey, String), History>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in what there is. What was written while it was listed is newer, and stays.
@@ -28,6 +33,7 @@ impl Memory {
                 known.insert(app, history);
             }
         }
+        self.is_whole.store(true, Ordering::Release);
     }
 
     /// Takes in what was written.
@@ -37,6 +43,11 @@ impl Memory {
 }
 
 impl Store {
+    /// Returns whether it has listed all releases: whoever has been the only writer since then knows them all.
+    pub(crate) fn has_listed(&self) -> bool {
+        self.memory.is_whole.load(Ordering::Acquire)
+    }
+
     /// Reckons how well these apps are delivered, each by its name and uid, by what this process has listed and written; what it
     /// knows of others is forgotten.
     pub(crate) fn deliveries<'a>(
