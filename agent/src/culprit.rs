@@ -6,8 +6,10 @@ use crate::input::Input;
 use cluster::{Cluster, LogOf, SeenEvent};
 use engine::{Event, Suspect};
 use health::{Cause, Redaction};
-use model::{App, AppKey, CommitInfo, Culprit, ObjectKey, Revision};
+use model::{App, AppKey, CommitInfo, Culprit, DesiredHash, ObjectKey, Revision};
+use release::{Record, Verdict};
 use source::{Repository, Sources};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -18,6 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const LINES: usize = 20;
 /// How many of the newest events are told.
 const EVENTS: usize = 5;
+/// Longest message of a release, in bytes: what goes beyond would be cut off, and that is the end of the log.
+const MESSAGE: usize = 4 << 10;
 
 /// All that is asked about one suspect.
 pub(crate) struct Inquiry {
@@ -40,6 +44,8 @@ pub(crate) struct Inquiry {
 impl Agent {
     /// Asks who is to blame that a commit failed; the answer comes back as an input.
     pub(crate) fn inquire(&mut self, key: &AppKey, app: &App, suspect: Suspect) {
+        let Some(entry) = self.apps.get_mut(key) else { return };
+        entry.kept.blames.ask(suspect.hash);
         let Some(entry) = self.apps.get(key) else { return };
         let inquiry = Inquiry {
             cluster: self.cluster.for_app(key),
@@ -75,7 +81,53 @@ impl Agent {
                 culprit.object
             );
         }
+        if let Some(entry) = self.apps.get_mut(key) {
+            entry.kept.blames.answered(hash, culprit.clone());
+        }
+        // The release that tells of the failure waited for this.
+        self.write_release(key);
         self.event(key, Event::Culprit { hash, reason, culprit });
+    }
+}
+
+/// What is asked, and was answered, about an app's commits that failed.
+#[derive(Default)]
+pub(crate) struct Blames {
+    asking: BTreeSet<DesiredHash>,
+    last: Option<(DesiredHash, Box<Culprit>)>,
+}
+
+impl Blames {
+    fn ask(&mut self, hash: DesiredHash) {
+        self.asking.insert(hash);
+    }
+
+    fn answered(&mut self, hash: DesiredHash, culprit: Box<Culprit>) {
+        self.asking.remove(&hash);
+        self.last = Some((hash, culprit));
+    }
+
+    /// Adds who is to blame to what a release tells of content that failed; returns whether it can be written: that is known by
+    /// now, or nothing was asked.
+    pub(crate) fn amend(&self, record: &mut Record) -> bool {
+        if record.verdict == Verdict::Stable {
+            return true;
+        }
+        if self.asking.contains(&record.hash) {
+            return false;
+        }
+        let Some((_, culprit)) = self.last.as_ref().filter(|(hash, _)| *hash == record.hash) else {
+            return true;
+        };
+        let addendum = culprit.addendum();
+        if !record.message.contains(&addendum) {
+            record.message = format!("{}; {addendum}", record.message.trim_end_matches('.'));
+        }
+        let details = culprit.details(MESSAGE.saturating_sub(record.message.len() + 1));
+        if !details.is_empty() {
+            record.message = format!("{}\n{details}", record.message);
+        }
+        true
     }
 }
 

@@ -10,6 +10,7 @@
 //! are the writer: until it is stored, the app has what it had before to go back to.
 
 use crate::agent::Agent;
+use crate::culprit::Blames;
 use crate::desired::{self, DesiredSet};
 use crate::input::Input;
 use crate::releases::{NoPayload, NotWritten, Store};
@@ -51,6 +52,8 @@ pub(crate) struct Kept {
     queue: VecDeque<Box<Draft>>,
     is_writing: bool,
     n_failed: u32,
+    /// Who is to blame for what failed.
+    pub blames: Blames,
 }
 
 /// A release that is to be written.
@@ -201,10 +204,13 @@ impl Agent {
         if kept.is_writing {
             return;
         }
-        let Some(draft) = kept.queue.front_mut() else { return };
+        let Some(mut draft) = kept.queue.front().cloned() else { return };
+        if !kept.blames.amend(&mut draft.record) {
+            return;
+        }
         kept.is_writing = true;
         draft.record.number = kept.next.max(1);
-        let (draft, n_failed, key) = (draft.clone(), kept.n_failed, key.clone());
+        let (n_failed, key) = (kept.n_failed, key.clone());
         let store = self.releases.clone();
         let is_found = draft.record.cause == Cause::Baseline;
         let turns = Arc::clone(if is_found { &self.keeping.found_turns } else { &self.keeping.turns });

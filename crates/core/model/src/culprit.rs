@@ -64,20 +64,25 @@ impl Culprit {
         commit.into_iter().chain(last).collect::<Vec<_>>().join("; ")
     }
 
-    /// Writes all of it, one fact a line, the log and the events indented.
-    pub fn story(&self) -> String {
-        let mut text = self.sentence();
-        if let Some(commit) = &self.commit {
-            let _infallible = write!(text, "\ncommitted at {}", commit.time);
-        }
-        for (title, lines) in [("last lines of its log", &self.log), ("its last events", &self.events)] {
-            if !lines.is_empty() {
-                let _infallible = write!(text, "\n{title}:");
-            }
-            for line in lines {
-                let _infallible = write!(text, "\n  {line}");
-            }
-        }
+    /// Writes what one line has no room for, one fact a line, the events and the log indented; at most `room` bytes, for which
+    /// the oldest lines of the log are left out. Empty where nothing is known.
+    pub fn details(&self, room: usize) -> String {
+        let mut lines = Vec::new();
+        lines.extend(self.commit.as_ref().map(|commit| format!("committed at {}", commit.time)));
+        lines.extend((!self.events.is_empty()).then(|| "its last events:".to_owned()));
+        lines.extend(self.events.iter().map(|event| format!("  {event}")));
+        lines.extend((!self.log.is_empty()).then(|| "the last lines of its log:".to_owned()));
+        // The last line of all needs no end.
+        let mut left = (room + 1).saturating_sub(lines.iter().map(|line| line.len() + 1).sum());
+        let log = self.log.iter().rev().map(|line| format!("  {line}")).take_while(|line| {
+            let fits = line.len() < left;
+            left = left.saturating_sub(line.len() + 1);
+            fits
+        });
+        let log: Vec<String> = log.collect();
+        lines.extend(log.into_iter().rev());
+        let mut text = lines.join("\n");
+        text.truncate(text.floor_char_boundary(room));
         text
     }
 }
@@ -116,16 +121,27 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_known_is_told_in_one_line_and_in_a_story() {
+    fn all_that_is_known_is_told_in_one_line_and_in_many() {
         let addendum = "brought by 1a2b3c4 of Ann <ann@example.com>: web: new config; its log ends with: bye";
         assert_eq!(culprit().addendum(), addendum);
         let line = format!(
             "Deployment.apps shop/web, pod web-1, container app: CrashLoopBackOff: exit code 1; {addendum}"
         );
         assert_eq!(culprit().sentence(), line);
-        let rest = "committed at 1970-01-01T00:00:00Z\nlast lines of its log:\n  cannot open config\n  bye\nits last \
-                    events:\n  BackOff: restarting";
-        assert_eq!(culprit().story(), format!("{line}\n{rest}"));
+        let details = "committed at 1970-01-01T00:00:00Z\nits last events:\n  BackOff: restarting\nthe last lines of its log:\n  \
+                       cannot open config\n  bye";
+        assert_eq!(culprit().details(1_000), details);
+    }
+
+    #[test]
+    fn where_room_is_short_the_end_of_the_log_is_kept() {
+        let whole = culprit().details(1_000);
+        let short = culprit().details(whole.len() - 1);
+        assert!(short.ends_with("its log:\n  bye") && !short.contains("cannot open config"), "{short}");
+        for room in 0..whole.len() {
+            assert!(culprit().details(room).len() <= room, "{room}");
+        }
+        assert_eq!(culprit().details(whole.len()), whole);
     }
 
     #[test]
@@ -141,6 +157,6 @@ mod tests {
             ..culprit()
         };
         assert_eq!(bare.sentence(), "Deployment.apps shop/web: Invalid");
-        assert_eq!(bare.story(), bare.sentence());
+        assert_eq!(bare.details(1_000), "");
     }
 }

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use application::install;
-use e2e::{Repo, Scene, operation_message, operation_phase};
+use e2e::{
+    Asked, Fault, Proxy, Repo, Rule, Scene, condition, is_synced_to, operation_message, operation_phase,
+};
 use serde_json::{Value, json};
 
 const DEADLINE: &str = "tautline.dev/deadline";
@@ -135,4 +137,38 @@ fn what_a_container_leaves_behind_is_told_without_the_secrets_of_the_app() {
     scene.lab.kubectl(&[&["-n", scene.namespace.as_str()], patch.as_slice()].concat()).unwrap();
     let told = "CrashLoopBackOff: cannot log in with *** at db";
     scene.wait_app("shop", |app| app["status"]["resources"].to_string().contains(told));
+}
+
+#[test]
+fn what_is_rolled_back_is_told_with_its_author_and_the_release_keeps_what_was_said_last() {
+    let scene = Scene::new("culprit-rolled-back");
+    let agent = scene.agent();
+    let repo = scene.repo("shop");
+    let settings = [(DEADLINE, "5s"), ("tautline.dev/soak", "1s")];
+    let app = scene.application("shop").repo(&repo).path("app").automated();
+    let app = settings.iter().fold(app, |app, (key, value)| app.annotation(key, value));
+    repo.write("app/web.yaml", &deployment("web:1"));
+    let good = commit_as(&repo, "Bob <bob@example.com>", "web: 1");
+    app.create();
+    scene.wait_app("shop", |app| is_synced_to(app, &good));
+    agent.wait_log(|line| line["message"] == "a release is kept" && line["verdict"] == "Stable");
+
+    repo.write("app/web.yaml", &deployment("web:crash"));
+    let bad = commit_as(&repo, "Ann <ann@example.com>", "web: a new config");
+    let brought = format!("brought by {} of Ann <ann@example.com>: web: a new config; {LAST}", &bad[..7]);
+    let app = scene.wait_app("shop", |app| condition(app, "RolledBack").contains(&brought));
+    assert!(condition(&app, "RolledBack").contains("Rolled back to"), "{app:#}");
+
+    let kept =
+        agent.wait_log(|line| line["message"] == "a release is kept" && line["verdict"] == "RolledBack");
+    let path =
+        format!("/api/v1/applications/shop/releases/{}?appNamespace={}", kept["release"], scene.control);
+    let release = agent.get(&path).json();
+    let message = release["message"].as_str().unwrap_or_else(|| panic!("{release:#}"));
+    assert!(message.contains(&brought), "{message}");
+    assert!(message.contains("\n  step 17 of 17 done\n"), "{message}");
+    assert!(message.contains("\nits last events:\n"), "{message}");
+    for secret in ["hunter22-of-the-lab", "correct-horse-of-the-lab"] {
+        assert!(!release.to_string().contains(secret), "{secret}");
+    }
 }
