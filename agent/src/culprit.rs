@@ -12,7 +12,7 @@ use source::{Repository, Sources};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Longest time for all questions together: pods that crash are soon gone, and people wait for the verdict.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -134,14 +134,15 @@ impl Blames {
 impl Inquiry {
     /// Asks, for a few seconds; what does not come in time, or is refused, is left out.
     pub(crate) async fn culprit(mut self) -> Culprit {
+        let deadline = Instant::now() + DEADLINE;
         if self.cause.is_none() && self.suspect.object.is_kind("", "Pod") {
-            self.cause = timeout(DEADLINE, self.own_cause()).await.ok().flatten();
+            self.cause = timeout(DEADLINE / 2, self.own_cause()).await.ok().flatten();
         }
         let redaction = self.redaction();
         let (log, events, commit) = tokio::join!(
-            timeout(DEADLINE, self.log(&redaction)),
-            timeout(DEADLINE, self.events(&redaction)),
-            timeout(DEADLINE, self.commit()),
+            timeout_at(deadline, self.log(&redaction)),
+            timeout_at(deadline, self.events(&redaction)),
+            timeout_at(deadline, self.commit()),
         );
         let cause = self.cause.unwrap_or_else(|| Cause {
             message: self.suspect.message,

@@ -93,6 +93,34 @@ fn what_may_not_be_read_is_left_out_and_holds_no_verdict_up() {
 }
 
 #[test]
+fn answers_that_do_not_come_hold_no_verdict_up() {
+    let scene = Scene::new("culprit-hangs");
+    let proxy = Proxy::start(&scene);
+    let held = ["get pods app/web", "list events app/*"].map(|request| {
+        let target = Asked::parse(request).unwrap();
+        Rule { target, skip: 0, fault: Fault::Hold, times: usize::MAX }
+    });
+    proxy.arm(&held);
+    let mut settings = scene.settings();
+    settings.kubeconfig = proxy.kubeconfig(&scene);
+    let _agent = scene.start(settings);
+    let repo = scene.repo("shop");
+    repo.write(
+        "web.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: app, image: 'web:never-ready'}]}\n",
+    );
+    let bad = commit_as(&repo, "Ann <ann@example.com>", "a pod");
+    scene.application("shop").repo(&repo).automated().annotation(DEADLINE, "2s").create();
+    // The verdict is there while nobody has answered yet, and what Git says is told without the rest.
+    let app = scene.wait_app("shop", |app| operation_phase(app) == "Failed");
+    assert!(!operation_message(&app).contains("brought by"), "{}", operation_message(&app));
+    let app = failed_with(&scene, "brought by");
+    let brought = format!("brought by {} of Ann <ann@example.com>: a pod", &bad[..7]);
+    assert!(operation_message(&app).ends_with(&brought), "{}", operation_message(&app));
+    assert!(proxy.n_fired().iter().all(|n| *n > 0), "{:?}", proxy.n_fired());
+}
+
+#[test]
 fn what_the_api_server_refuses_has_an_author_and_no_log() {
     let scene = Scene::new("culprit-refused");
     let _agent = scene.agent();
