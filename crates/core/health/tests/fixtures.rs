@@ -180,7 +180,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("load balancers pending", &["holds_load_balancer_pending"]),
     ("Ingress addresses pending", &["holds_ingress_pending"]),
     ("a Job that ran out of time", &["holds_job_out_of_time"]),
-    ("evicted pods", &["holds_evicted"]),
+    ("evicted or lost pods", &["holds_evicted", "holds_node_not_ready", "holds_container_lost_by_its_node"]),
     ("quota", &["holds_quota_exceeded"]),
     ("a namespace that terminates", &["holds_namespace_terminating"]),
     ("a webhook that cannot be called", &["holds_webhook_failed_calling_pods"]),
