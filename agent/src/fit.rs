@@ -125,6 +125,7 @@ pub(crate) mod tests {
             operation: Some(operation),
             clear_operation: false,
             clear_refresh: false,
+            clear_request: false,
             source_type: String::new(),
             held: None,
             quarantine: engine::Quarantine::default(),

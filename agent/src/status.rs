@@ -45,6 +45,7 @@ fn draft(raw: &Value, app: &App, report: &Report, own: &State, now: Timestamp) -
         source_type: (!report.source_type.is_empty()).then(|| report.source_type.clone()),
         clear_operation: report.clear_operation,
         clear_refresh: report.clear_refresh,
+        clear_request: report.clear_request,
         state: remembered_state(own, report),
         reconciled_at: now,
     }

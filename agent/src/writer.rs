@@ -113,6 +113,7 @@ impl Agent {
         report.clear_operation &= app.operation.is_some() && entry.state.handled == app.operation;
         // And so does a newer request to look again.
         report.clear_refresh &= entry.state.refresh == engine::RefreshView::Done;
+        report.clear_request &= entry.state.answered == app.request;
         let raw = entry.stored.value();
         let mut own = status::own_state(&raw);
         for (object, uid) in &entry.created {

@@ -10,11 +10,13 @@
 
 mod metadata;
 mod operation;
+mod request;
 mod rollback;
 mod source;
 
 pub(crate) use metadata::{annotation as metadata_annotation, text as metadata_text};
 pub use metadata::{app_key, deletion, refresh, skips_reconcile};
+pub use request::request as release_request;
 pub(crate) use rollback::Setting;
 
 use crate::findings::Findings;
@@ -55,6 +57,7 @@ pub fn requests(raw: &Value, app: App) -> App {
         terminate: is_terminating(raw),
         refresh: refresh(raw),
         refresh_stamp: metadata::refresh_stamp(raw),
+        request: request::read(raw),
         skip_reconcile: skips_reconcile(raw),
         deletion: deletion(raw),
         deletion_approved: deletion_approved(raw),
@@ -129,6 +132,7 @@ fn app(raw: &Value, spec: &Value, parsed: &wire::ApplicationSpec, findings: &mut
         terminate: is_terminating(raw),
         refresh: refresh(raw),
         refresh_stamp: metadata::refresh_stamp(raw),
+        request: request::read(raw),
         skip_reconcile: skips_reconcile(raw),
         deletion: deletion(raw),
         deletion_approved: deletion_approved(raw),

@@ -50,6 +50,8 @@ pub struct Draft {
     pub clear_operation: bool,
     /// Whether the refresh annotations are to be removed.
     pub clear_refresh: bool,
+    /// Whether what a person asked for beside a sync is done, so that its annotation goes.
+    pub clear_request: bool,
     /// Our own state; `None` keeps it.
     pub state: Option<State>,
     /// When the comparison began.
@@ -324,6 +326,9 @@ fn annotations(raw: &Value, draft: &Draft) -> Map<String, Value> {
                 changed.insert(name.into(), Value::Null);
             }
         }
+    }
+    if draft.clear_request && metadata_annotation(raw, names::REQUEST_ANNOTATION).is_some() {
+        changed.insert(names::REQUEST_ANNOTATION.into(), Value::Null);
     }
     if let Some(state) = &draft.state {
         let text = state.write();

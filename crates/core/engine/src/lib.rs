@@ -63,6 +63,7 @@ pub fn step(mut state: State, event: Event, now: Timestamp, app: &App) -> (State
     state.unanswered = state.unanswered.filter(|unanswered| now < unanswered.until);
     requests::withdraw(&mut state, app, now, &mut out);
     take_in(&mut state, event, now, app, &mut out);
+    rollback::answer(&mut state, app, now, &mut out);
     requests::withdraw(&mut state, app, now, &mut out);
     deletion::advance(&mut state, app, now, &mut out);
     sync::advance(&mut state, app, now, &mut out);

@@ -66,6 +66,8 @@ pub struct Report {
     pub clear_operation: bool,
     /// Whether the refresh annotation is to be removed.
     pub clear_refresh: bool,
+    /// Whether the annotation is to be removed by which somebody asked for something beside a sync.
+    pub clear_request: bool,
     /// Argo CD's word for the kind of source.
     pub source_type: String,
     /// At which release the app is kept instead.
@@ -149,6 +151,7 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
         operation: operation::of(state),
         clear_operation: clear_operation(state, app),
         clear_refresh: state.refresh == RefreshView::Done,
+        clear_request: clear_request(state, app),
         source_type: desired.source_type.clone(),
         held: state.hold.as_ref().map(|hold| hold.held.clone()),
         quarantine: state.quarantine.clone(),
@@ -175,8 +178,10 @@ fn is_blind(state: &State, app: &App, conditions: &[Condition], now: Timestamp) 
     if state.current().is_none() && has(ConditionKind::DeletionError) {
         return true;
     }
-    let must_answer =
-        clear_operation(state, app) || state.refresh == RefreshView::Done || state.run().is_some();
+    let must_answer = clear_operation(state, app)
+        || clear_request(state, app)
+        || state.refresh == RefreshView::Done
+        || state.run().is_some();
     state.desired.is_none()
         && match &state.source {
             SourceView::Unknown | SourceView::At(_) => false,
@@ -221,6 +226,7 @@ pub(crate) fn differs(old: Option<&Report>, new: &Report) -> bool {
         || !same_operation(old.operation.as_ref(), new.operation.as_ref())
         || old.clear_operation != new.clear_operation
         || old.clear_refresh != new.clear_refresh
+        || old.clear_request != new.clear_request
         || old.source_type != new.source_type
         || old.held != new.held
         || old.quarantine != new.quarantine
@@ -274,10 +280,15 @@ fn blind(state: &State, app: &App, conditions: Vec<Condition>) -> Report {
         operation: operation::of(state),
         clear_operation: clear_operation(state, app),
         clear_refresh: state.refresh == RefreshView::Done,
+        clear_request: clear_request(state, app),
         source_type: String::new(),
         held: state.hold.as_ref().map(|hold| hold.held.clone()),
         quarantine: state.quarantine.clone(),
     }
+}
+
+fn clear_request(state: &State, app: &App) -> bool {
+    app.request.is_some() && state.answered == app.request
 }
 
 fn clear_operation(state: &State, app: &App) -> bool {

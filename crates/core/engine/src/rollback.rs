@@ -8,10 +8,12 @@
 //!            └──▶ Failed: a person is needed    └──▶ Inconclusive ── healthy again ──▶ the commit is tried once more
 //! ```
 
+mod asked;
 mod hold;
 mod quarantine;
 mod story;
 
+pub(crate) use asked::advance as answer;
 pub use hold::{Content, Hold, NotRecalled};
 pub use quarantine::Quarantine;
 pub(crate) use story::{back_at, told};
@@ -162,7 +164,13 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
         (Decision::Restore, Some(stable)) => {
             // Whoever had its second try has none left.
             let had_chance = state.hold.as_ref().is_some_and(|hold| hold.held.bad.hash == bad.hash);
-            let held = Held { at: stable.clone(), bad, stage: HeldStage::Restoring, has_chance: !had_chance };
+            let held = Held {
+                at: stable.clone(),
+                bad,
+                stage: HeldStage::Restoring,
+                has_chance: !had_chance,
+                until_resumed: false,
+            };
             // What the release holds may be at hand since the last time.
             let known = state.hold.take().filter(|hold| hold.held.at == held.at);
             let content = known.map_or(Content::Due(now), |hold| hold.content);
@@ -226,7 +234,9 @@ fn ended(state: &mut State, verdict: &Verdict, out: &mut Vec<Effect>) {
     hold.held.stage = reached;
     if !was_told {
         let message = told(&hold.held);
-        out.push(outcome(&bad, word, &message));
+        if !story::is_asked_for(&bad) {
+            out.push(outcome(&bad, word, &message));
+        }
         out.push(note(reason, message, tone));
     }
 }
@@ -270,6 +280,7 @@ fn hold_instead(state: &mut State, app: &App, now: Timestamp) {
             bad: bad.clone(),
             stage: if is_there { HeldStage::Kept } else { HeldStage::Restoring },
             has_chance: false,
+            until_resumed: false,
         };
         state.hold = Some(Box::new(Hold { content: Content::Due(now), ..Hold::new(held) }));
     }
@@ -285,7 +296,7 @@ fn recall(state: &mut State, now: Timestamp, out: &mut Vec<Effect>) {
 }
 
 fn is_as_git_wants(state: &State) -> bool {
-    state.hold.is_some()
+    state.hold.as_ref().is_some_and(|hold| !hold.held.until_resumed)
         && state.current().is_some_and(|(desired, comparison)| {
             !state.quarantine.contains(desired.hash) && is_there(comparison)
         })

@@ -10,7 +10,8 @@ use crate::soak::Soak;
 use crate::unreadable::Unreadable;
 use model::{
     Comparison, DesiredHash, Destination, Headway, NotYet, ObjectKey, ObjectResult, Operation,
-    OperationPhase, Problem, Reason, Refresh, ResourceSelector, Revision, Source, Stable, SyncId, Timestamp,
+    OperationPhase, Problem, Reason, Refresh, ReleaseRequest, ResourceSelector, Revision, Source, Stable,
+    SyncId, Timestamp,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -78,6 +79,8 @@ pub struct State {
     pub newest: SyncId,
     /// An operation that was carried out and whose removal from the Application has not been seen yet.
     pub handled: Option<Operation>,
+    /// A request beside a sync that was answered and whose removal has not been seen yet.
+    pub answered: Option<ReleaseRequest>,
     /// A refresh that is being carried out, or was and whose removal has not been seen yet.
     pub refresh: RefreshView,
     /// Which request for a refresh that is.
@@ -261,6 +264,7 @@ impl State {
             may_write,
             newest: SyncId::default(),
             handled: None,
+            answered: None,
             refresh: RefreshView::None,
             refresh_stamp: String::new(),
             spec: None,

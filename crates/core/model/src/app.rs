@@ -1,6 +1,6 @@
 //! What is an app, once its Application has been read and found valid?
 
-use crate::{ObjectKey, RollbackSettings, Seconds, Timestamp};
+use crate::{ObjectKey, ReleaseRequest, RollbackSettings, Seconds, Timestamp};
 use std::fmt;
 
 /// Entries of history to keep where the spec says nothing (Argo CD).
@@ -80,6 +80,8 @@ pub struct App {
     pub refresh: Option<Refresh>,
     /// What tells that request from an earlier one; empty where it does not say.
     pub refresh_stamp: String,
+    /// Somebody asks for something beside a sync.
+    pub request: Option<ReleaseRequest>,
     /// Leave this Application alone altogether.
     pub skip_reconcile: bool,
     /// Set once the Application is being deleted.
@@ -112,6 +114,7 @@ impl App {
             terminate: false,
             refresh: None,
             refresh_stamp: String::new(),
+            request: None,
             skip_reconcile: false,
             deletion: None,
             deletion_approved: None,

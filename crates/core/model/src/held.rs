@@ -44,6 +44,37 @@ pub struct Held {
     pub stage: HeldStage,
     /// Whether the commit is tried once more when the ground is firm again: it was not, yet.
     pub has_chance: bool,
+    /// Whether no commit ends that, but a person who resumes.
+    pub until_resumed: bool,
+}
+
+/// What a person asks for beside a sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseRequest {
+    /// What.
+    pub what: Asked,
+    /// Who asks; empty where unknown.
+    pub username: String,
+    /// What tells one request from another of the same words: when it was made.
+    pub stamp: String,
+}
+
+/// What a person may ask for beside a sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Back to a release, and kept there until the next commit, or until somebody resumes.
+    RollBack {
+        /// Which.
+        to: Stable,
+        /// Until when.
+        until_resumed: bool,
+    },
+    /// Git decides again, also where its content had failed.
+    Resume,
+    /// What Git holds now is left alone.
+    Quarantine,
+    /// Something that cannot be read; why.
+    Unreadable(String),
 }
 
 /// How far an app is back at a release.

@@ -45,7 +45,7 @@ pub use failure::{CallError, ErrorClass};
 pub use hash::{Digest, digest};
 pub use headway::Headway;
 pub use health::{Health, HealthStatus};
-pub use held::{Bad, Held, HeldStage, Stable};
+pub use held::{Asked, Bad, Held, HeldStage, ReleaseRequest, Stable};
 pub use link::is_web_link;
 pub use live::{LiveDigest, Match};
 pub use object::{GroupKind, GroupVersionKind, NotAnObject, Object, ObjectKey};

@@ -26,6 +26,8 @@ pub const STATE_ANNOTATION: &str = "tautline.dev/state";
 pub const DELETE_ANNOTATION: &str = "tautline.dev/delete";
 /// Annotation on an Application: `remove` or `keep` fields that people added by hand.
 pub const ADDED_FIELDS_ANNOTATION: &str = "tautline.dev/added-fields";
+/// Annotation on an Application: what a person asks for beside a sync; the agent takes it off when it is done.
+pub const REQUEST_ANNOTATION: &str = "tautline.dev/request";
 /// Annotation on an Application: the longest time without progress that a sync may take, such as `5m`.
 pub const DEADLINE_ANNOTATION: &str = "tautline.dev/deadline";
 /// Annotation on an Application, and on an AppProject for its apps: who goes back when a commit is bad; `automatic`, `manual` or

@@ -30,7 +30,7 @@ pub(super) fn read_bad(value: &Value) -> Option<Bad> {
 }
 
 pub(super) fn held(held: &Held) -> Value {
-    let Held { at, bad: why, stage, has_chance } = held;
+    let Held { at, bad: why, stage, has_chance, until_resumed } = held;
     let mut fields = Map::new();
     fields.insert("release".into(), at.number.into());
     fields.insert("desired".into(), at.hash.to_string().into());
@@ -42,6 +42,9 @@ pub(super) fn held(held: &Held) -> Value {
     }
     if *has_chance {
         fields.insert("chance".into(), true.into());
+    }
+    if *until_resumed {
+        fields.insert("untilResumed".into(), true.into());
     }
     if !stage.why().is_empty() {
         fields.insert("why".into(), cut(stage.why()).into());
@@ -58,7 +61,13 @@ pub(super) fn read_held(value: &Value) -> Option<Held> {
         is_baseline: value["baseline"] == true,
     };
     let stage = HeldStage::parse(text("stage")?, text("why").unwrap_or_default())?;
-    Some(Held { at, bad: read_bad(&value["bad"])?, stage, has_chance: value["chance"] == true })
+    Some(Held {
+        at,
+        bad: read_bad(&value["bad"])?,
+        stage,
+        has_chance: value["chance"] == true,
+        until_resumed: value["untilResumed"] == true,
+    })
 }
 
 fn cut(text: &str) -> String {

@@ -65,6 +65,7 @@ fn draft() -> Draft {
         source_type: Some("Directory".into()),
         clear_operation: false,
         clear_refresh: false,
+        clear_request: false,
         state: None,
         reconciled_at: at("05"),
     }

@@ -1,39 +1,52 @@
 //! What happened to an app that is held, what runs now, and what is to be done?
 
-use model::{Held, HeldStage, Stable};
+use model::{Bad, Held, HeldStage, Reason, Stable};
 
 /// Tells what happened to an app that is held, what runs now, and what to do, in two or three sentences.
 pub(crate) fn told(held: &Held) -> String {
-    let Held { at, bad, stage, has_chance } = held;
-    let failed = format!("{} failed: {}", bad.revision.short(), ended_sentence(&bad.message));
-    let (from, to, number) = (bad.revision.short(), at.revision.short(), at.number);
-    let next = format!(
-        "Auto-sync leaves {from} alone; the next commit that changes what is deployed resumes by itself"
-    );
+    let Held { at, bad, stage, has_chance, until_resumed } = held;
+    let (from, why) = (bad.revision.short(), why(bad));
+    let release = format!("{} (release {})", at.revision.short(), at.number);
+    let next = if *until_resumed {
+        "Nothing is deployed by itself until somebody resumes: tautline app resume".to_owned()
+    } else {
+        format!(
+            "Auto-sync leaves {from} alone; the next commit that changes what is deployed resumes by itself"
+        )
+    };
     match stage {
-        HeldStage::Restoring => format!("Going back to {to} (release {number}), because {failed}"),
-        HeldStage::Restored => format!("Rolled back to {to} (release {number}), because {failed} {next}"),
-        HeldStage::Kept => {
-            format!("Kept at {to} (release {number}): what Git holds had failed before, as {failed} {next}")
-        }
-        HeldStage::Inconclusive(why) => {
+        HeldStage::Restoring => format!("Going back to {release}, because {why}"),
+        HeldStage::Restored => format!("Rolled back to {release}, because {why} {next}"),
+        HeldStage::Kept if is_asked_for(bad) => format!("Kept at {release}, because {why} {next}"),
+        HeldStage::Kept => format!("Kept at {release}: what Git holds had failed before, as {why} {next}"),
+        HeldStage::Inconclusive(sick) => {
             let then = if *has_chance {
-                format!("{from} is tried once more when {to} is healthy again")
+                format!("{from} is tried once more when {release} is healthy again")
             } else {
                 "A person has to look".to_owned()
             };
+            let sick = ended_sentence(sick);
+            let blame = if is_asked_for(bad) { "" } else { ", so the commit is probably not to blame" };
             format!(
-                "Went back to {to} (release {number}), because {failed} It was healthy before and is not now, so the commit is \
-                 probably not to blame: {} {then}",
-                ended_sentence(why)
+                "Went back to {release}, because {why} It was healthy before and is not now{blame}: {sick} {then}"
             )
         }
-        HeldStage::Failed(why) => format!(
-            "Could not go back to {to} (release {number}): {} That was to be done because {failed} Nothing more is tried: push a \
-             commit that mends it, or roll back by hand",
-            ended_sentence(why)
+        HeldStage::Failed(obstacle) => format!(
+            "Could not go back to {release}: {} That was to be done because {why} Nothing more is tried: push a commit that \
+             mends it, or roll back by hand",
+            ended_sentence(obstacle)
         ),
     }
+}
+
+/// Returns whether a person asked for it, and nothing failed.
+pub(super) fn is_asked_for(bad: &Bad) -> bool {
+    bad.reason == Reason::Requested
+}
+
+fn why(bad: &Bad) -> String {
+    let message = ended_sentence(&bad.message);
+    if is_asked_for(bad) { message } else { format!("{} failed: {message}", bad.revision.short()) }
 }
 
 /// What the sync says that brought an app back.

@@ -1,8 +1,8 @@
 //! How do the tests speak of an app? `auto prune heal op prune dry`, one word per fact.
 
 use model::{
-    App, AppKey, Backoff, Cascade, Deletion, Destination, Directory, NotYet, Operation, Refresh,
-    ResourceSelector, Retry, Seconds, Source, Timestamp,
+    App, AppKey, Asked, Backoff, Cascade, Deletion, Destination, Directory, NotYet, Operation, Refresh,
+    ReleaseRequest, ResourceSelector, Retry, Seconds, Source, Stable, Timestamp,
 };
 
 /// Makes an app of words. `auto` alone has neither pruning nor self-heal; words after `op` are the operation's.
@@ -54,11 +54,28 @@ fn change(app: &mut App, word: &str) {
             app.deletion = Some(Deletion { requested_at: Timestamp::from_millis(0), cascade });
         }
         "rollback" => app.rollback.policy = Some(value.parse().expect("a policy")),
+        "rollback-to" => {
+            app.request = Some(asked(Asked::RollBack { to: release(value), until_resumed: false }))
+        }
+        "hold-at" => app.request = Some(asked(Asked::RollBack { to: release(value), until_resumed: true })),
+        "resume" => app.request = Some(asked(Asked::Resume)),
+        "quarantine" => app.request = Some(asked(Asked::Quarantine)),
         "grace" => app.rollback.degraded_grace = Seconds::new(value.parse().expect("a number")),
         "branch" => app.source.target_revision = value.into(),
         "manual" => {}
         other => panic!("no such word: {other}"),
     }
+}
+
+fn asked(what: Asked) -> ReleaseRequest {
+    ReleaseRequest { what, username: "jo".into(), stamp: String::new() }
+}
+
+/// Makes a release of `3:a`.
+fn release(text: &str) -> Stable {
+    let (number, name) = text.split_once(':').expect("number:name");
+    let number = number.parse().expect("a number");
+    Stable { number, hash: super::hash(name), revision: super::revision(name), is_baseline: false }
 }
 
 fn seconds(text: &str) -> Timestamp {

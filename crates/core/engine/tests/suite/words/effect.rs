@@ -94,7 +94,11 @@ fn report(report: &Report) -> String {
     let bad: Vec<String> = report.quarantine.iter().map(|bad| name_of(bad.hash)).collect();
     parts.extend((!bad.is_empty()).then(|| format!("quarantined {}", bad.join(" "))));
     parts.extend(report.conditions.iter().map(|c| format!("{}: {}", kind(c.kind), c.message)));
-    let flags = [(report.clear_operation, "operation off"), (report.clear_refresh, "refresh off")];
+    let flags = [
+        (report.clear_operation, "operation off"),
+        (report.clear_refresh, "refresh off"),
+        (report.clear_request, "request off"),
+    ];
     parts.extend(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, word)| (*word).to_owned()));
     parts.join(" | ")
 }

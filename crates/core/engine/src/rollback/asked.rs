@@ -1,0 +1,107 @@
+//! What follows when a person asks to go back, to resume, or to leave a commit alone?
+
+use super::{Content, Hold};
+use crate::effect::{Effect, Tone};
+use crate::state::State;
+use crate::{note, trigger, verdict};
+use model::{App, Asked, Bad, Held, HeldStage, Reason, ReleaseRequest, Stable, Timestamp};
+
+/// Carries out what a person asks for beside a sync, once it is known what Git holds.
+pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    let Some(request) = &app.request else {
+        state.answered = None;
+        return;
+    };
+    if !state.may_write || state.answered.as_ref() == Some(request) {
+        return;
+    }
+    let refused = |why: &str| note(Reason::Requested, format!("nothing is done: {why}"), Tone::Warning);
+    if let Some(reason) = trigger::ban(state, app) {
+        out.push(refused(&format!("the Application may not be changed now ({reason})")));
+        state.answered = Some(request.clone());
+        return;
+    }
+    if state.desired.is_none() {
+        // It is answered when Git has been read.
+        return;
+    }
+    state.answered = Some(request.clone());
+    match &request.what {
+        Asked::Unreadable(why) => out.push(refused(why)),
+        Asked::Resume => resume(state, request, out),
+        Asked::Quarantine => leave_alone(state, request, now, out),
+        Asked::RollBack { to, until_resumed } => {
+            roll_back(state, request, (to, *until_resumed), now, out);
+        }
+    }
+}
+
+fn who(request: &ReleaseRequest) -> &str {
+    if request.username.is_empty() { "somebody" } else { &request.username }
+}
+
+/// Git decides again.
+fn resume(state: &mut State, request: &ReleaseRequest, out: &mut Vec<Effect>) {
+    let Some(hash) = state.desired.as_ref().map(|desired| desired.hash) else { return };
+    state.quarantine.lift(hash);
+    state.hold = None;
+    for attempt in state.last.iter_mut().chain(state.before.as_deref_mut()) {
+        if attempt.hash == Some(hash) {
+            attempt.is_condemned = false;
+            attempt.may_repeat = true;
+        }
+    }
+    out.push(note(Reason::Requested, format!("{} resumed: Git decides again", who(request)), Tone::Plain));
+    out.push(Effect::Compare);
+}
+
+/// Returns what stands in the quarantine of what nothing is wrong with but that a person says so.
+fn unwanted(state: &State, message: String, now: Timestamp) -> Option<Bad> {
+    let desired = state.desired.as_ref()?;
+    Some(Bad {
+        hash: desired.hash,
+        revision: desired.revision.clone(),
+        reason: Reason::Requested,
+        message,
+        started_at: now,
+        failed_at: now,
+    })
+}
+
+fn leave_alone(state: &mut State, request: &ReleaseRequest, now: Timestamp, out: &mut Vec<Effect>) {
+    let message = format!("{} asked to leave it alone", who(request));
+    let Some(bad) = unwanted(state, message, now) else { return };
+    out.push(note(Reason::Quarantined, format!("{}: {}", bad.revision.short(), bad.message), Tone::Plain));
+    verdict::supersede(state, Reason::Requested, now, out);
+    state.soak = None;
+    state.quarantine.add(bad);
+    out.push(Effect::Compare);
+}
+
+fn roll_back(
+    state: &mut State,
+    request: &ReleaseRequest,
+    (to, until_resumed): (&Stable, bool),
+    now: Timestamp,
+    out: &mut Vec<Effect>,
+) {
+    let message = format!("{} asked for it", who(request));
+    let Some(bad) = unwanted(state, message, now) else { return };
+    if bad.hash == to.hash && !until_resumed {
+        let what = format!(
+            "nothing is done: Git holds what release {} holds; sync, or hold until resumed",
+            to.number
+        );
+        out.push(note(Reason::Requested, what, Tone::Warning));
+        return;
+    }
+    verdict::supersede(state, Reason::Requested, now, out);
+    state.soak = None;
+    if bad.hash != to.hash {
+        state.quarantine.add(bad.clone());
+    }
+    let held = Held { at: to.clone(), bad, stage: HeldStage::Restoring, has_chance: false, until_resumed };
+    let known = state.hold.take().filter(|hold| hold.held.at == held.at);
+    let content = known.map_or(Content::Due(now), |hold| hold.content);
+    state.hold = Some(Box::new(Hold { content, ..Hold::new(held) }));
+}
