@@ -6,6 +6,7 @@ mod get;
 mod list;
 mod managed;
 mod releases;
+mod rollback;
 mod stream;
 mod sync;
 mod terminate;
@@ -40,6 +41,9 @@ impl Agent {
             Request::Wait { app, awaited, timeout, reply } => self.wait(&app, awaited, timeout, reply),
             Request::Drift { app, format, reply } => self.drift(&app, format, reply),
             Request::Delivery { query, reply } => self.delivery(&query, reply),
+            Request::OfReleases { app, what, username, reply } => {
+                self.of_releases(&app, what, username, reply);
+            }
             Request::Releases { app, reply } => self.releases(&app, reply),
             Request::Release { app, number, reply } => self.release(&app, number, reply),
         }

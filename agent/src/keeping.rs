@@ -13,12 +13,13 @@ use crate::agent::Agent;
 use crate::culprit::Blames;
 use crate::desired::{self, DesiredSet};
 use crate::input::Input;
+use crate::live::images;
 use crate::releases::{NoPayload, NotWritten, Store};
 use cluster::Priority;
 use engine::{Event, NotRecalled, Outcome, Word};
 use model::{App, AppKey, CallError, DesiredHash, ObjectOutcome, Reason, Stable};
 use release::{Cause, Head, Listing, Payload, Record, Timings, Verdict};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -159,8 +160,8 @@ impl Agent {
             entry.state.released = None;
             return;
         }
-        let comparison = entry.state.comparison.as_ref().filter(|comparison| comparison.hash == outcome.hash);
-        let images = comparison.map(|comparison| comparison.images.clone()).unwrap_or_default();
+        let objects = set.iter().flat_map(|set| set.objects.iter());
+        let images: BTreeSet<String> = objects.flat_map(|(_, kept)| images(&kept.open().object)).collect();
         let results = entry.state.last.iter().filter(|last| last.hash == Some(outcome.hash));
         let created =
             results.flat_map(|last| &last.results).filter(|result| result.outcome == ObjectOutcome::Created);
@@ -189,7 +190,7 @@ impl Agent {
                 ..Timings::default()
             },
             created: created.map(|result| result.key.clone()).collect(),
-            images,
+            images: images.into_iter().collect(),
             n_objects: set.as_ref().map_or(0, |set| set.objects.len()),
         };
         entry.kept.queue.push_back(Box::new(Draft { record, set: set.filter(|_| is_stable) }));

@@ -14,6 +14,7 @@
 //! repeated, after a failure or a crash: what is there already counts as done. Writes are sent only while the lease is held, like
 //! all others.
 
+pub(crate) mod choice;
 mod key;
 mod memory;
 mod trimming;

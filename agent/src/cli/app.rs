@@ -9,6 +9,7 @@ mod get;
 mod history;
 mod list;
 mod remote;
+mod rollback;
 mod store;
 mod stream;
 mod sync;
@@ -42,6 +43,9 @@ pub(crate) fn command() -> Command {
             sync_command(),
             wait_command(),
             drift_command(),
+            rollback_command(),
+            asking("resume", "Lets Git decide again: lifts what failed or a person left alone"),
+            asking("quarantine", "Leaves alone what Git holds now, until a commit changes what is deployed"),
         ])
 }
 
@@ -66,6 +70,9 @@ pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
         Some(("create", arguments)) => person::run(create::run(arguments)),
         Some(("sync", arguments)) => person::run(sync::run(arguments)),
         Some(("drift", arguments)) => person::run(drift::run(arguments)),
+        Some(("rollback", arguments)) => person::run(rollback::back(arguments)),
+        Some(("resume", arguments)) => person::run(rollback::resume(arguments)),
+        Some(("quarantine", arguments)) => person::run(rollback::quarantine(arguments)),
         Some(("wait", arguments)) => person::run(wait::run(arguments)),
         Some(_) | None => ExitCode::from(USAGE),
     }
@@ -166,6 +173,21 @@ fn drift_command() -> Command {
     reading("drift", "Prints how live differs from Git, as a diff; exit code 1 where it does").args([
         name_argument(),
         output::argument().value_parser(["text", "json", "yaml"]).default_value("text"),
+    ])
+}
+
+fn asking(name: &'static str, about: &'static str) -> Command {
+    reading(name, about)
+        .args([name_argument(), output::argument().value_parser(["table", "json", "yaml", "name"])])
+}
+
+fn rollback_command() -> Command {
+    asking("rollback", "Goes back to a release").args([
+        Arg::new("id")
+            .value_name("ID")
+            .value_parser(clap::value_parser!(u64))
+            .help("Its number, as history shows it [default: the one before what runs]"),
+        switch("until-resumed", "Keeps it until somebody resumes, not only until the next commit"),
     ])
 }
 

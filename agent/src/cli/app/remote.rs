@@ -133,6 +133,22 @@ impl Remote {
         Ok(ok(answer, &format!("ask for a sync of Application {name}"))?.json())
     }
 
+    /// Asks for something beside a sync; returns what the Application is like then.
+    pub(crate) async fn of_releases(
+        &self,
+        name: &str,
+        (method, path): (&str, &str),
+        body: &Value,
+    ) -> Result<Value, Failure> {
+        let path = self.path(name, path, &[]);
+        let sent = match method {
+            "DELETE" => self.client.delete(&path, PATIENCE).await,
+            _ => self.client.post(&path, body, PATIENCE).await,
+        };
+        let answer = sent.map_err(|error| unanswered(&error))?;
+        Ok(ok(answer, &format!("change Application {name}"))?.json())
+    }
+
     /// Prints how live differs from Git, in the form that `-o` names.
     pub(crate) async fn drift(&self, name: &str, form: &str) -> Result<ExitCode, Failure> {
         let path = self.path(name, "/drift", &[]);

@@ -145,6 +145,14 @@ impl Client {
         self.send(Method::POST, path, "application/json", Some(body), timeout).await
     }
 
+    /// Deletes what a path names.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn delete(&self, path: &str, timeout: Duration) -> Result<Answer, ClientError> {
+        self.send(Method::DELETE, path, "application/json", None, timeout).await
+    }
+
     async fn send(
         &self,
         method: Method,

@@ -97,6 +97,17 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
+    /// Roll back, have a commit left alone, or let Git decide again; answered with the Application that asks for it.
+    OfReleases {
+        /// Which Application.
+        app: AppRef,
+        /// What.
+        what: ReleaseAsk,
+        /// Who asks, as the cluster calls them; empty where nobody was asked.
+        username: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
     /// What is one release? Answered with its objects and how they differ from those of the release before, masked, where these
     /// are kept.
     Release {
@@ -122,9 +133,26 @@ impl Request {
         | Self::Drift { reply, .. }
         | Self::Delivery { reply, .. }
         | Self::Releases { reply, .. }
+        | Self::OfReleases { reply, .. }
         | Self::Release { reply, .. }) = self;
         reply.is_closed()
     }
+}
+
+/// What a person may ask for beside a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseAsk {
+    /// Back to a release; without a number to the one before what runs.
+    RollBack {
+        /// Its number.
+        id: Option<u64>,
+        /// Whether it is kept until somebody resumes, rather than until the next commit.
+        until_resumed: bool,
+    },
+    /// Git decides again.
+    Resume,
+    /// What Git holds now is left alone.
+    Quarantine,
 }
 
 /// Which Applications to list; what is empty or `None` does not narrow it (Argo CD `ApplicationQuery`).

@@ -13,6 +13,7 @@ mod get;
 mod list;
 mod managed;
 mod releases;
+mod rollback;
 mod stream;
 mod sync;
 mod terminate;
@@ -197,6 +198,30 @@ pub const ROUTES: &[Route] = &[
         lasts: Lasts::Shortly,
         about: "one release, with its objects where they are kept",
         handler: releases::one,
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/applications/{name}/rollback",
+        access: Access::App(Verb::Update),
+        lasts: Lasts::Shortly,
+        about: "go back to a release",
+        handler: rollback::roll_back,
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/applications/{name}/quarantine",
+        access: Access::App(Verb::Update),
+        lasts: Lasts::Shortly,
+        about: "leave alone what Git holds now",
+        handler: rollback::leave_alone,
+    },
+    Route {
+        method: "DELETE",
+        path: "/api/v1/applications/{name}/quarantine",
+        access: Access::App(Verb::Update),
+        lasts: Lasts::Shortly,
+        about: "let Git decide again",
+        handler: rollback::resume,
     },
     Route {
         method: "POST",

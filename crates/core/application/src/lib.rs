@@ -27,7 +27,8 @@ pub mod wire;
 pub use object::object_not_yet;
 pub use project::{Project, project_not_yet};
 pub use read::{
-    IN_CLUSTER_NAME, IN_CLUSTER_SERVER, app_key, asked, deletion, read, refresh, requests, skips_reconcile,
+    IN_CLUSTER_NAME, IN_CLUSTER_SERVER, app_key, asked, deletion, read, refresh, release_request, requests,
+    skips_reconcile,
 };
 pub use repo::{normalise as normalise_repo_url, without_credentials};
 pub use state::State;

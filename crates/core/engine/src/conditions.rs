@@ -4,7 +4,7 @@ use crate::report::{BLIND_GRACE, Condition, ConditionKind};
 use crate::state::{SourceView, State};
 use crate::wording::{CANNOT_BE_DEPLOYED, CANNOT_BE_READ, FAILED, WHY};
 use crate::{deletion, rollback, trigger, unreadable};
-use model::{App, Bad, OperationPhase, SyncStatus, Timestamp};
+use model::{App, Bad, OperationPhase, Reason, SyncStatus, Timestamp};
 use std::collections::BTreeSet;
 
 /// Returns what a person should know, sorted.
@@ -126,6 +126,13 @@ fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {
 
 /// Says that auto-sync leaves content alone, why, and what to do.
 pub(crate) fn quarantine_sentence(bad: &Bad) -> String {
+    if bad.reason == Reason::Requested {
+        return format!(
+            "Auto-sync leaves {} alone: {}. The next commit that changes what is deployed is deployed; tautline app resume lifts it",
+            bad.revision.short(),
+            bad.message.trim_end_matches('.')
+        );
+    }
     format!(
         "{FAILED}{}{WHY}{}. Its content is quarantined: auto-sync leaves it alone until a commit changes what is deployed; sync \
          by hand to try it all the same",

@@ -77,3 +77,52 @@ fn a_bad_commit_is_rolled_back_stays_quarantined_and_the_next_one_resumes() {
     assert_eq!(image(&scene), "web:2");
     assert!(scene.config_map("old").is_none() && scene.config_map("new").is_some());
 }
+
+#[test]
+fn a_person_rolls_back_and_resumes_whatever_git_holds() {
+    let scene = Scene::new("by-hand");
+    let agent = scene.agent();
+    let repo = scene.repo("shop");
+    let pushed = |image: &str| repo.write("web.yaml", &deployment(image)).commit(image);
+    let first = pushed("web:1");
+    scene.application("shop").repo(&repo).automated().annotation("tautline.dev/soak", "1s").create();
+    let kept = |revision: &str| {
+        scene.wait_app("shop", |app| is_synced_to(app, revision));
+        let short = &revision[..7];
+        agent.wait_log(|line| line["message"] == "a release is kept" && line["revision"] == *short);
+    };
+    kept(&first);
+    let second = pushed("web:2");
+    kept(&second);
+
+    let told = scene.tautline(&["app", "rollback", "shop", "-n", &scene.control]);
+    assert_eq!(told.out, "application.argoproj.io/shop rollback asked for\n", "{}", told.err);
+    let app = scene.wait_app("shop", |app| !story(app).is_empty());
+    assert!(story(&app).contains("(release 1), because"), "{}", story(&app));
+    assert_eq!((image(&scene).as_str(), sync_status(&app)), ("web:1", "OutOfSync"));
+    assert!(app["metadata"]["annotations"]["tautline.dev/request"].is_null(), "{app}");
+
+    let told = scene.tautline(&["app", "resume", "shop", "-n", &scene.control]);
+    assert_eq!(told.out, "application.argoproj.io/shop resumed\n", "{}", told.err);
+    scene.wait_app("shop", |app| is_synced_to(app, &second) && story(app).is_empty());
+    assert_eq!(image(&scene), "web:2");
+
+    let answer = agent.post("/api/v1/applications/shop/rollback", &json!({"id": 1, "hold": "resumed"}));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    scene.wait_app("shop", |app| story(app).contains("until somebody resumes"));
+    let third = pushed("web:3");
+    scene.wait_app("shop", |app| app["status"]["sync"]["revision"] == json!(third));
+    assert_eq!(image(&scene), "web:1", "no commit ends what a person holds");
+    assert_eq!(agent.delete("/api/v1/applications/shop/quarantine").status, 200);
+    scene.wait_app("shop", |app| is_synced_to(app, &third));
+    assert_eq!(image(&scene), "web:3");
+
+    let missing = scene.tautline(&["app", "rollback", "shop", "99", "-n", &scene.control]);
+    assert!(
+        missing.err.contains("release 99 of") && missing.err.contains("does not exist"),
+        "{}",
+        missing.err
+    );
+    let answer = agent.post("/api/v1/applications/shop/rollback", &json!({"id": 99}));
+    assert_eq!(answer.status, 404, "{}", answer.body);
+}

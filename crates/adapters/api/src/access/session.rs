@@ -91,6 +91,7 @@ impl Session {
             | Request::Managed { app, .. }
             | Request::Drift { app, .. }
             | Request::Releases { app, .. }
+            | Request::OfReleases { app, .. }
             | Request::Release { app, .. } => app,
         };
         let namespace = app.namespace.as_deref().unwrap_or(&admitted.authority.reviews.namespace);

@@ -42,6 +42,7 @@ fn api(cluster: &FakeCluster) -> Api {
             | crate::Request::Managed { reply, .. }
             | crate::Request::Delivery { reply, .. }
             | crate::Request::Releases { reply, .. }
+            | crate::Request::OfReleases { reply, .. }
             | crate::Request::Release { reply, .. }
             | crate::Request::Terminate { reply, .. }
             | crate::Request::Wait { reply, .. }

@@ -38,6 +38,9 @@ pub(super) fn echo() -> BoxedFilter<(Response,)> {
                 }
                 Request::Drift { app, format, reply } => (format!("Drift {app:?} {format:?}"), reply),
                 Request::Delivery { query, reply } => (format!("Delivery {query:?}"), reply),
+                Request::OfReleases { app, what, reply, .. } => {
+                    (format!("OfReleases {app:?} {what:?}"), reply)
+                }
                 Request::Releases { app, reply } => (format!("Releases {app:?}"), reply),
                 Request::Release { app, number, reply } => (format!("Release {app:?} {number}"), reply),
             };

@@ -55,7 +55,7 @@ fn change(app: &mut App, word: &str) {
         }
         "rollback" => app.rollback.policy = Some(value.parse().expect("a policy")),
         "rollback-to" => {
-            app.request = Some(asked(Asked::RollBack { to: release(value), until_resumed: false }))
+            app.request = Some(asked(Asked::RollBack { to: release(value), until_resumed: false }));
         }
         "hold-at" => app.request = Some(asked(Asked::RollBack { to: release(value), until_resumed: true })),
         "resume" => app.request = Some(asked(Asked::Resume)),
