@@ -76,7 +76,7 @@ const NUMBERS: &[(&str, Waits)] = &[
     ("the same in another spelling (CVE-2026-31892)", Nothing),
     ("a project narrowed between plan and apply", Partly("rollback")),
     ("a forged inventory", Nothing),
-    ("forged releases", Partly("a rollback to one")),
+    ("forged releases", Nothing),
     ("an altered cache (CVE-2024-31989)", Nothing),
     ("a cache key that leaves something out (argo-cd#29766)", Partly("tool versions, value files")),
     ("damaged clones, a full disk (CVE-2026-25934)", Nothing),

@@ -69,9 +69,10 @@ fn an_application_tells_its_story_and_its_history() {
 
     let history = scene.tautline(&["app", "history", "shop", "-n", control]);
     let rows = history.rows();
-    assert_eq!(rows[0], ["ID", "REVISION", "DEPLOYED AT", "TOOK", "BY"]);
+    assert_eq!(rows[0], ["ID", "REVISION", "VERDICT", "CAUSE", "AGE", "BY", "IMAGES"]);
+    // The first one had no time to settle, or had.
     assert_eq!((rows[1][1], rows[2][1]), (&first[..7], &second[..7]));
-    assert_eq!((rows[1][4], rows.len()), ("auto-sync", 3), "{}", history.out);
+    assert_eq!((rows[1][5], rows.len()), ("auto-sync", 3), "{}", history.out);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use e2e::{Agent, Scene, config_map};
+use e2e::{Agent, Repo, Scene, config_map, is_synced_to};
 use model::{AppKey, DesiredHash, Revision, Timestamp, digest};
 use release::{Cause, Key, Payload, ROOM, Record, Timings, Verdict};
 use serde_json::{Value, json};
@@ -227,6 +227,12 @@ fn history_shows_releases_by_the_api_and_without_it() {
     assert_eq!(rows[0], ["ID", "REVISION", "VERDICT", "CAUSE", "AGE", "BY", "IMAGES"]);
     assert_eq!(rows[3][..4], ["3", "3333333", "RolledBack", "NewRevision"]);
     assert_eq!(rows[3][5..], ["auto-sync", "web:3"]);
+    let json = shop.scene.tautline(&[&history[..], &["-o", "json"]].concat()).json();
+    assert_eq!(
+        (&json["releases"][2]["verdict"], &json["history"]),
+        (&json!("RolledBack"), &json!([])),
+        "{json:#}"
+    );
     for form in ["wide", "json", "yaml"] {
         let with = |more: &[&str]| shop.scene.tautline(&[&history, more].concat());
         let (cluster, agents) = (with(&["-o", form]), with(&["-o", form, "--server", &server]));
@@ -255,4 +261,118 @@ fn history_shows_releases_by_the_api_and_without_it() {
     let reader = shop.scene.tautline_as("reader", &history);
     assert_eq!(reader.code, 0, "{reader:?}");
     assert!(reader.err.contains("ask an agent with --server for more"), "{reader:?}");
+}
+
+fn deployment(image: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec: {{selector: {{matchLabels: {{app: web}}}}, \
+         template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: web, image: '{image}'}}]}}}}}}\n"
+    )
+}
+
+/// Deploys `web:1`, and waits until that is a release.
+fn stable(scene: &Scene) -> Repo {
+    let repo = scene.repo("shop");
+    repo.write("app/web.yaml", &deployment("web:1"));
+    let first = repo.commit("first");
+    let app = scene.application("shop").repo(&repo).path("app").automated();
+    let app = app.set("/spec/revisionHistoryLimit", 4).annotation("tautline.dev/deadline", "5s");
+    app.annotation("tautline.dev/soak", "1s").annotation("tautline.dev/degraded-grace", "1s").create();
+    scene.wait_app("shop", |app| is_synced_to(app, &first));
+    kept(scene, 1);
+    repo
+}
+
+fn kept(scene: &Scene, number: u64) -> Value {
+    let name = format!("tautline-release.shop.v{number}");
+    scene.wait_object("v1", "Secret", &scene.control, &name, |secret| secret.is_some()).unwrap()
+}
+
+fn image(scene: &Scene) -> Value {
+    let web = scene.get("apps/v1", "Deployment", &scene.namespace, "web").unwrap();
+    web["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+}
+
+#[test]
+fn what_syncs_leave_is_kept_and_trimmed() {
+    let scene = Scene::new("releases-kept");
+    let agent = scene.agent();
+    let repo = stable(&scene);
+    for number in 2..=5 {
+        repo.write("app/web.yaml", &deployment(&format!("web:{number}"))).commit("another");
+        kept(&scene, number);
+    }
+    let secret = |number: u64, is_done: &dyn Fn(Option<&Value>) -> bool| {
+        let name = format!("tautline-release.shop.v{number}");
+        scene.wait_object("v1", "Secret", &scene.control, &name, is_done)
+    };
+    secret(1, &|secret| secret.is_none());
+    let second = secret(2, &|secret| secret.is_some_and(|secret| secret["data"]["payload"].is_null()));
+    let owner = &second.unwrap()["metadata"]["ownerReferences"][0];
+    assert_eq!(owner["uid"], scene.app("shop")["metadata"]["uid"]);
+    let all = agent.get("/api/v1/applications/shop/releases").json();
+    assert_eq!(of(&all, "id"), [2, 3, 4, 5], "{all:#}");
+    assert_eq!(of(&all, "images"), [json!(["web:2"]), json!(["web:3"]), json!(["web:4"]), json!(["web:5"])]);
+    assert_eq!(
+        agent.metric(&format!(
+            "tautline_deployments{{namespace=\"{}\",name=\"shop\",project=\"default\"}}",
+            scene.control
+        )),
+        5
+    );
+    let last = agent.get("/api/v1/applications/shop/releases/5").json();
+    assert_eq!(last["manifests"][0]["metadata"].get("annotations"), None, "as Git has it: {last:#}");
+}
+
+// N40: planted, edited, replayed and swapped releases
+#[test]
+fn nothing_is_restored_from_a_release_that_does_not_match_its_seal() {
+    let scene = Scene::new("releases-swapped");
+    let mut agent = scene.agent();
+    let other = scene.repo("till");
+    other.write("app/till.yaml", &config_map("till", "one")).commit("first");
+    let till = scene.application("till").repo(&other).path("app").automated();
+    till.annotation("tautline.dev/soak", "1s").create();
+    let repo = stable(&scene);
+    let of_till = |secret: Option<&Value>| secret.is_some_and(|secret| secret["data"]["payload"].is_string());
+    let of_till =
+        scene.wait_object("v1", "Secret", &scene.control, "tautline-release.till.v1", of_till).unwrap();
+    agent.kill();
+    // What was sealed for another app, in the place of what was sealed for this one.
+    let swapped = json!({"data": {"payload": of_till["data"]["payload"]}});
+    scene.patch("v1", "Secret", &scene.control, "tautline-release.shop.v1", &swapped);
+    repo.write("app/web.yaml", &deployment("web:not-found")).commit("bad");
+    agent.restart();
+    let is_told = |app: &Value| app["status"]["conditions"].to_string().contains("does not match its seal");
+    let app = scene.wait_app("shop", is_told);
+    assert_eq!(image(&scene), "web:not-found", "{app:#}");
+    // A good commit goes on as ever.
+    repo.write("app/web.yaml", &deployment("web:2"));
+    let good = repo.commit("good");
+    scene.wait_app("shop", |app| is_synced_to(app, &good) && !is_told(app));
+}
+
+// N40: planted, edited, replayed and swapped releases
+#[test]
+fn when_all_releases_are_gone_there_is_nothing_to_go_back_to() {
+    let scene = Scene::new("releases-gone");
+    let mut agent = scene.agent();
+    let repo = stable(&scene);
+    agent.kill();
+    scene.delete("v1", "Secret", &scene.control, "tautline-release.shop.v1");
+    repo.write("app/web.yaml", &deployment("web:not-found")).commit("bad");
+    agent.restart();
+    // What failed is the only release then.
+    kept(&scene, 1);
+    let all = agent.get("/api/v1/applications/shop/releases").json();
+    assert_eq!(
+        (of(&all, "verdict"), of(&all, "manifestsKept")),
+        (vec![json!("Failed")], vec![json!(false)]),
+        "{all:#}"
+    );
+    assert_eq!(image(&scene), "web:not-found", "{all:#}");
+    repo.write("app/web.yaml", &deployment("web:2"));
+    let good = repo.commit("good");
+    scene.wait_app("shop", |app| is_synced_to(app, &good));
+    kept(&scene, 2);
 }

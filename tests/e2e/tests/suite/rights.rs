@@ -112,6 +112,7 @@ fn everything(scene: &Scene, repo: &Repo, agent: &mut Agent) -> BTreeSet<Right> 
     let app = scene.application("shop").repo(repo).path("app").automated().option("CreateNamespace=true");
     let app = app.set("/spec/destination/namespace", made.as_str());
     let app = app.finalizer("resources-finalizer.argocd.argoproj.io");
+    let app = app.set("/spec/revisionHistoryLimit", 4).annotation("tautline.dev/soak", "1s");
     app.annotation("tautline.dev/deadline", "2s").create();
     // Why it is not healthy is known from its pods.
     scene.wait_app("shop", |app| {
@@ -131,6 +132,7 @@ fn everything(scene: &Scene, repo: &Repo, agent: &mut Agent) -> BTreeSet<Right> 
     contend(scene, agent);
     // The lease is renewed after five seconds.
     agent.wait_probe("/metrics", |_| used(agent).contains(&right("coordination.k8s.io", "leases", "patch")));
+    release(scene, repo, agent);
     let mut all = used(agent);
 
     assert_eq!(agent.terminate().code(), Some(0));
@@ -148,6 +150,17 @@ fn everything(scene: &Scene, repo: &Repo, agent: &mut Agent) -> BTreeSet<Right> 
 
 fn right(group: &str, resource: &str, verb: &str) -> Right {
     (group.to_owned(), resource.to_owned(), verb.to_owned())
+}
+
+/// Deploys until releases have been trimmed: of the first ones the objects go, and then they go themselves.
+fn release(scene: &Scene, repo: &Repo, agent: &Agent) {
+    for number in 3..=6 {
+        repo.write("app/service.yaml", &service("web", 80 + number)).commit("another");
+        let name = format!("tautline-release.shop.v{number}");
+        scene.wait_object("v1", "Secret", &scene.control, &name, |secret| secret.is_some());
+    }
+    let trims = [right("", "secrets", "patch"), right("", "secrets", "delete")];
+    agent.wait_probe("/metrics", |_| trims.iter().all(|right| used(agent).contains(right)));
 }
 
 /// Edits by hand what the agent puts back.

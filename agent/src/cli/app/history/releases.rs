@@ -2,7 +2,6 @@
 
 use crate::cli::app::store::Store;
 use crate::cli::failure::Failure;
-use crate::cli::output::{self, Output};
 use crate::cli::paint::Paint;
 use crate::cli::table::Table;
 use crate::facts::{Facts, initiator, short};
@@ -47,42 +46,55 @@ pub(super) async fn of(store: &Store, app: &Value) -> Result<Vec<Value>, Failure
     Ok(found)
 }
 
-/// Writes releases in the form that was asked for.
-pub(super) fn written(releases: &[Value], output: Output, now: Timestamp) -> String {
-    match output {
-        Output::Json => output::json(&Value::Array(releases.to_vec())),
-        Output::Yaml => manifest::to_yaml(&Value::Array(releases.to_vec())),
-        Output::Table | Output::Wide | Output::Name => table(releases, output == Output::Wide, now),
-    }
-}
-
-fn table(releases: &[Value], is_wide: bool, now: Timestamp) -> String {
+/// Writes a line for each release, and for what the status remembers that is none (yet): it has no id.
+pub(super) fn table(releases: &[Value], history: &[Value], is_wide: bool, now: Timestamp) -> String {
     let mut headers = vec!["ID", "REVISION", "VERDICT", "CAUSE", "AGE", "BY", "IMAGES"];
     headers.extend(if is_wide { &["OBJECTS", "KEPT", "REPO", "PATH", "MESSAGE"][..] } else { &[] });
-    let paint = Paint::of_stdout();
     let mut table = Table::new(&headers);
-    for release in releases {
-        let facts = Facts(release);
-        let revision = facts.text("/revision");
-        let mut row = vec![
-            release["id"].to_string(),
-            if is_wide { revision.to_owned() } else { short(revision) },
-            facts.text("/verdict").to_owned(),
-            facts.text("/cause").to_owned(),
-            facts.text("/deployedAt").parse().map(|at| age(at, now)).unwrap_or_default(),
-            initiator(&release["initiatedBy"]),
-            images(facts.list("/images"), is_wide),
-        ];
-        if is_wide {
-            row.push(release["objects"].to_string());
-            row.push(if release["manifestsKept"] == true { "yes".into() } else { String::new() });
-            row.extend(
-                ["/source/repoURL", "/source/path", "/message"].map(|field| facts.text(field).to_owned()),
-            );
-        }
-        table.push(&row);
+    let others = history.iter().filter(|entry| !releases.iter().any(|release| is_of(release, entry)));
+    let mut all: Vec<&Value> = others.chain(releases).collect();
+    // In the order of their beginnings; RFC 3339 in UTC sorts as text.
+    all.sort_by_key(|entry| began(entry));
+    for entry in all {
+        table.push(&row(entry, is_wide, now));
     }
-    table.text(paint)
+    table.text(Paint::of_stdout())
+}
+
+fn began(entry: &Value) -> &str {
+    let facts = Facts(entry);
+    Some(facts.text("/deployStartedAt")).filter(|at| !at.is_empty()).unwrap_or(facts.text("/deployedAt"))
+}
+
+/// Returns whether a release tells what an entry of the status tells. A baseline is what another tool deployed.
+fn is_of(release: &Value, entry: &Value) -> bool {
+    let is_same = |field: &str| release[field] == entry[field];
+    is_same("revision") && (is_same("deployStartedAt") || release["cause"] == "Baseline")
+}
+
+fn row(entry: &Value, is_wide: bool, now: Timestamp) -> Vec<String> {
+    let facts = Facts(entry);
+    let is_release = entry["verdict"].is_string();
+    let number = |field: &str| {
+        entry[field].as_u64().filter(|_| is_release).map_or_else(String::new, |n| n.to_string())
+    };
+    let revision = facts.text("/revision");
+    let mut row = vec![
+        number("id"),
+        if is_wide { revision.to_owned() } else { short(revision) },
+        facts.text("/verdict").to_owned(),
+        facts.text("/cause").to_owned(),
+        facts.text("/deployedAt").parse().map(|at| age(at, now)).unwrap_or_default(),
+        initiator(&entry["initiatedBy"]),
+        images(facts.list("/images"), is_wide),
+    ];
+    if is_wide {
+        row.push(number("objects"));
+        row.push(if entry["manifestsKept"] == true { "yes".into() } else { String::new() });
+        row.push(application::without_credentials(facts.text("/source/repoURL")));
+        row.extend(["/source/path", "/message"].map(|field| facts.text(field).to_owned()));
+    }
+    row
 }
 
 /// Images that a narrow table shows of a release.
@@ -124,8 +136,8 @@ mod tests {
 
     fn releases() -> Vec<Value> {
         let of = |id: u64, verdict: &str, images: &[&str]| {
-            json!({"id": id, "revision": "e062505269aeaf62c7e2b9fd3f2af285cdfb809d", "verdict": verdict,
-                "cause": "NewRevision", "initiatedBy": {"automated": true}, "deployedAt": "2026-11-21T07:37:14Z",
+            json!({"id": id, "revision": "e".repeat(40), "verdict": verdict,
+                "deployStartedAt": format!("2026-11-21T07:37:{id:02}Z"), "cause": "NewRevision", "initiatedBy": {"automated": true}, "deployedAt": "2026-11-21T07:37:14Z",
                 "images": images, "objects": 3, "manifestsKept": id == 1, "message": "web does not start",
                 "source": {"repoURL": "https://git.example.com/shop.git", "path": "shop"}})
         };
@@ -134,26 +146,41 @@ mod tests {
     }
 
     #[test]
-    fn a_line_for_each_release() {
+    fn a_line_for_each_release_and_for_what_is_none() {
         let now = "2026-11-21T07:39:14Z".parse().unwrap();
+        let entry = |revision: char, started: &str| {
+            json!({"id": 4, "revision": revision.to_string().repeat(40), "deployStartedAt": started,
+                "deployedAt": "2026-11-21T07:37:14Z", "initiatedBy": {"username": "ada"}})
+        };
+        // The first is the first release's, the other none's.
+        let history = [entry('e', "2026-11-21T07:37:01Z"), entry('a', "2026-11-21T07:37:05Z")];
         assert_eq!(
-            written(&releases(), Output::Table, now),
+            table(&releases(), &history, false, now),
             "ID   REVISION   VERDICT      CAUSE         AGE   BY          IMAGES\n\
-             1    e062505    Stable       NewRevision   2m    auto-sync   web:1.4\n\
-             12   e062505    RolledBack   NewRevision   2m    auto-sync   web:1.4,db:2,+1\n"
+             1    eeeeeee    Stable       NewRevision   2m    auto-sync   web:1.4\n\
+             -    aaaaaaa    -            -             2m    ada         \n\
+             12   eeeeeee    RolledBack   NewRevision   2m    auto-sync   web:1.4,db:2,+1\n"
+                .replace("         \n", "\n")
         );
-        let wide = written(&releases(), Output::Wide, now);
+        let wide = table(&releases(), &[], true, now);
+        let whole = "e".repeat(40);
         for part in [
-            "e062505269aeaf62c7e2b9fd3f2af285cdfb809d",
+            whole.as_str(),
             "registry.example.com/team/web:1.4,db:2,proxy:3",
-            "https://git.example.com/shop.git",
+            "git.example.com",
             "web does not start",
         ] {
             assert!(wide.contains(part), "{part} in {wide}");
         }
-        assert!(written(&releases(), Output::Yaml, now).starts_with("- cause: NewRevision"));
-        let json: Value = serde_json::from_str(&written(&releases(), Output::Json, now)).unwrap();
-        assert_eq!(json, json!(releases()));
+    }
+
+    #[test]
+    fn a_baseline_tells_of_what_another_tool_deployed() {
+        let mut release = releases().remove(0);
+        let entry = json!({"revision": release["revision"], "deployStartedAt": "2025-01-01T00:00:00Z"});
+        assert!(!is_of(&release, &entry));
+        release["cause"] = "Baseline".into();
+        assert!(is_of(&release, &entry));
     }
 
     #[test]
