@@ -187,6 +187,7 @@ impl Agent {
                 started: Some(outcome.started_at),
                 healthy: outcome.healthy_at,
                 settled: Some(outcome.ended_at),
+                restored: (outcome.word == Word::RolledBack).then(crate::clock::now),
                 ..Timings::default()
             },
             created: created.map(|result| result.key.clone()).collect(),

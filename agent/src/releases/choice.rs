@@ -21,7 +21,8 @@ pub(crate) fn choose(
         let none = || {
             format!("Application {app} has no release to go back to that holds something else than what runs")
         };
-        return found.map(stable).ok_or_else(|| (none(), true));
+        // Of the Application, not of something that was named: who may not read it may know.
+        return found.map(stable).ok_or_else(|| (none(), false));
     };
     let Some(head) = listing.heads.iter().find(|head| head.record.number == id) else {
         let refused = listing.refused.iter().find(|refused| refused.number == Some(id));

@@ -32,7 +32,7 @@ fn routes() -> Vec<(String, String, String)> {
 /// Those of them that are about one app.
 fn of_one_app() -> Vec<(String, String, String)> {
     let all: Vec<_> = routes().into_iter().filter(|(_, path, _)| path.contains("/shop")).collect();
-    assert_eq!(all.len(), 8, "{all:?}");
+    assert_eq!(all.len(), 11, "{all:?}");
     all
 }
 

@@ -376,3 +376,22 @@ fn when_all_releases_are_gone_there_is_nothing_to_go_back_to() {
     scene.wait_app("shop", |app| is_synced_to(app, &good));
     kept(&scene, 2);
 }
+
+#[test]
+fn how_long_it_took_until_all_was_well_again_is_told() {
+    let scene = Scene::new("releases-restored");
+    let agent = scene.agent();
+    let repo = stable(&scene);
+    repo.write("app/web.yaml", &deployment("web:not-found")).commit("bad");
+    kept(&scene, 2);
+    let told = agent.get("/api/v1/applications/shop/releases").json();
+    assert_eq!(of(&told, "verdict"), ["Stable", "RolledBack"], "{told:#}");
+    let timings = &told["items"][1]["timings"];
+    assert!(timings["restored"].as_str() >= timings["settled"].as_str(), "{timings:#}");
+    let delivery = &told["delivery"];
+    assert_eq!((&delivery["deployments"], &delivery["failures"]), (&json!(1), &json!(1)), "{told:#}");
+    assert_eq!(delivery["changeFailureRate"], 0.5);
+    assert!(delivery["timeToRestoreSeconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{delivery:#}");
+    let all = agent.get("/api/v1/delivery").json();
+    assert_eq!(all["total"]["timeToRestoreSeconds"], delivery["timeToRestoreSeconds"], "{all:#}");
+}
