@@ -27,19 +27,14 @@ impl Keeper {
 
     /// Returns the key; `None` where there is none, and so no release that it could have sealed.
     pub(super) async fn to_read(&self) -> Result<Option<Key>, CallError> {
-        let mut known = self.known.lock().await;
-        if let Some((key, at)) = known.as_ref()
-            && at.elapsed() < FRESH
-        {
-            return Ok(Some(key.clone()));
-        }
-        *known = self.stored().await?.map(|key| (key, Instant::now()));
-        Ok(known.as_ref().map(|(key, _)| key.clone()))
+        self.read(&mut *self.known.lock().await).await
     }
 
-    /// Returns the key, and makes one where there is none: then no earlier release is used any more.
+    /// Returns the key, and makes one where there is none: then no earlier release is used any more. Of many first releases at
+    /// once, one makes it and the others wait.
     pub(super) async fn to_write(&self) -> Result<Key, CallError> {
-        if let Some(key) = self.to_read().await? {
+        let mut known = self.known.lock().await;
+        if let Some(key) = self.read(&mut known).await? {
             return Ok(key);
         }
         let mut bytes = [0; Key::LENGTH];
@@ -55,9 +50,19 @@ impl Keeper {
             Err(error) => return Err(error),
         }
         // What is stored counts, whoever stored it.
-        self.to_read().await?.ok_or_else(|| {
+        self.read(&mut known).await?.ok_or_else(|| {
             CallError::new(ErrorClass::Conflict, "the key of releases went right after it had been made")
         })
+    }
+
+    async fn read(&self, known: &mut Option<(Key, Instant)>) -> Result<Option<Key>, CallError> {
+        if let Some((key, at)) = known.as_ref()
+            && at.elapsed() < FRESH
+        {
+            return Ok(Some(key.clone()));
+        }
+        *known = self.stored().await?.map(|key| (key, Instant::now()));
+        Ok(known.as_ref().map(|(key, _)| key.clone()))
     }
 
     async fn stored(&self) -> Result<Option<Key>, CallError> {
