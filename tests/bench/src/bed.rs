@@ -1,7 +1,7 @@
 //! What does the agent run on? A lab with CRDs, rights, namespaces and a repository, all of it there before it starts.
 
 use crate::agent::Setup;
-use crate::observer::Observer;
+use crate::observer::{Observer, Seen};
 use crate::repository::{BRANCH, Repository};
 use crate::requests::{Requests, flow_schemas};
 use crate::runs::Scale;
@@ -11,7 +11,7 @@ use e2e::GitServer;
 use futures::{StreamExt as _, TryStreamExt as _};
 use lab::Lab;
 use model::Object;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,6 +22,8 @@ pub(crate) const CONTROL: &str = application::install::NAMESPACE;
 pub(crate) const CONNECTIONS: usize = 32;
 /// How long the cluster may take to become quiet.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// How long it may take until of everything that was deployed there is a release, which is written after a soak of 10 s.
+const KEEPING: Duration = Duration::from_mins(5);
 
 /// Everything but the agent.
 pub(crate) struct Bed {
@@ -39,6 +41,8 @@ pub(crate) struct Bed {
     pub server: Option<GitServer>,
     /// How to start the agent.
     pub setup: Setup,
+    /// How long a sync of any app may get nowhere.
+    window: Option<Duration>,
     pub lab: Lab,
 }
 
@@ -57,6 +61,11 @@ pub(crate) fn applications() -> Endpoint {
     Endpoint::new("argoproj.io/v1alpha1", "Application", "applications", true)
 }
 
+/// Returns where Secrets are served.
+pub(crate) fn secrets() -> Endpoint {
+    Endpoint::new("v1", "Secret", "secrets", true)
+}
+
 /// Returns where ConfigMaps are served.
 pub(crate) fn config_maps() -> Endpoint {
     Endpoint::new("v1", "ConfigMap", "configmaps", true)
@@ -65,8 +74,10 @@ pub(crate) fn config_maps() -> Endpoint {
 impl Bed {
     /// Starts the lab and prepares it.
     pub(crate) async fn start(scale: &Scale, program: PathBuf) -> anyhow::Result<Self> {
-        // No scheduler and no nodes: there are no pods. The controllers may ask often, or namespaces take minutes.
-        let options = lab::Options { scheduler: false, nodes: 0, ..lab::Options::default() };
+        // Most need no pods, so no scheduler and no nodes. The controllers may ask often, or namespaces take minutes.
+        let pods = scale.window.is_some();
+        let nodes = if pods { lab::Options::default().nodes } else { 0 };
+        let options = lab::Options { scheduler: pods, nodes, ..lab::Options::default() };
         let lab = Lab::start(&options)?;
         let folder = lab.folder().join("bench");
         let repositories = folder.join("repositories");
@@ -96,6 +107,7 @@ impl Bed {
             url,
             server,
             setup: Setup { program, kubeconfig, folder, repositories, tls: None },
+            window: scale.window,
             lab,
         })
     }
@@ -104,7 +116,7 @@ impl Bed {
     pub(crate) async fn create_applications(&self, apps: Range<usize>) -> anyhow::Result<()> {
         let endpoint = applications();
         let creates = apps.map(|app| {
-            let object = Object::from_value(application(app, &self.url));
+            let object = Object::from_value(application(app, &self.url, self.window));
             let (admin, endpoint) = (&self.admin, &endpoint);
             async move {
                 let object = object.map_err(|why| anyhow::anyhow!(why.0))?;
@@ -119,8 +131,10 @@ impl Bed {
         Ok(Requests::parse(&self.lab.metrics()?))
     }
 
-    /// Waits until the agent has asked for nothing for two seconds; returns what was counted until then.
+    /// Waits until what was deployed is kept and the agent has asked for nothing for two seconds; returns what was counted
+    /// until then.
     pub(crate) async fn settled(&self) -> anyhow::Result<Requests> {
+        self.observer.wait(KEEPING, Seen::is_kept).await.context("wait for releases")?;
         let begin = Instant::now();
         let mut last = (self.requests()?, Instant::now());
         while last.1.elapsed() < Duration::from_secs(2) {
@@ -207,11 +221,16 @@ async fn wait_until_counted(lab: &Lab, as_agent: &Cluster) -> anyhow::Result<()>
     Ok(())
 }
 
-fn application(app: usize, url: &str) -> Value {
+fn application(app: usize, url: &str, window: Option<Duration>) -> Value {
     let name = app_name(app);
+    let deadline = window.map(|window| ("tautline.dev/deadline", format!("{}s", window.as_secs()).into()));
+    let annotations: Map<String, Value> =
+        deadline.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-        "metadata": {"name": name, "namespace": CONTROL, "labels": {SHARD: (app % SHARDS).to_string()}},
+        "metadata": {"name": name, "namespace": CONTROL, "labels": {SHARD: (app % SHARDS).to_string()},
+            "annotations": annotations,
+        },
         "spec": {
             "project": "default",
             "source": {"repoURL": url, "path": format!("apps/{name}"), "targetRevision": BRANCH},

@@ -6,6 +6,8 @@
 //!           ├─ bed         a lab with CRDs, namespaces, rights, and a repository
 //!           ├─ agent       the program: built, started, asked, stopped
 //!           ├─ observer    when did the cluster show what was waited for
+//!           ├─ kept        which releases are there
+//!           ├─ rollouts    which images ran
 //!           ├─ requests    what the API server counted for the agent's identity
 //!           ├─ watched     what the agent watches
 //!           ├─ http        one request at a time
@@ -23,11 +25,13 @@ mod crds;
 mod floor;
 mod http;
 mod ingress;
+mod kept;
 mod observer;
 mod proc;
 mod report;
 mod repository;
 mod requests;
+mod rollouts;
 mod runs;
 mod secure;
 mod watched;
@@ -35,7 +39,7 @@ mod watched;
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use crds::Schema;
-use runs::Scale;
+use runs::{Scale, WINDOW};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -62,7 +66,9 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     ("b7", "1500", "Pushes to the one repository of N apps, and tells of it by a webhook"),
     ("b8", "50", "Restarts and changes N apps among 20,000 ConfigMaps and 2,000 Deployments of nobody's"),
+    ("b10", "100", "Gives one of N apps an image that never becomes ready, and then polls ten times"),
     ("b11", "50", "Pushes a fix while the sync of one of N apps is stuck"),
+    ("b12", "100", "The same while the repository is gone"),
     ("b13", "8000", "Asks for pages of N apps, alone and beside 200 streams and waits"),
     (
         "floods",
@@ -147,10 +153,11 @@ fn run(name: &str, arguments: &ArgMatches) -> anyhow::Result<bool> {
         is_short: name == "ci",
         later: if name == "ci" { 250 } else { 0 },
         polls: match name {
-            "b7" => Some("1h"),
+            "b7" | "b10" | "b12" => Some("1h"),
             "soak" => Some("10s"),
             _ => None,
         },
+        window: matches!(name, "b10" | "b12").then_some(WINDOW),
         connections: number("connections"),
         length: Duration::from_secs(60 * number("minutes") as u64),
     };

@@ -1,6 +1,7 @@
 //! When did the cluster show what was waited for? Told by watches of our own, which the floor is measured with as well.
 
-use crate::bed::{applications, config_maps};
+use crate::bed::{CONTROL, applications, config_maps, secrets};
+use crate::kept::{Release, deployed};
 use cluster::{Cluster, WatchEvent, WatchHandle, WatchId, WatchSpec};
 use model::{Object, names};
 use serde_json::Value;
@@ -10,12 +11,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 
 const APPLICATIONS: WatchId = WatchId(1);
+const MAPS: WatchId = WatchId(2);
+const RELEASES: WatchId = WatchId(3);
 
-/// Two watches and what they showed.
+/// Three watches and what they showed.
 pub(crate) struct Observer {
     seen: Arc<Mutex<Seen>>,
     changed: Arc<Notify>,
-    _watches: [WatchHandle; 2],
+    _watches: [WatchHandle; 3],
 }
 
 /// What the watches showed since the last [`Observer::expect`].
@@ -35,26 +38,39 @@ pub(crate) struct Seen {
     pub applications: BTreeMap<String, Object>,
     /// Every managed ConfigMap as it is now.
     pub config_maps: BTreeMap<String, Object>,
+    /// Every release, by the name of its Secret.
+    pub releases: BTreeMap<String, Release>,
+    /// What each app deployed last, where its state says that.
+    deployed: BTreeMap<String, String>,
 }
 
 impl Observer {
-    /// Watches Applications and managed ConfigMaps.
+    /// Watches Applications, managed ConfigMaps, and releases.
     pub(crate) fn start(cluster: &Cluster) -> Self {
         let (sender, mut events) = mpsc::channel::<(WatchId, WatchEvent)>(1024);
         let managed =
             WatchSpec { label_selector: names::PART_OF_LABEL.into(), ..WatchSpec::all(config_maps()) };
+        let releases = WatchSpec {
+            namespace: Some(CONTROL.into()),
+            label_selector: format!("{},!{}", names::RELEASE_OF_LABEL, names::RELEASE_PART_LABEL),
+            ..WatchSpec::all(secrets())
+        };
         let watches = [
             cluster.watch(WatchSpec::all(applications()), sender.clone(), APPLICATIONS),
-            cluster.watch(managed, sender, WatchId(2)),
+            cluster.watch(managed, sender.clone(), MAPS),
+            cluster.watch(releases, sender, RELEASES),
         ];
         let (seen, changed) = (Arc::new(Mutex::new(Seen::default())), Arc::new(Notify::new()));
         let (store, notify) = (Arc::clone(&seen), Arc::clone(&changed));
         tokio::spawn(async move {
             while let Some((id, event)) = events.recv().await {
-                if let WatchEvent::Object(object, _) = event {
-                    store.lock().unwrap_or_else(PoisonError::into_inner).note(id, object, Instant::now());
-                    notify.notify_waiters();
+                let mut seen = store.lock().unwrap_or_else(PoisonError::into_inner);
+                match event {
+                    WatchEvent::Object(object, _) => seen.note(id, object, Instant::now()),
+                    WatchEvent::Deleted(key, _) if id == RELEASES => drop(seen.releases.remove(&key.name)),
+                    _ => continue,
                 }
+                notify.notify_waiters();
             }
         });
         Self { seen, changed, _watches: watches }
@@ -88,9 +104,9 @@ impl Observer {
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 let seen = self.seen();
-                let (apps, maps) = (seen.apps.len(), seen.maps.len());
+                let (apps, maps, releases) = (seen.apps.len(), seen.maps.len(), seen.releases.len());
                 anyhow::bail!(
-                    "see the expected state in {patience:?}: only {apps} apps and {maps} ConfigMaps are there"
+                    "see the expected state in {patience:?}: {apps} apps, {maps} ConfigMaps and {releases} releases are there"
                 );
             }
         }
@@ -104,6 +120,10 @@ impl Observer {
 
 impl Seen {
     fn note(&mut self, id: WatchId, object: Object, at: Instant) {
+        if id == RELEASES {
+            self.releases.extend(Release::read(&object).map(|release| (object.name().to_owned(), release)));
+            return;
+        }
         if id == APPLICATIONS {
             let name = object.name().to_owned();
             if is_synced_at(&object, &self.revision) {
@@ -112,6 +132,7 @@ impl Seen {
                     self.healthy.entry(name.clone()).or_insert(at);
                 }
             }
+            self.deployed.extend(deployed(&object).map(|hash| (name.clone(), hash)));
             self.applications.insert(name, object);
             return;
         }
@@ -123,6 +144,12 @@ impl Seen {
         }
         self.versions.push((name.clone(), version, at));
         self.config_maps.insert(name, object);
+    }
+
+    /// Returns whether there is something to go back to of everything that was deployed.
+    pub(crate) fn is_kept(&self) -> bool {
+        let stable = crate::kept::stable(self.releases.values());
+        self.deployed.iter().all(|(app, hash)| stable.get(app.as_str()) == Some(&hash.as_str()))
     }
 
     /// Returns when the last of them was there.

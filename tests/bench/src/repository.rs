@@ -79,6 +79,24 @@ impl Repository {
         Ok(git(&self.work, &["rev-parse", "HEAD"])?.trim().to_owned())
     }
 
+    /// Writes a file that belongs to no app.
+    pub(crate) fn write_readme(&self, text: &str) -> anyhow::Result<()> {
+        std::fs::write(self.work.join("README.md"), text).context("write a README.md")
+    }
+
+    /// Writes the last commit again: the same content under another SHA, which is returned.
+    pub(crate) fn commit_again(&self, message: &str) -> anyhow::Result<String> {
+        git(&self.work, &["commit", "--quiet", "--amend", "-m", message])?;
+        Ok(git(&self.work, &["rev-parse", "HEAD"])?.trim().to_owned())
+    }
+
+    /// Takes the repository away, or brings it back.
+    pub(crate) fn hide(&self, is_hidden: bool) -> anyhow::Result<()> {
+        let hidden = self.bare.with_extension("gone");
+        let (from, to) = if is_hidden { (&self.bare, &hidden) } else { (&hidden, &self.bare) };
+        std::fs::rename(from, to).with_context(|| format!("rename {}", from.display()))
+    }
+
     /// Returns the commit that a branch is at.
     pub(crate) fn commit_of(&self, branch: &str) -> anyhow::Result<String> {
         Ok(git(&self.bare, &["rev-parse", branch])?.trim().to_owned())

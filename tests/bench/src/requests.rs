@@ -8,24 +8,32 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Name of a schema, verb, API group and resource: the first that fits counts.
-const SCHEMAS: &[(&str, [&str; 3])] = &[
-    ("lease", ["*", "coordination.k8s.io", "leases"]),
-    ("event", ["*", "", "events"]),
-    ("watch", ["watch", "*", "*"]),
-    ("list", ["list", "*", "*"]),
-    ("get", ["get", "*", "*"]),
-    ("status", ["patch", "argoproj.io", "applications"]),
-    ("apply", ["patch", "*", "*"]),
-    ("other", ["*", "*", "*"]),
+/// Name of a schema, verbs, API group and resource: the first that fits counts.
+const SCHEMAS: &[(&str, &[&str], &str, &str)] = &[
+    ("lease", &["*"], "coordination.k8s.io", "leases"),
+    ("event", &["*"], "", "events"),
+    ("watch", &["watch"], "*", "*"),
+    ("release", &["create"], "", "secrets"),
+    ("release-read", &["get"], "", "secrets"),
+    ("release-list", &["list"], "", "secrets"),
+    ("release-trim", &["patch", "delete"], "", "secrets"),
+    ("list", &["list"], "*", "*"),
+    ("get", &["get"], "*", "*"),
+    ("status", &["patch"], "argoproj.io", "applications"),
+    ("apply", &["patch"], "*", "*"),
+    ("other", &["*"], "*", "*"),
 ];
 
+/// What begins the names of those that are about releases: no app of the benches has Secrets of its own.
+const RELEASE: &str = "release";
 /// What discovery asks for is no resource.
 const DISCOVERY: &str = "discovery";
 const PREFIX: &str = "bench-";
 
 /// Requests by kind: `apply` (every patch but the Applications'), `status` (Applications), `get`, `list`, `watch`,
-/// `lease`, `event`, `discovery`, `other` (create, delete).
+/// `lease`, `event`, `discovery`, `other` (create, delete). Those about Secrets apart: `release` (each written once, and the
+/// key), `release-read` (the key, and what is gone back to), `release-list` (and the lists that begin watches of other
+/// Secrets), `release-trim`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Requests(BTreeMap<String, u64>);
 
@@ -62,6 +70,25 @@ impl Requests {
     pub(crate) fn work(&self) -> u64 {
         self.0.iter().filter(|(name, _)| !["watch", "lease"].contains(&name.as_str())).map(|(_, n)| n).sum()
     }
+
+    /// Returns what deploys, and tells of it: the work without what keeps releases.
+    pub(crate) fn deploying(&self) -> u64 {
+        let keeping = self.0.iter().filter(|(name, _)| name.starts_with(RELEASE)).map(|(_, n)| n);
+        self.work().saturating_sub(keeping.sum())
+    }
+
+    /// Returns what asks for releases and their key.
+    pub(crate) fn reads_of_releases(&self) -> u64 {
+        self.of("release-read") + self.of("release-list")
+    }
+
+    /// Returns what changes something in the cluster; dry-runs count.
+    pub(crate) fn writes(&self) -> u64 {
+        ["apply", "status", "event", "other", "release", "release-trim"]
+            .iter()
+            .map(|kind| self.of(kind))
+            .sum()
+    }
 }
 
 impl std::fmt::Display for Requests {
@@ -88,9 +115,9 @@ pub(crate) fn flow_schemas(namespace: &str, service_account: &str) -> Vec<Value>
             },
         })
     };
-    let resources = SCHEMAS.iter().map(|(name, [verb, group, resource])| {
+    let resources = SCHEMAS.iter().map(|(name, verbs, group, resource)| {
         let rule = json!({
-            "verbs": [verb], "apiGroups": [group], "resources": [resource], "clusterScope": true, "namespaces": ["*"],
+            "verbs": verbs, "apiGroups": [group], "resources": [resource], "clusterScope": true, "namespaces": ["*"],
         });
         (*name, json!({"resourceRules": [rule]}))
     });
@@ -116,5 +143,16 @@ apiserver_request_total{verb=\"GET\"} 4
         let earlier = Requests::parse(&text.lines().next().unwrap().replace("12", "10"));
         assert_eq!(requests.since(&earlier).to_string(), "2 apply, 3 watch");
         assert_eq!(Requests::default().to_string(), "none");
+    }
+
+    #[test]
+    fn what_keeps_releases_is_work_and_does_not_deploy() {
+        let line = |kind: &str, n: u64| {
+            format!("apiserver_flowcontrol_dispatched_requests_total{{flow_schema=\"bench-{kind}\"}} {n}\n")
+        };
+        let kinds = ["apply", "status", "watch", "release", "release-read", "release-list", "release-trim"];
+        let text: String = kinds.iter().zip(1..).map(|(kind, n)| line(kind, n)).collect();
+        let requests = Requests::parse(&text);
+        assert_eq!((requests.work(), requests.deploying(), requests.writes()), (25, 3, 14));
     }
 }

@@ -8,6 +8,7 @@ mod idle;
 mod one_folder;
 mod push;
 mod restart;
+mod rollback;
 mod site;
 mod soak;
 mod strangers;
@@ -25,6 +26,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// How long a sync may get nowhere where commits turn out bad.
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
+
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scale {
@@ -41,6 +45,8 @@ pub(crate) struct Scale {
     /// How often the repository is polled where it is served over HTTP: nobody hints at what moved there. Else it is a local
     /// one, which is watched.
     pub polls: Option<&'static str>,
+    /// How long a sync may get nowhere before its commit is bad; there are pods then.
+    pub window: Option<Duration>,
     /// How many connections a flood has.
     pub connections: usize,
     /// How long the soak goes on.
@@ -92,8 +98,13 @@ pub(crate) async fn run(name: &str, scale: Scale, program: Option<PathBuf>) -> a
     }
     // Webhooks show only where nobody hints at what moved.
     let scale = Scale { apps: scale.apps / 2, later: 0, polls: Some("1h"), ..scale };
-    let mut bench = Bench::start(scale, program, report).await?;
+    let mut bench = Bench::start(scale, program.clone(), report).await?;
     bench.webhook().await?;
+    let report = bench.end();
+    // And what becomes of bad commits only where there are pods.
+    let mut bench = Bench::start(Scale { window: Some(WINDOW), ..scale }, program, report).await?;
+    bench.bad_image().await?;
+    bench.bad_image_without_git().await?;
     Ok(bench.end())
 }
 
@@ -124,7 +135,9 @@ impl Bench {
             "b4" => self.site().await,
             "b7" => self.webhook().await,
             "b8" => self.strangers().await,
+            "b10" => self.bad_image().await,
             "b11" => self.stuck().await,
+            "b12" => self.bad_image_without_git().await,
             "b13" => self.callers().await,
             "floods" => self.floods(self.scale.connections),
             "wiped" => self.wiped().await,

@@ -40,10 +40,11 @@ impl Bench {
         self.report.count(&bench, "renders", figure(after.1.renders - before.1.renders), 1.0);
         self.report.count(&bench, "applies", figure(requests.of("apply")), size(objects));
         let own = u64::try_from(objects + 1).unwrap_or(u64::MAX);
-        let others = requests.work().saturating_sub(own);
+        let others = requests.deploying().saturating_sub(own);
         self.report
             .count(&bench, "requests for the other apps", figure(others), 0.0)
             .note(requests.to_string());
+        self.report.count(&bench, "release writes", figure(requests.of("release")), 1.0);
         self.report.time(&bench, "CPU for all of it", cpu, "ms", None);
         Ok(())
     }

@@ -4,10 +4,11 @@ use super::{Bench, Counters, figure};
 use crate::agent::Agent;
 use crate::watched;
 
-/// What is read by itself: settings, and the record of kinds.
-const GETS: usize = 2;
-/// Objects per page of a list.
+/// What is read by itself: settings, the record of kinds, and the key of releases.
+const GETS: usize = 3;
+/// Objects per page of a list, and releases, each of which may be as large as a Secret may be.
 const PAGE: usize = 500;
+const RELEASES: usize = 50;
 
 impl Bench {
     /// Ends the agent by SIGTERM and starts it again.
@@ -21,17 +22,22 @@ impl Bench {
         let counters = Counters::read(&self.agent)?;
         self.report.time(&bench, "SIGTERM to end", stopped.as_secs_f64(), "s", Some(5.0));
         self.report.time(&bench, "start to ready", ready.as_secs_f64(), "s", Some(3.0));
-        let writes = ["apply", "status", "event", "other"].iter().map(|kind| requests.of(kind)).sum();
-        self.report.count(&bench, "writes", figure(writes), 0.0).note(requests.to_string());
+        self.report.count(&bench, "writes", figure(requests.writes()), 0.0).note(requests.to_string());
         self.report.count(&bench, "renders", figure(counters.renders), 0.0);
         // The server may end a page early, and a list of several pages then has one more.
-        let pages = |objects: usize| objects.div_ceil(PAGE) + usize::from(objects > PAGE);
-        // Of Applications and ConfigMaps there may be several pages.
+        let pages = |objects: usize, page: usize| objects.div_ceil(page) + usize::from(objects > page);
+        // Of Applications and ConfigMaps there may be several pages. Releases are listed once, and not watched.
         let watches = watched::specs().len();
-        let lists = watches - 2 + pages(self.scale.apps) + pages(self.scale.maps());
-        self.report.count(&bench, "pages of lists", figure(requests.of("list")), super::size(lists));
+        let releases = self.bed.observer.seen().releases.len();
+        let lists = watches - 2 + pages(self.scale.apps, PAGE) + pages(self.scale.maps(), PAGE);
+        let lists = lists + pages(releases, RELEASES).max(1);
+        let listed = requests.of("list") + requests.of("release-list");
+        self.report
+            .count(&bench, "pages of lists", figure(listed), super::size(lists))
+            .note(format!("{releases} releases"));
         self.report.count(&bench, "watches opened", figure(requests.of("watch")), super::size(watches));
-        self.report.count(&bench, "gets", figure(requests.of("get")), super::size(GETS));
+        let gets = requests.of("get") + requests.of("release-read");
+        self.report.count(&bench, "gets", figure(gets), super::size(GETS));
         self.report.count(&bench, "looks at the repository", figure(counters.polls), 1.0);
         let cost = self.agent.cost()?;
         self.report.size(&bench, "memory", cost.resident, 60.0);

@@ -88,7 +88,7 @@ impl Bench {
             }
             if round % BURST == 0 {
                 for _ in 0..WEBHOOKS {
-                    self.agent.tell(&json!({ "repository": self.bed.url }))?;
+                    self.tell()?;
                 }
                 done.webhooks += WEBHOOKS;
             }

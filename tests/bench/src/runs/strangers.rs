@@ -70,9 +70,9 @@ impl Bench {
     }
 }
 
-/// Returns how many requests there were more, of any sort.
+/// Returns how many requests there were more, of any sort that strangers could be the reason of.
 fn among_over(among: &Requests, alone: &Requests) -> f64 {
-    figure(among.work().saturating_sub(alone.work()))
+    figure(among.deploying().saturating_sub(alone.deploying()))
         + size(usize::from(among.of("watch") > alone.of("watch")))
 }
 

@@ -55,11 +55,27 @@ impl Bench {
         let renders = figure(after.1.renders - before.1.renders);
         self.report.count(&bench, "renders per push", renders / pushes, size(touched));
         let own = PUSHES * touched * (self.scale.objects + 1);
-        let others = requests.work().saturating_sub(own as u64);
+        let others = requests.deploying().saturating_sub(own as u64);
         self.report
             .count(&bench, "requests for the other apps", figure(others), 0.0)
             .note(requests.to_string());
+        // What the next push replaces before it has soaked is nothing to go back to.
+        self.report.count(&bench, "release writes", figure(requests.of("release")), size(touched));
         Ok(())
+    }
+
+    /// Pushes the last commit, and tells of it where nobody hints that the repository moved.
+    pub(crate) fn announce(&self) -> anyhow::Result<()> {
+        self.bed.repository.push()?;
+        if self.bed.server.is_some() {
+            self.tell()?;
+        }
+        Ok(())
+    }
+
+    /// Sends a webhook for the repository; returns how long the answer took.
+    pub(crate) fn tell(&self) -> anyhow::Result<Duration> {
+        self.agent.tell(&json!({ "repository": self.bed.url }))
     }
 
     /// Returns how long the answer and the last changed object took.
@@ -70,7 +86,7 @@ impl Bench {
         self.bed.observer.expect(&commit, &version);
         self.bed.repository.push()?;
         let begin = Instant::now();
-        let answer = self.agent.tell(&json!({ "repository": self.bed.url }))?;
+        let answer = self.tell()?;
         let (maps, patience) = (touched * self.scale.objects, self.patience());
         let is_done = |seen: &crate::observer::Seen| {
             seen.maps.len() == maps && (0..touched).all(|app| seen.apps.contains_key(&app_name(app)))

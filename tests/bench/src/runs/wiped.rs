@@ -35,9 +35,8 @@ impl Bench {
         let (counters, dry_runs) = (Counters::read(&self.agent)?, self.dry_runs()?);
         self.report.time(&bench, "start to ready", ready.as_secs_f64(), "s", Some(3.0));
         self.report.time(&bench, "start to last dry-run", took.as_secs_f64(), "s", None);
-        let writes = ["apply", "status", "event", "other"].iter().map(|kind| requests.of(kind)).sum::<u64>();
         self.report
-            .count(&bench, "writes", figure(writes.saturating_sub(dry_runs)), 0.0)
+            .count(&bench, "writes", figure(requests.writes().saturating_sub(dry_runs)), 0.0)
             .note(format!("{requests}, of which {dry_runs} dry-runs"));
         self.report.count(
             &bench,
@@ -66,7 +65,7 @@ impl Bench {
         }
         let commit = self.bed.repository.commit("one more object each")?;
         self.bed.observer.expect(&commit, "");
-        self.bed.repository.push()?;
+        self.announce()?;
         let apps = self.scale.apps;
         self.bed.observer.wait(self.patience(), |seen| seen.apps.len() == apps).await?;
         Ok(commit)
