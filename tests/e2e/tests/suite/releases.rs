@@ -395,3 +395,30 @@ fn how_long_it_took_until_all_was_well_again_is_told() {
     let all = agent.get("/api/v1/delivery").json();
     assert_eq!(all["total"]["timeToRestoreSeconds"], delivery["timeToRestoreSeconds"], "{all:#}");
 }
+
+#[test]
+fn a_release_that_cannot_be_written_is_written_when_it_can_and_holds_nothing_up() {
+    let scene = Scene::new("releases-quota");
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": {"name": "full", "namespace": scene.control}, "spec": {"hard": {"secrets": "0"}}});
+    scene.create(&quota).unwrap();
+    scene.wait_object("v1", "ResourceQuota", &scene.control, "full", |quota| {
+        quota.is_some_and(|quota| quota["status"]["hard"]["secrets"] == "0")
+    });
+    let agent = scene.agent();
+    let repo = scene.repo("shop");
+    repo.write("app/web.yaml", &deployment("web:1"));
+    let first = repo.commit("first");
+    let app = scene.application("shop").repo(&repo).path("app").automated();
+    app.annotation("tautline.dev/soak", "1s").create();
+    let told = agent
+        .wait_log(|line| line["message"].as_str().is_some_and(|text| text.contains("could not be kept")));
+    assert!(told.to_string().contains("exceeded quota"), "{told}");
+    scene.wait_app("shop", |app| is_synced_to(app, &first) && app["status"]["health"]["status"] == "Healthy");
+    // Another commit goes on as ever.
+    repo.write("app/web.yaml", &deployment("web:2"));
+    let second = repo.commit("second");
+    scene.wait_app("shop", |app| is_synced_to(app, &second));
+    scene.delete("v1", "ResourceQuota", &scene.control, "full");
+    kept(&scene, 1);
+}
