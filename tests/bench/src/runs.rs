@@ -13,6 +13,7 @@ mod site;
 mod soak;
 mod strangers;
 mod stuck;
+mod trims;
 mod webhook;
 mod whole;
 mod wiped;
@@ -144,6 +145,7 @@ impl Bench {
             "soak" => self.soak(self.scale.length).await,
             "b1" => {
                 let update = self.update().await?;
+                self.trims().await?;
                 self.floor(update).await
             }
             _ => self.measure_all().await,
@@ -155,6 +157,7 @@ impl Bench {
         self.idle().await?;
         self.one_folder().await?;
         self.push().await?;
+        self.trims().await?;
         self.edits().await?;
         self.restart().await?;
         if self.scale.is_short {
