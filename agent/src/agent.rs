@@ -362,6 +362,7 @@ impl Agent {
         }
         if may_write {
             self.reread_kinds();
+            self.keeping.was_tried = false;
             self.list_releases();
         }
         let writes = if may_write { Writes::Allowed } else { Writes::Forbidden };

@@ -18,6 +18,10 @@ impl Agent {
     /// Compares every app whose comparison may have changed, and tells its engine.
     pub(crate) fn compare_dirty(&mut self) {
         self.release_held_back();
+        // What is compared first may be decided by what was deployed before.
+        if self.may_write && !self.keeping.was_tried {
+            return;
+        }
         while let Some(key) = self.dirty.pop_first() {
             self.take_over(&key);
             let Some(entry) = self.apps.get(&key) else { continue };

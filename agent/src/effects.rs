@@ -38,6 +38,7 @@ impl Agent {
             Effect::Prune { sync, keys, mode } => self.prune(key, app, sync, keys, mode),
             Effect::Inquire(suspect) => self.inquire(key, app, *suspect),
             Effect::Recall { release, hash } => self.recall(key, release, hash),
+            Effect::Differ { release, hash } => self.differ(key, release, hash),
             Effect::Release(outcome) => self.keep_outcome(key, app, *outcome),
             Effect::Cascade(policy) => cascade::start(self, key, app, policy),
             Effect::Finalize => cascade::finalize(self, key),

@@ -92,6 +92,7 @@ impl Harness {
         let agent = assemble(config, cluster, sources, cache, FirstLook::default(), sender, watch_events);
         let mut harness = Self { agent, _inputs: inputs, _folder: folder };
         harness.agent.may_write = true;
+        harness.agent.keeping.was_tried = true;
         let gvk = GroupVersionKind::from_api_version("v1", "ConfigMap");
         let watch =
             KindWatch { handle: None, sight: Sight::Clear, is_filtered: true, seen: None, gvk: gvk.clone() };

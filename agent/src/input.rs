@@ -11,10 +11,13 @@ use crate::sources::RepoId;
 use crate::waits::WaitNews;
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
 use engine::{CascadePass, NotRecalled, Suspect};
-use model::{AppKey, CallError, Culprit, Digest, Match, Object, ObjectKey, ObjectResult, Revision, SyncId};
+use model::{
+    AppKey, CallError, Culprit, DesiredHash, Digest, Match, Object, ObjectKey, ObjectResult, Revision, SyncId,
+};
 use release::{Head, Listing};
 use serde_json::Value;
 use source::SourceError;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -34,6 +37,8 @@ pub(crate) enum Input {
     Prepared(AppKey, SyncId, Result<Arc<DesiredSet>, String>),
     /// What a release of an app holds was read.
     Recalled(AppKey, u64, Result<Arc<DesiredSet>, NotRecalled>),
+    /// In which objects what Git wants differs from an app's last release.
+    Differs(AppKey, DesiredHash, BTreeSet<ObjectKey>),
     /// All releases were listed, or not.
     ReleasesListed(Result<Box<Listing>, CallError>),
     /// A release of an app was written, or not.

@@ -17,7 +17,7 @@ use crate::live::images;
 use crate::releases::{NoPayload, NotWritten, Store};
 use cluster::Priority;
 use engine::{Event, NotRecalled, Outcome, Word};
-use model::{App, AppKey, CallError, DesiredHash, ObjectOutcome, Reason, Stable};
+use model::{App, AppKey, CallError, DesiredHash, ObjectKey, ObjectOutcome, Reason, Stable};
 use release::{Cause, Head, Listing, Payload, Record, Timings, Verdict};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -31,12 +31,16 @@ const FOUND: Duration = Duration::from_millis(50);
 /// The first and the longest wait before something is tried again that failed.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// How long a sync waits to hear what it changes.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many releases beyond what is kept are trimmed at once.
 const BATCH: usize = 5;
 
 /// The agent's part of keeping releases.
 pub(crate) struct Keeping {
     is_listed: bool,
+    /// Whether that was tried since we write: what follows is decided by it.
+    pub was_tried: bool,
     is_listing: bool,
     n_failed: u32,
     turns: Arc<Semaphore>,
@@ -69,6 +73,7 @@ impl Default for Keeping {
     fn default() -> Self {
         Self {
             is_listed: false,
+            was_tried: false,
             is_listing: false,
             n_failed: 0,
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
@@ -99,6 +104,9 @@ impl Agent {
     /// Takes in which releases there are.
     pub(crate) fn releases_listed(&mut self, outcome: Result<Box<Listing>, CallError>) {
         self.keeping.is_listing = false;
+        if !std::mem::replace(&mut self.keeping.was_tried, true) {
+            self.dirty.extend(self.apps.keys().cloned());
+        }
         let listing = match outcome {
             Ok(listing) => listing,
             Err(error) => {
@@ -291,6 +299,32 @@ impl Agent {
         });
     }
 
+    /// Finds out in which objects what Git wants differs from a release: nobody waits long for that.
+    pub(crate) fn differ(&mut self, key: &AppKey, release: u64, hash: DesiredHash) {
+        let Some(entry) = self.apps.get(key) else { return };
+        let (Some(set), Some(app)) = (entry.sets.get(&hash).cloned(), entry.app.clone()) else {
+            return self.event(key, Event::Differs { hash, keys: BTreeSet::new() });
+        };
+        let (rules, store, key) = (self.rules_of(entry), self.releases.clone(), key.clone());
+        self.spawn(async move {
+            let read = store.payload(&key, &app.uid, release, Priority::Apply);
+            let found = tokio::time::timeout(PATIENCE, read).await;
+            let old = match found {
+                Ok(Ok((head, objects))) => desired::of_release(&app, &head.record, objects, &rules),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("the API server does not answer".to_owned()),
+            };
+            let keys = match old {
+                Ok(old) => changed(&old, &set),
+                Err(why) => {
+                    tracing::warn!(app = %key, release, %why, "which objects a commit changes could not be found out");
+                    BTreeSet::new()
+                }
+            };
+            Input::Differs(key, hash, keys)
+        });
+    }
+
     /// Reads what a release holds.
     pub(crate) fn recall(&mut self, key: &AppKey, release: u64, hash: DesiredHash) {
         let Some(entry) = self.apps.get(key) else { return };
@@ -340,6 +374,13 @@ impl Agent {
         });
         self.event(key, Event::Recalled { release, desired });
     }
+}
+
+/// Returns the objects that are wanted and differ from those of a release.
+fn changed(old: &DesiredSet, new: &DesiredSet) -> BTreeSet<ObjectKey> {
+    let is_same = |key: &ObjectKey, digest| old.objects.get(key).is_some_and(|kept| kept.digest == digest);
+    let differing = new.objects.iter().filter(|(key, kept)| !is_same(key, kept.digest));
+    differing.map(|(key, _)| key.clone()).collect()
 }
 
 async fn write(store: &Store, draft: &Draft) -> Result<Head, NotWritten> {

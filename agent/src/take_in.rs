@@ -45,6 +45,7 @@ impl Agent {
             Input::StatusDue(key) => self.status_due(&key),
             Input::Culprit(key, suspect, culprit) => self.culprit_found(&key, &suspect, culprit),
             Input::Recalled(key, release, outcome) => self.recalled(&key, release, outcome),
+            Input::Differs(key, hash, keys) => self.event(&key, Event::Differs { hash, keys }),
             Input::ReleasesListed(outcome) => self.releases_listed(outcome),
             Input::ReleaseWritten(key, outcome) => self.release_written(&key, outcome),
             Input::ReleasesTrimmed | Input::UnreadTold => {}

@@ -55,7 +55,7 @@ impl Reference {
     pub fn play(scenario: Scenario) -> Self {
         let outcome = run::play(scenario, None, Duration::from_secs(3));
         let outcome = outcome.unwrap_or_else(|why| panic!("{scenario}, undisturbed: {why}"));
-        let wrong = oracle::violations(&outcome, &outcome);
+        let wrong = oracle::violations(&outcome, &outcome, (&[], false));
         assert!(wrong.is_empty(), "{scenario}, undisturbed: {wrong:#?}");
         Self { scenario, outcome }
     }
@@ -73,7 +73,10 @@ impl Reference {
                 (true, vec![format!("{}: {why}", if why.starts_with("an agent told") { "I8" } else { "I5" })])
             }
             Ok(outcome) => {
-                (outcome.n_fired.iter().all(|n| *n > 0), oracle::violations(&outcome, &self.outcome))
+                let left_out = self.scenario.left_out(case);
+                let may_keep = self.scenario == Scenario::Rollback;
+                let violations = oracle::violations(&outcome, &self.outcome, (left_out, may_keep));
+                (outcome.n_fired.iter().all(|n| *n > 0), violations)
             }
         };
         Verdict { case: case.clone(), was_reached, violations, took: begun.elapsed() }

@@ -17,7 +17,7 @@ const MISSED: usize = 4;
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// The longest ones first.
-const SAMPLE: [&str; 62] = [
+const SAMPLE: [&str; 69] = [
     "deploy: watch deployments.apps -/* #1: frozen",
     "deploy: apply secrets app/shop-1 #1: 429-for-a-day",
     "deploy: apply services app/shop-0 #1: answer-held",
@@ -73,6 +73,13 @@ const SAMPLE: [&str; 62] = [
     "fetch: create namespaces -/* #1: killed-after",
     "fetch: fetch git -/shop #1: killed-after: cache wiped",
     "fetch: fetch git -/shop #2: truncated",
+    "deploy: get secrets control/tautline-release-key #1: held",
+    "rollback: get secrets control/tautline-release.shop.v1 #1: truncated",
+    "rollback: create secrets control/* #1: killed-before",
+    "rollback: patch applications.argoproj.io control/shop #2: killed-after: cache wiped",
+    "rollback: apply deployments.apps app/shop-0 #2: killed-after",
+    "rollback: apply configmaps app/shop-0 #1: answer-lost",
+    "rollback: delete configmaps app/shop-7 #1: killed-before",
     "restart: dry-run deployments.apps app/shop-0 #1: answer-lost",
     "restart: apply deployments.apps app/shop-1 #1: killed-before: cache wiped",
     "update: list secrets -/* #again: stale",

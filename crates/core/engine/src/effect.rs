@@ -66,6 +66,13 @@ pub enum Effect {
         /// Hash of what it is to hold.
         hash: DesiredHash,
     },
+    /// Find out in which objects what Git wants differs from a release; answered by `Differs`, before long in any case.
+    Differ {
+        /// The release's number.
+        release: u64,
+        /// Hash of what Git wants.
+        hash: DesiredHash,
+    },
     /// Keep what came of a sync; answered by `Stable` where it can be gone back to.
     Release(Box<Outcome>),
     /// Delete everything of an app that is being deleted; answered by `Cascaded`.

@@ -3,10 +3,11 @@
 use crate::rollback::NotRecalled;
 use crate::unreadable::Unreadable;
 use model::{
-    Comparison, Culprit, DesiredHash, NotYet, ObjectResult, Problem, Reason, Revision, Seconds, Stable,
-    SyncId,
+    Comparison, Culprit, DesiredHash, NotYet, ObjectKey, ObjectResult, Problem, Reason, Revision, Seconds,
+    Stable, SyncId,
 };
 use plan::Plan;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Something happened; every outcome of an effect comes back as one of these.
@@ -64,6 +65,13 @@ pub enum Event {
         release: u64,
         /// What it holds, or why that is not known.
         desired: Result<Arc<Desired>, NotRecalled>,
+    },
+    /// In which objects what Git wants differs from the last release: none where that could not be found out.
+    Differs {
+        /// Hash of what Git wants.
+        hash: DesiredHash,
+        /// The objects.
+        keys: BTreeSet<ObjectKey>,
     },
     /// The plan of a sync is made.
     Planned {

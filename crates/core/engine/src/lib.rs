@@ -85,6 +85,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::Compared(comparison) => state.take_comparison(comparison),
         Event::Culprit { hash, reason, culprit } => suspect::found(state, hash, reason, &culprit, out),
         Event::Stable(stable) => rollback::know(state, stable),
+        Event::Differs { hash, keys } => soak::differs(&mut *state, hash, keys),
         Event::Recalled { release, desired } => {
             rollback::recalled(state, release, desired, now, app, out);
         }
@@ -119,12 +120,12 @@ fn app_changed(state: &mut State, now: Timestamp, app: &App, out: &mut Vec<Effec
     if state.spec != spec {
         if state.spec.is_some() {
             verdict::supersede(state, Reason::SpecChanged, now, out);
+            (state.soak, state.hold) = (None, None);
         }
         state.spec = spec;
         state.spec_since = now;
         state.forget_desired();
         state.comparison = None;
-        (state.soak, state.hold) = (None, None);
         must_resolve = true;
     }
     let is_forgotten = state.desired.is_none() && state.rendering.is_none();

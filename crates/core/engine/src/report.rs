@@ -127,7 +127,7 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
         | Activity::Deleting(_) => false,
     };
     // What follows it is worth a write, in a moment.
-    let is_between = state.unanswered.is_some();
+    let is_between = state.unanswered.is_some() || matches!(state.differs, Some((_, false)));
     if app.skip_reconcile || is_young || is_repeating || is_between {
         return None;
     }

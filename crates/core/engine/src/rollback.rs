@@ -274,7 +274,9 @@ fn hold_instead(state: &mut State, app: &App, now: Timestamp) {
     let (policy, is_asked_for) = (app.rollback_policy(), app.rollback.policy.is_some());
     let facts = Facts { policy, is_asked_for, condemned: bad.hash, stable: Some(stable) };
     if decide(&facts) == Decision::Restore {
-        let is_there = state.has_deployed(stable.hash);
+        // What an earlier life told last may not be what it did last.
+        let is_told = state.tried().is_some_and(|last| !last.is_old);
+        let is_there = is_told && state.has_deployed(stable.hash);
         let held = Held {
             at: stable.clone(),
             bad: bad.clone(),
@@ -302,7 +304,7 @@ fn is_as_git_wants(state: &State) -> bool {
         })
 }
 
-fn is_there(comparison: &Comparison) -> bool {
+pub(crate) fn is_there(comparison: &Comparison) -> bool {
     comparison.is_settled && comparison.is_complete && comparison.sync == SyncStatus::Synced
 }
 

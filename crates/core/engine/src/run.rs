@@ -177,7 +177,9 @@ impl Run {
     /// Returns which objects the plan is about.
     pub fn selection(&self) -> Selection {
         match &self.cause {
-            Cause::NewDesired | Cause::Rollback => Selection::OutOfSync,
+            Cause::NewDesired => Selection::OutOfSync,
+            // What was pruned a moment ago may still be seen.
+            Cause::Rollback => Selection::All,
             Cause::SelfHeal(keys, _) => Selection::Keys(keys.clone()),
             Cause::Operation(operation) if !operation.resources.is_empty() => {
                 Selection::Named(operation.resources.clone())

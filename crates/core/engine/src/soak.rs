@@ -7,7 +7,8 @@ use crate::settle::Standing;
 use crate::state::{Activity, State};
 use crate::verdict::{self, Verdict};
 use crate::{effect::Mode, note, trigger};
-use model::{App, Bad, OperationPhase, Reason, SyncId, Timestamp};
+use model::{App, Bad, DesiredHash, ObjectKey, OperationPhase, Reason, SyncId, Timestamp};
+use std::collections::BTreeSet;
 
 /// What is watched after it was deployed.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,42 @@ pub struct Soak {
     pub healthy_at: Timestamp,
     /// Since when it has been without a break; none while something is not.
     pub well_since: Option<Timestamp>,
+}
+
+/// Returns whether it has to be found out first which objects a commit changes. An earlier life may have begun with it and died
+/// before it told so: what it applied is no news to this one, and is the commit's all the same.
+pub(crate) fn must_differ(state: &mut State, out: &mut Vec<Effect>) -> bool {
+    let (Some(desired), Some(stable)) = (&state.desired, &state.stable) else { return false };
+    let hash = desired.hash;
+    if stable.hash == hash || state.was_at_rest || state.tried().is_some_and(|last| !last.is_old) {
+        return false;
+    }
+    match state.differs {
+        Some((known, is_answered)) if known == hash => !is_answered,
+        Some(_) | None => {
+            out.push(Effect::Differ { release: stable.number, hash });
+            state.differs = Some((hash, false));
+            true
+        }
+    }
+}
+
+/// Notes that the app is as it was told to be.
+fn note_rest(state: &mut State) {
+    let is_told = |hash: DesiredHash| {
+        state.stable.as_ref().is_some_and(|stable| stable.hash == hash) || state.has_deployed(hash)
+    };
+    state.was_at_rest |= state
+        .current()
+        .is_some_and(|(desired, comparison)| rollback::is_there(comparison) && is_told(desired.hash));
+}
+
+/// Takes in in which objects what Git wants differs from the last release.
+pub(crate) fn differs(state: &mut State, hash: DesiredHash, keys: BTreeSet<ObjectKey>) {
+    if state.differs.is_some_and(|(asked, _)| asked == hash) {
+        state.differs = Some((hash, true));
+        state.touched.extend(keys);
+    }
 }
 
 /// Begins to watch what a sync deployed.
@@ -42,6 +79,7 @@ pub(crate) fn begin(state: &mut State, run: &Run, now: Timestamp) {
 
 /// Judges what is watched, and begins to watch what is well and was never seen to stay so.
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    note_rest(state);
     let hash = state.soak.as_ref().and_then(|soak| soak.run.desired.as_ref()).map(|desired| desired.hash);
     if hash.is_some() && hash != state.desired.as_ref().map(|desired| desired.hash) {
         state.soak = None;

@@ -50,6 +50,10 @@ pub struct State {
     /// What syncs changed, or may have, since one of all objects went well: whoever comes after one that was cut short answers
     /// for it as well.
     pub touched: BTreeSet<ObjectKey>,
+    /// Whether this life has seen the app at rest: no earlier one was cut short.
+    pub was_at_rest: bool,
+    /// For what it was asked in which objects it differs from the last release, and whether that is known.
+    pub differs: Option<(DesiredHash, bool)>,
     /// Contents that failed by their own fault.
     pub quarantine: Quarantine,
     /// What the app is kept at instead of what Git wants.
@@ -250,6 +254,8 @@ impl State {
             soak: None,
             released: None,
             touched: BTreeSet::new(),
+            was_at_rest: false,
+            differs: None,
             quarantine: Quarantine::default(),
             hold: None,
             unsupported: Vec::new(),

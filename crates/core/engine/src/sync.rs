@@ -91,6 +91,9 @@ pub(crate) fn wake(state: &State, app: &App, now: Timestamp) -> Option<Timestamp
 }
 
 fn begin(state: &mut State, cause: Cause, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    if cause == Cause::NewDesired && soak::must_differ(state, out) {
+        return;
+    }
     state.newest = state.newest.next();
     let mut run = Run::new(state.newest, cause, now);
     if !matches!(run.cause, Cause::SelfHeal(..)) && run.is_full() && run.mode() == Mode::Real {

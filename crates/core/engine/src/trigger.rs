@@ -92,7 +92,7 @@ fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp
     if interrupted {
         return Wish::Sync(Cause::NewDesired);
     }
-    if is_unrecorded(state, desired, comparison) {
+    if is_unrecorded(state, desired, comparison) || is_unjudged(state, comparison) {
         return Wish::Sync(Cause::NewDesired);
     }
     let applies = comparison.to_apply().next().is_some();
@@ -108,12 +108,12 @@ fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp
 }
 
 /// Returns whether an earlier life seems to have deployed this to its end and died before it wrote so: all of it is there, and what
-/// the cluster remembers is another attempt of ours, or that the app was never looked at. The sync has nothing to apply then, and
+/// the cluster remembers is another attempt of ours, another release, or that the app was never looked at. The sync has nothing to apply then, and
 /// its end is told: history, and what self-heal goes by. Asked before this life has told anything, so that what people
 /// brought about meanwhile is no sync of ours.
 fn is_unrecorded(state: &State, desired: &Desired, comparison: &Comparison) -> bool {
     let is_unknown = match state.tried() {
-        None => state.was_untold,
+        None => state.was_untold || state.stable.as_ref().is_some_and(|stable| stable.hash != desired.hash),
         Some(last) => last.is_old && last.hash.is_some_and(|hash| hash != desired.hash),
     };
     let is_there = |object: &ObjectStatus| object.sync == Some(SyncStatus::Synced);
@@ -122,6 +122,12 @@ fn is_unrecorded(state: &State, desired: &Desired, comparison: &Comparison) -> b
         && comparison.is_complete
         && comparison.objects.iter().any(is_there)
         && comparison.objects.iter().all(|object| is_there(object) || !object.refused.is_empty())
+}
+
+/// Returns whether all is there by syncs that were cut short: what they changed has yet to be judged, and the end to be told.
+fn is_unjudged(state: &State, comparison: &Comparison) -> bool {
+    let was_cut_short = state.tried().is_some_and(|last| last.reason == Reason::Superseded && !last.is_old);
+    was_cut_short && !state.touched.is_empty() && rollback::is_there(comparison)
 }
 
 /// Returns what self-heal corrects: what it applies and, as Argo CD does, what it prunes, save what the last attempt had

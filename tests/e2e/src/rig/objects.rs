@@ -18,6 +18,8 @@ pub(crate) enum Commit {
     First,
     /// Some objects more, some fewer, some changed.
     Second,
+    /// The same, with an image that does not exist.
+    Bad,
 }
 
 /// Returns everything that Git holds for the app `shop`. `unique` tells apart what has no namespace.
@@ -45,7 +47,11 @@ pub(crate) fn files(commit: Commit, unique: &str) -> Vec<File> {
         add("Service", n, "v1", &format!("spec: {{selector: {{app: s{n}}}, ports: [{{port: 8{most}}}]}}"));
     }
     for n in 0..2 {
-        let tag = if n == 0 { value } else { "same" };
+        let tag = match (n, commit) {
+            (0, Commit::Bad) => "not-found",
+            (0, Commit::First | Commit::Second) => value,
+            _ => "same",
+        };
         // The API server fills in what is left out of a fieldRef, so whoever does not remember asks it what an apply would do.
         let env = if n == 0 {
             ""

@@ -54,6 +54,22 @@ impl Picture {
         self.uids.iter().filter(is_other).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Returns the picture without some objects, named as `ConfigMap/web`.
+    pub(crate) fn without(&self, left_out: &[&str]) -> Self {
+        let mut picture = self.clone();
+        picture.objects.retain(|name, _| !left_out.contains(&name.as_str()));
+        picture.uids.retain(|name, _| !left_out.contains(&name.as_str()));
+        for app in picture.apps.values_mut() {
+            let name = |entry: &Value| {
+                format!("{}/{}", entry[0].as_str().unwrap_or_default(), entry[2].as_str().unwrap_or_default())
+            };
+            if let Some(resources) = app["resources"].as_array_mut() {
+                resources.retain(|entry| !left_out.contains(&name(entry).as_str()));
+            }
+        }
+        picture
+    }
+
     /// Says what is not as in the other picture.
     pub(crate) fn differences(&self, expected: &Self) -> Vec<String> {
         let objects = self.objects_unlike(expected).into_iter();
@@ -136,6 +152,8 @@ fn told(app: &Value, stage: &Stage) -> Value {
         "phase": status["operationState"]["phase"],
         "conditions": conditions,
         "condemned": own["condemned"] == true,
+        "held": [own["held"]["stage"], nth(&own["held"]["revision"]), nth(&own["held"]["bad"]["revision"])],
+        "quarantined": own["quarantine"].as_array().into_iter().flatten().map(|bad| nth(&bad["revision"])).collect::<Vec<_>>(),
         "operation": app["operation"],
     });
     unnamed(&told, &stage.scene)

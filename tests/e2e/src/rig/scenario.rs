@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::case::Case;
 use super::objects::{self, Commit, File};
 use crate::git_server::GitServer;
-use crate::proxy::{Asked, Proxy, Verb};
+use crate::proxy::{Asked, Fault, Proxy, Verb};
 use crate::repo::Repo;
 use crate::scene::Scene;
 use crate::words::{condition, config_map, is_synced_to};
@@ -29,6 +30,8 @@ pub enum Scenario {
     Claim,
     /// A first deploy to a namespace that has to be made, and a commit more, from a Git server.
     Fetch,
+    /// A commit that turns out bad: it is rolled back.
+    Rollback,
     /// The agent ends and starts again, and finds what it deployed, some of it changed by hand.
     Restart,
 }
@@ -49,13 +52,14 @@ pub(crate) struct Stage {
 
 impl Scenario {
     /// All of them, by name.
-    pub const ALL: [(Self, &str); 7] = [
+    pub const ALL: [(Self, &str); 8] = [
         (Self::Deploy, "deploy"),
         (Self::Update, "update"),
         (Self::Drift, "drift"),
         (Self::Delete, "delete"),
         (Self::Claim, "claim"),
         (Self::Fetch, "fetch"),
+        (Self::Rollback, "rollback"),
         (Self::Restart, "restart"),
     ];
 
@@ -67,7 +71,9 @@ impl Scenario {
     /// Returns the Applications that there are at its end.
     pub(crate) fn apps(self) -> &'static [&'static str] {
         match self {
-            Self::Deploy | Self::Update | Self::Drift | Self::Fetch | Self::Restart => &["shop"],
+            Self::Deploy | Self::Update | Self::Drift | Self::Fetch | Self::Rollback | Self::Restart => {
+                &["shop"]
+            }
             Self::Delete => &[],
             Self::Claim => &["rival", "shop"],
         }
@@ -101,6 +107,9 @@ impl Scenario {
             app = app.set("/spec/source/repoURL", stage.proxy.before(&server, "shop"));
             app = app.set("/spec/destination/namespace", &*stage.namespace).option("CreateNamespace=true");
         }
+        if self == Self::Rollback {
+            app = app.annotation("tautline.dev/soak", "1s").annotation("tautline.dev/deadline", "5s");
+        }
         app.finalizer("resources-finalizer.argocd.argoproj.io").create();
         stage
     }
@@ -121,7 +130,21 @@ impl Scenario {
         match self {
             Self::Fetch => asked.verb.is_of_git() || asked.resource == "namespaces",
             Self::Restart => asked.verb == Verb::DryRun || asked.verb.writes(),
+            // All of what a rollback is; what it has in common with an update is told there.
+            Self::Rollback => asked.verb.writes() || asked.resource == "secrets",
             Self::Deploy | Self::Update | Self::Drift | Self::Delete | Self::Claim => true,
+        }
+    }
+
+    /// Returns the objects that may be there at the end or not: whoever does not hear what an apply came to does not know that it
+    /// made the object, and what may have been there before stays when a commit is rolled back.
+    pub(crate) fn left_out(self, case: &Case) -> &'static [&'static str] {
+        let is_unheard =
+            case.fault.kills() || matches!(case.fault, Fault::Lose | Fault::HoldAnswer | Fault::Truncate);
+        if self == Self::Rollback && is_unheard {
+            &["ConfigMap/shop-7", "ConfigMap/shop-8", "PodTemplate/shop-1"]
+        } else {
+            &[]
         }
     }
 
@@ -130,6 +153,9 @@ impl Scenario {
         if !self.begins_with_start() {
             stage.wait_healthy("shop", &stage.commits[0]);
         }
+        if self == Self::Rollback {
+            stage.wait_release(1);
+        }
     }
 
     /// Begins.
@@ -137,6 +163,7 @@ impl Scenario {
         match self {
             Self::Deploy => {}
             Self::Update => stage.commit(Commit::Second),
+            Self::Rollback => stage.commit(Commit::Bad),
             Self::Fetch => {
                 stage.wait_healthy("shop", &stage.commits[0]);
                 stage.commit(Commit::Second);
@@ -164,6 +191,10 @@ impl Scenario {
             Self::Drift | Self::Restart => {
                 stage.wait_repaired();
                 stage.wait_healthy("shop", &stage.commits[0]);
+            }
+            Self::Rollback => {
+                stage.wait_app("shop", |app| condition(app, "RolledBack").starts_with("Rolled back"));
+                stage.wait_release(2);
             }
             Self::Delete => stage.wait_gone(),
             Self::Claim => {
@@ -204,6 +235,13 @@ impl Stage {
         scene.patch("apps/v1", "Deployment", namespace, "shop-1", &json!({"spec": {"replicas": 3}}));
         scene.delete("v1", "ConfigMap", namespace, "shop-3");
         scene.delete("v1", "Service", namespace, "shop-1");
+    }
+
+    /// Waits until a release is kept.
+    fn wait_release(&self, number: u64) {
+        let secret = format!("tautline-release.shop.v{number}");
+        let key = ("v1", "Secret", self.scene.control.as_str(), secret.as_str());
+        self.scene.wait_object_for(LONGEST, key, |secret| secret.is_some());
     }
 
     fn wait_repaired(&self) {

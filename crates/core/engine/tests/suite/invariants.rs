@@ -66,6 +66,7 @@ pub(crate) fn broken(
             | Effect::Finalize
             | Effect::Inquire(_)
             | Effect::Recall { .. }
+            | Effect::Differ { .. }
             | Effect::Release(_)
             | Effect::Note(_) => {}
         }
@@ -103,6 +104,7 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::Inquire(_)
         | Effect::WakeAt(_)
         | Effect::Recall { .. }
+        | Effect::Differ { .. }
         | Effect::Release(_)
         | Effect::Report(_)
         | Effect::Note(_) => false,

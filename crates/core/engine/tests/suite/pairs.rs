@@ -161,6 +161,7 @@ table!(EVENTS, event_row, Event, {
         "recalled 1: blinks timeout",
         "recalled 9: b",
     ],
+    Event::Differs { .. } => ["differs a: web", "differs c:"],
     Event::Planned { .. } => [
         "planned: apply web | prune old | ask pv",
         "planned: skip old",

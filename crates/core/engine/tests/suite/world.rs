@@ -187,6 +187,12 @@ impl World {
             Effect::Recall { release, hash } => {
                 self.tell(Event::Recalled { release, desired: Ok(desired(name_of(hash))) });
             }
+            Effect::Differ { hash, .. } => {
+                let (new, old) = (commit(name_of(hash)), self.releases.last());
+                let old = old.map(|release| commit(name_of(release.hash))).unwrap_or_default();
+                let keys = new.into_iter().filter(|(key, value)| old.get(key) != Some(value));
+                self.tell(Event::Differs { hash, keys: keys.map(|(key, _)| key).collect() });
+            }
             Effect::Release(outcome) => self.release(&outcome),
             other @ (Effect::Cascade(_) | Effect::Finalize) => self.wrong.push(self::effect(&other)),
         }

@@ -30,6 +30,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
             suspect.message
         ),
         Effect::Recall { release, hash } => format!("recall {release} of {}", name_of(*hash)),
+        Effect::Differ { release, hash } => format!("differ from {release}: {}", name_of(*hash)),
         Effect::Release(outcome) => {
             let Outcome { word, hash, revision, reason, .. } = &**outcome;
             let why = reason.map(|reason| format!(" for {reason}")).unwrap_or_default();

@@ -44,6 +44,7 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "prepared" => Event::Prepared { sync, desired: Ok(desired(name, tail)) },
         "stable" => Event::Stable(stable(name, tail)),
         "recalled" => Event::Recalled { release: name.parse().expect("a number"), desired: recalled(tail) },
+        "differs" => Event::Differs { hash: hash(name), keys: tail.split_whitespace().map(key).collect() },
         "planned" => Event::Planned { sync, plan: plan(tail) },
         "done" => Event::StageDone { sync, results: tail.split(", ").map(result).collect() },
         "culprit" => {
@@ -318,6 +319,7 @@ pub(crate) fn remembered(text: &str, now: Timestamp) -> Option<Attempt> {
         match word {
             "late" => attempt.reason = Reason::HealthTimeout,
             "condemned" => attempt.is_condemned = true,
+            "held" => {}
             "hashless" => attempt.hash = None,
             word if word.starts_with("needs=") => {}
             word if word.starts_with("since=") => attempt.started_at = ago(now, word),

@@ -50,10 +50,17 @@ impl Story {
             return Vec::new();
         }
         if let Some(last) = line.strip_prefix("start") {
+            let hold = self.state.hold.take().map(|hold| Box::new(engine::Hold::new(hold.held)));
+            let kept = (hold, self.state.quarantine.clone());
             self.state = State::new(event::remembered(last.trim(), self.now), true);
             self.state.remembered = event::remembered_not_yet(last);
             self.state.is_new = last.trim() == "new";
             self.state.was_untold = self.state.is_new;
+            // What stands in the annotation is what this life knew.
+            if last.contains("held") {
+                self.state.hold = kept.0;
+                self.state.quarantine = kept.1;
+            }
             self.state.told = self.state.remembered.iter().map(|not_yet| not_yet.field.clone()).collect();
             return Vec::new();
         }
