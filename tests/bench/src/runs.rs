@@ -233,6 +233,11 @@ pub(crate) fn figure(count: u64) -> f64 {
     count as f64
 }
 
+/// Returns bytes in MiB.
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
+    figure(bytes) / (1024.0 * 1024.0)
+}
+
 /// Returns a number of things as a figure.
 pub(crate) fn size(count: usize) -> f64 {
     figure(count as u64)

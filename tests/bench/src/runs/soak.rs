@@ -127,7 +127,7 @@ impl Bench {
         tokio::time::sleep(KEPT).await;
         let (cost, tasks) = (self.agent.cost()?, self.agent.total("tautline_tasks")?);
         let open = self.agent.open()?;
-        let resumable = super::figure(self.agent.total("tautline_stream_bytes")?) / (1024.0 * 1024.0);
+        let resumable = super::mebibytes(self.agent.total("tautline_stream_bytes")?);
         Ok(Held {
             tasks: super::figure(tasks),
             files: size(open.files),

@@ -127,8 +127,10 @@ impl Bench {
         self.report.time(bench, "CPU per app after that, for its release", cpu, "ms", None);
         // What each app beyond the thousand may take: a fifth more than it does.
         let more = size(self.scale.apps.saturating_sub(1000)) * 24.0 / 1024.0;
+        let resumable = super::mebibytes(self.agent.total("tautline_stream_bytes")?);
         self.report
             .size(bench, "memory, steady", cost.resident, 60.0 + more)
+            .note(format!("of which {resumable:.1} MiB is what streams may be resumed from"))
             .beside("at 1,000: Argo CD 757 MiB, tuned 706 MiB; Flux tuned 309 MiB");
         self.report
             .size(bench, "memory, peak", cost.peak, 100.0 + more)
