@@ -350,6 +350,8 @@ impl Agent {
         for entry in self.apps.values_mut() {
             if may_write {
                 entry.take_in_told();
+                // Whoever wrote meanwhile may have rolled back, or a person may have resumed.
+                crate::status::remember_held(&mut entry.state, &entry.stored.value());
             } else {
                 // Whoever writes instead may deploy, too.
                 entry.inheritance = None;

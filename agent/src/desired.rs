@@ -307,6 +307,12 @@ impl DesiredSet {
         }
     }
 
+    /// Returns the set of an app that is to have nothing.
+    pub(crate) fn nothing(hash: DesiredHash) -> Self {
+        let summary = summary(&Revision::new(""), hash, &[], Vec::new());
+        Self { summary: Arc::new(summary), ..Self::empty() }
+    }
+
     /// Returns the same objects at another revision: a commit that touched none of what was read.
     pub(crate) fn at(&self, revision: &Revision) -> Self {
         let mut summary = engine::Desired::clone(&self.summary);

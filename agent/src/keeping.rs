@@ -154,8 +154,13 @@ impl Agent {
             entry.kept.next = release::next_number(&own);
         }
         entry.kept.n_since_trim = own.heads.len().saturating_sub(model::HISTORY);
+        if !entry.kept.is_writing {
+            // What was stable then is found again, if it still is.
+            entry.kept.queue.retain(|draft| draft.record.verdict != Verdict::Stable);
+        }
         let stable = release::newest_stable(&own.heads).map(stable);
         self.event(key, Event::Stable(stable));
+        self.write_release(key);
     }
 
     /// Keeps what came of a sync.
@@ -332,6 +337,10 @@ impl Agent {
             let desired = Ok(Arc::clone(&set.summary));
             self.event(key, Event::Recalled { release, desired });
             return;
+        }
+        if release == Stable::nothing().number {
+            let nothing = Arc::new(DesiredSet::nothing(hash));
+            return self.recalled(&key.clone(), release, Ok(nothing));
         }
         let Some(app) = entry.app.clone() else { return };
         let (rules, store, key) = (self.rules_of(entry), self.releases.clone(), key.clone());

@@ -149,7 +149,18 @@ pub(crate) fn own_state(raw: &Value) -> State {
 pub(crate) fn remember_held(state: &mut engine::State, raw: &Value) {
     let own = own_state(raw);
     state.quarantine = own.quarantine.into_iter().collect();
-    state.hold = own.held.map(|held| Box::new(engine::Hold::new(held)));
+    // What the release holds need not be read again.
+    let known =
+        state.hold.take().filter(|hold| own.held.as_ref().is_some_and(|held| held.at == hold.held.at));
+    let content = known.map(|hold| hold.content);
+    state.hold = own.held.map(|held| {
+        let hold = engine::Hold::new(held);
+        Box::new(match content {
+            Some(content @ engine::Content::Known(_)) => engine::Hold { content, ..hold },
+            Some(_) | None => hold,
+        })
+    });
+    (state.soak, state.released) = (None, None);
 }
 
 /// Returns what an earlier life knew to make an app read-only, ours by its condition, Argo CD's by what it deployed and how.

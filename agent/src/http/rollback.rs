@@ -30,7 +30,10 @@ impl Agent {
         if !self.may_write {
             return send(reply, Err(not_the_writer(self.writing())));
         }
-        let (uid, running) = (entry.stored.uid.to_string(), own_state(&entry.stored.value()).desired);
+        let uid = entry.stored.uid.to_string();
+        let under_way = entry.state.run().and_then(|run| run.desired.as_ref()).map(|desired| desired.hash);
+        let own = own_state(&entry.stored.value());
+        let running = under_way.or(own.attempted).or(own.desired);
         let (store, cluster, inputs) = (self.releases.clone(), self.cluster.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let what = match what {

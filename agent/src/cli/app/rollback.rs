@@ -37,7 +37,8 @@ pub(crate) async fn back(arguments: &ArgMatches) -> Result<ExitCode, Failure> {
                 let listing = kept.list(&key, uid).await;
                 let listing = listing
                     .map_err(|error| Failure::of_call(&format!("read the releases of {key}"), &error))?;
-                let chosen = choice::choose(&key, &listing, id, own_state(&app).desired);
+                let own = own_state(&app);
+                let chosen = choice::choose(&key, &listing, id, own.attempted.or(own.desired));
                 let to = chosen.map_err(|(why, is_absent)| {
                     if is_absent { Failure::not_found(why) } else { Failure::new(OTHER, why) }
                 })?;

@@ -120,7 +120,9 @@ fn app_changed(state: &mut State, now: Timestamp, app: &App, out: &mut Vec<Effec
     if state.spec != spec {
         if state.spec.is_some() {
             verdict::supersede(state, Reason::SpecChanged, now, out);
-            (state.soak, state.hold) = (None, None);
+            state.soak = None;
+            // A person's word counts whatever the spec says by now.
+            state.hold = state.hold.take().filter(|hold| hold.held.until_resumed);
         }
         state.spec = spec;
         state.spec_since = now;

@@ -1,6 +1,6 @@
 //! What does the Application's status say? A pure function of the state; it is written only when it changed.
 
-use crate::rollback::{Hold, Quarantine};
+use crate::rollback::{Content, Hold, Quarantine};
 use crate::state::{Activity, RefreshView, SourceView, State};
 use crate::{conditions, deletion, operation, trigger, unreadable};
 use model::{
@@ -137,6 +137,9 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
     }
     let (desired, comparison) = state.current()?;
     let held = state.hold.as_ref().filter(|_| state.is_holding(app));
+    if held.is_some_and(|hold| is_being_read(hold)) {
+        return None;
+    }
     if state.run().is_none() && !comparison.is_settled {
         return None;
     }
@@ -156,6 +159,13 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Option<Report> {
         held: state.hold.as_ref().map(|hold| hold.held.clone()),
         quarantine: state.quarantine.clone(),
     })
+}
+
+/// Returns whether what the app is held at is about to be known: what would be said without it changes in a moment.
+fn is_being_read(hold: &Hold) -> bool {
+    let is_there = matches!(hold.held.stage, HeldStage::Restored | HeldStage::Kept);
+    let is_coming = matches!(hold.content, Content::Asked | Content::Known(_));
+    is_there && is_coming && hold.comparison.is_none()
 }
 
 /// Returns how healthy the release is that the app is kept at, once it is there and was looked at.

@@ -26,8 +26,8 @@ use crate::trigger::Wish;
 use crate::verdict::{self, Verdict};
 use crate::{effect::Mode, note, suspect, trigger};
 use model::{
-    App, Bad, Comparison, DesiredHash, HealthStatus, Held, HeldStage, OperationPhase, Reason, RollbackPolicy,
-    Seconds, Stable, SyncStatus, Timestamp,
+    App, Bad, Comparison, DesiredHash, FirstDeploy, HealthStatus, Held, HeldStage, OperationPhase, Reason,
+    RollbackPolicy, Seconds, Stable, SyncStatus, Timestamp,
 };
 use std::sync::Arc;
 
@@ -43,6 +43,8 @@ pub enum Decision {
     Quarantine,
     /// That, and the app goes back to the stable release.
     Restore,
+    /// That, and what the first deploy created is deleted.
+    Remove,
 }
 
 /// What a decision rests on.
@@ -56,11 +58,13 @@ pub struct Facts<'a> {
     pub condemned: DesiredHash,
     /// What settled last.
     pub stable: Option<&'a Stable>,
+    /// What becomes of a first deploy that fails.
+    pub first_deploy: FirstDeploy,
 }
 
 /// Decides what follows from a commit that was condemned.
 pub fn decide(facts: &Facts<'_>) -> Decision {
-    let Facts { policy, is_asked_for, condemned, stable } = *facts;
+    let Facts { policy, is_asked_for, condemned, stable, first_deploy } = *facts;
     if policy == RollbackPolicy::Off || stable.is_some_and(|stable| stable.hash == condemned) {
         // What was well with the same content is not the content's fault.
         return Decision::Nothing;
@@ -69,6 +73,9 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         // Of an app that was taken over we have not seen yet that our ways of judging fit it.
         Some(stable) if policy == RollbackPolicy::Automatic && (is_asked_for || !stable.is_baseline) => {
             Decision::Restore
+        }
+        None if policy == RollbackPolicy::Automatic && first_deploy == FirstDeploy::Remove => {
+            Decision::Remove
         }
         Some(_) | None => Decision::Quarantine,
     }
@@ -79,6 +86,18 @@ pub(crate) fn know(state: &mut State, stable: Option<Stable>) {
     state.knows_releases = true;
     state.released = None;
     state.stable = stable;
+}
+
+/// Takes in that a sync of other content was cut short: an app that is held is not at its release any more.
+pub(crate) fn disturbed(state: &mut State, run: &Run) {
+    let is_other = !state.is_of_hold(run);
+    let Some(hold) = state.hold.as_mut().filter(|_| is_other) else { return };
+    match hold.held.stage {
+        HeldStage::Restored | HeldStage::Kept | HeldStage::Inconclusive(_) => {
+            hold.held.stage = HeldStage::Restoring;
+        }
+        HeldStage::Restoring | HeldStage::Failed(_) => {}
+    }
 }
 
 /// Draws the consequences of a sync that has ended by itself.
@@ -102,7 +121,11 @@ pub(crate) fn follow(
                 OperationPhase::Failed
                 | OperationPhase::Error
                 | OperationPhase::Running
-                | OperationPhase::Terminating => {}
+                | OperationPhase::Terminating => {
+                    if run.has_changed() {
+                        disturbed(state, run);
+                    }
+                }
             }
         }
         Cause::NewDesired | Cause::Operation(_) => {}
@@ -148,6 +171,7 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
         is_asked_for: app.rollback.policy.is_some(),
         condemned: bad.hash,
         stable: state.stable.as_ref(),
+        first_deploy: if state.knows_releases { app.rollback.first_deploy } else { FirstDeploy::Keep },
     };
     let decision = decide(&facts);
     if decision == Decision::Nothing {
@@ -160,8 +184,20 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
         format!("{} is quarantined: {why}", bad.revision.short()),
         Tone::Warning,
     ));
-    match (decision, &state.stable) {
-        (Decision::Restore, Some(stable)) => {
+    let nothing = Stable::nothing();
+    let target = match decision {
+        // A person rolled back from it.
+        Decision::Restore
+            if state.quarantine.contains(state.stable.as_ref().map_or(bad.hash, |stable| stable.hash)) =>
+        {
+            state.hold.as_ref().map(|hold| &hold.held.at)
+        }
+        Decision::Restore => state.stable.as_ref(),
+        Decision::Remove if state.released.is_none() => Some(&nothing),
+        Decision::Remove | Decision::Quarantine | Decision::Nothing => None,
+    };
+    match target {
+        Some(stable) => {
             // Whoever had its second try has none left.
             let had_chance = state.hold.as_ref().is_some_and(|hold| hold.held.bad.hash == bad.hash);
             let held = Held {
@@ -176,7 +212,7 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
             let content = known.map_or(Content::Due(now), |hold| hold.content);
             state.hold = Some(Box::new(Hold { content, ..Hold::new(held) }));
         }
-        (Decision::Restore | Decision::Quarantine | Decision::Nothing, _) => {
+        None => {
             // Where it is not known yet what can be gone back to, that is decided when it is.
             if state.knows_releases && state.released.is_none() {
                 out.push(outcome(&bad, Word::Failed, &bad.message));
@@ -271,8 +307,12 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
 /// Keeps an app at what is stable whose repository came to content that had failed before.
 fn hold_instead(state: &mut State, app: &App, now: Timestamp) {
     let (None, Some(bad), Some(stable)) = (&state.hold, state.quarantined(), &state.stable) else { return };
+    if state.quarantine.contains(stable.hash) {
+        return;
+    }
     let (policy, is_asked_for) = (app.rollback_policy(), app.rollback.policy.is_some());
-    let facts = Facts { policy, is_asked_for, condemned: bad.hash, stable: Some(stable) };
+    let first_deploy = app.rollback.first_deploy;
+    let facts = Facts { policy, is_asked_for, condemned: bad.hash, stable: Some(stable), first_deploy };
     if decide(&facts) == Decision::Restore {
         // What an earlier life told last may not be what it did last.
         let is_told = state.tried().is_some_and(|last| !last.is_old);

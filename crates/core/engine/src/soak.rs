@@ -4,11 +4,14 @@ use crate::effect::{Effect, Outcome, Tone, Word};
 use crate::rollback::{self, is_well};
 use crate::run::{Cause, Run};
 use crate::settle::Standing;
-use crate::state::{Activity, State};
+use crate::state::{Activity, Attempt, State};
 use crate::verdict::{self, Verdict};
 use crate::{effect::Mode, note, trigger};
-use model::{App, Bad, DesiredHash, ObjectKey, OperationPhase, Reason, SyncId, Timestamp};
+use model::{App, Bad, DesiredHash, ObjectKey, OperationPhase, Reason, Seconds, SyncId, Timestamp};
 use std::collections::BTreeSet;
+
+/// How long ago a sync may have ended whose release an earlier life did not come to write.
+const RECENT: Seconds = Seconds::new(600);
 
 /// What is watched after it was deployed.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +42,11 @@ pub(crate) fn must_differ(state: &mut State, out: &mut Vec<Effect>) -> bool {
             true
         }
     }
+}
+
+/// Returns whether it is known which objects have been changed since all was well.
+pub(crate) fn knows_touched(state: &State, hash: DesiredHash) -> bool {
+    state.was_at_rest || state.differs == Some((hash, true))
 }
 
 /// Notes that the app is as it was told to be.
@@ -121,8 +129,11 @@ fn found(state: &State, now: Timestamp) -> Soak {
     let objects = state.comparison.iter().flat_map(|comparison| comparison.objects.iter());
     run.watched = objects.filter(|object| object.health.is_some()).map(|object| object.key.clone()).collect();
     // What an earlier life deployed, or this one, and did not come to see through.
+    // What runs for long was not deployed a moment ago, whoever did.
+    let is_recent = |last: &Attempt| now.since(last.finished_at) < RECENT;
     let is_ours = state.tried().is_some_and(|last| {
-        last.phase == OperationPhase::Succeeded
+        (state.stable.is_some() || is_recent(last))
+            && last.phase == OperationPhase::Succeeded
             && last.hash.is_some()
             && last.hash == run.desired.as_ref().map(|desired| desired.hash)
     });

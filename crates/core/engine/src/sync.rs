@@ -128,7 +128,10 @@ fn resume(state: &State, run: &mut Run, now: Timestamp) {
                 let status = o.health.as_ref().map(|health| health.status);
                 matches!(status, Some(HealthStatus::Progressing | HealthStatus::Degraded))
             };
-            run.watched.extend(comparison.objects.iter().filter(is_open).map(|o| o.key.clone()));
+            // Unless it is known what the commit changes: what ails for other reasons is not its fault.
+            if !soak::knows_touched(state, desired.hash) {
+                run.watched.extend(comparison.objects.iter().filter(is_open).map(|o| o.key.clone()));
+            }
             let is_same =
                 last.revision == desired.revision && last.operation.is_none() && last.selective.is_empty();
             if is_same && last.phase == OperationPhase::Running {
@@ -232,7 +235,12 @@ pub(crate) fn planned(
     let before = state.view_of(&run).cloned();
     run.take_plan(plan, before.as_deref());
     if run.is_full() {
-        run.watched.extend(state.touched.iter().cloned());
+        let objects = before.iter().flat_map(|comparison| comparison.objects.iter());
+        let leftovers: BTreeSet<&ObjectKey> =
+            objects.filter(|object| object.requires_pruning).map(|object| &object.key).collect();
+        // What another commit left behind is not this one's.
+        let touched = state.touched.iter().filter(|key| !leftovers.contains(key)).cloned();
+        run.watched.extend(touched);
     }
     if run.heals_nothing() {
         // Nobody needs to hear of it, and it is not tried again.

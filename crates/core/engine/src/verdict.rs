@@ -143,6 +143,9 @@ pub(crate) fn supersede(state: &mut State, reason: Reason, now: Timestamp, out: 
     let was_told = operation.is_some_and(|operation| {
         operation.phase == OperationPhase::Running && operation.started_at == run.started_at
     });
+    if has_begun {
+        rollback::disturbed(state, &run);
+    }
     // What began may have changed something, and what was told must not be seen running for ever.
     if has_begun || was_told {
         let verdict = Verdict::failed(Reason::Superseded, format!("superseded: {}", why(reason)), false);

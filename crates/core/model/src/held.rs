@@ -1,6 +1,6 @@
 //! Which release is an app held at, and which commit was bad?
 
-use crate::{DesiredHash, Reason, Revision, Timestamp};
+use crate::{DesiredHash, Reason, Revision, Timestamp, digest};
 
 /// A release that settled: what a rollback goes back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,19 @@ pub struct Stable {
     /// Whether it was found there, rather than deployed by us: until one of the app's changes has settled, nothing is rolled
     /// back by itself.
     pub is_baseline: bool,
+}
+
+impl Stable {
+    /// Returns what stands for nothing at all: an app whose first deploy failed goes back to that where it asks for it.
+    pub fn nothing() -> Self {
+        let hash = DesiredHash(digest(b"nothing"));
+        Self { number: 0, hash, revision: Revision::new(""), is_baseline: false }
+    }
+
+    /// Returns whether it stands for nothing at all.
+    pub fn is_nothing(&self) -> bool {
+        self.number == 0
+    }
 }
 
 /// Content that failed by its own fault: auto-sync leaves it alone, whatever commit carries it.

@@ -28,7 +28,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     state.answered = Some(request.clone());
     match &request.what {
         Asked::Unreadable(why) => out.push(refused(why)),
-        Asked::Resume => resume(state, request, out),
+        Asked::Resume => resume(state, request, now, out),
         Asked::Quarantine => leave_alone(state, request, now, out),
         Asked::RollBack { to, until_resumed } => {
             roll_back(state, request, (to, *until_resumed), now, out);
@@ -41,7 +41,10 @@ fn who(request: &ReleaseRequest) -> &str {
 }
 
 /// Git decides again.
-fn resume(state: &mut State, request: &ReleaseRequest, out: &mut Vec<Effect>) {
+fn resume(state: &mut State, request: &ReleaseRequest, now: Timestamp, out: &mut Vec<Effect>) {
+    if state.run().is_some_and(|run| state.is_of_hold(run)) {
+        verdict::supersede(state, Reason::Requested, now, out);
+    }
     let Some(hash) = state.desired.as_ref().map(|desired| desired.hash) else { return };
     state.quarantine.lift(hash);
     state.hold = None;

@@ -6,7 +6,11 @@ use model::{Bad, Held, HeldStage, Reason, Stable};
 pub(crate) fn told(held: &Held) -> String {
     let Held { at, bad, stage, has_chance, until_resumed } = held;
     let (from, why) = (bad.revision.short(), why(bad));
-    let release = format!("{} (release {})", at.revision.short(), at.number);
+    let release = if at.is_nothing() {
+        "nothing".to_owned()
+    } else {
+        format!("{} (release {})", at.revision.short(), at.number)
+    };
     let next = if *until_resumed {
         "Nothing is deployed by itself until somebody resumes: tautline app resume".to_owned()
     } else {
@@ -16,6 +20,9 @@ pub(crate) fn told(held: &Held) -> String {
     };
     match stage {
         HeldStage::Restoring => format!("Going back to {release}, because {why}"),
+        HeldStage::Restored if at.is_nothing() => {
+            format!("What the first deploy had created was removed, because {why} {next}")
+        }
         HeldStage::Restored => format!("Rolled back to {release}, because {why} {next}"),
         HeldStage::Kept if is_asked_for(bad) => format!("Kept at {release}, because {why} {next}"),
         HeldStage::Kept => format!("Kept at {release}: what Git holds had failed before, as {why} {next}"),
@@ -51,6 +58,9 @@ fn why(bad: &Bad) -> String {
 
 /// What the sync says that brought an app back.
 pub(crate) fn back_at(stable: &Stable) -> String {
+    if stable.is_nothing() {
+        return "successfully removed what the first deploy had created".into();
+    }
     format!("successfully rolled back to {} (release {})", stable.revision.short(), stable.number)
 }
 

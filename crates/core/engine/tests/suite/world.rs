@@ -219,6 +219,8 @@ impl World {
         let Some(Effect::Apply { sync, hash, keys, mode }) = self.flying.pop_front() else { return false };
         let wanted = commit(name_of(hash));
         let results = keys.into_iter().map(|key| self.apply(&wanted, key, mode)).collect();
+        // A watch tells of it, whoever waits for the answer.
+        self.compare();
         self.tell(Event::StageDone { sync, results });
         true
     }

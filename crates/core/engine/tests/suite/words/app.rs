@@ -60,6 +60,7 @@ fn change(app: &mut App, word: &str) {
         "hold-at" => app.request = Some(asked(Asked::RollBack { to: release(value), until_resumed: true })),
         "resume" => app.request = Some(asked(Asked::Resume)),
         "quarantine" => app.request = Some(asked(Asked::Quarantine)),
+        "first" => app.rollback.first_deploy = value.parse().expect("keep or remove"),
         "grace" => app.rollback.degraded_grace = Seconds::new(value.parse().expect("a number")),
         "branch" => app.source.target_revision = value.into(),
         "manual" => {}

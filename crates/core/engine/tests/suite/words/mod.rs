@@ -23,7 +23,7 @@ pub(crate) fn hash(name: &str) -> DesiredHash {
 
 /// Returns the name of a desired set.
 pub(crate) fn name_of(of: DesiredHash) -> String {
-    let names = ["a", "b", "c", "d", "e"];
+    let names = ["a", "b", "c", "d", "e", "nothing"];
     names.iter().find(|name| hash(name) == of).map_or("?".into(), |name| (*name).to_owned())
 }
 

@@ -124,7 +124,7 @@ fn lived_through(policy: &str, troubles: &[(usize, Trouble)]) -> Result<World, T
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn the_cluster_ends_as_git_wants_it(troubles in prop::collection::vec(any_trouble(), 0..12)) {
@@ -137,7 +137,8 @@ proptest! {
         // What a person's sync of single objects brought is no fault of the sync that follows; and while nothing has settled, nobody
         // knows which objects a sync had touched that was cut short before anything was told of it.
         let blurs = |trouble: &Trouble| match trouble {
-            Trouble::Ask(_) => true,
+            // Nor is what was there already when auto-sync came back.
+            Trouble::Ask(_) | Trouble::Pause => true,
             Trouble::Crash | Trouble::Lease => {
                 world.releases.iter().all(|release| release.hash == hash("d"))
             }
