@@ -126,3 +126,99 @@ fn a_person_rolls_back_and_resumes_whatever_git_holds() {
     let answer = agent.post("/api/v1/applications/shop/rollback", &json!({"id": 99}));
     assert_eq!(answer.status, 404, "{}", answer.body);
 }
+
+/// An app of one Deployment with its name whose first commit has become a release.
+fn settled(scene: &Scene, name: &str) -> e2e::Repo {
+    let repo = scene.repo(name);
+    repo.write("web.yaml", &named(name, "web:1", ""));
+    repo.commit("first");
+    scene
+        .application(name)
+        .repo(&repo)
+        .automated()
+        .annotation("tautline.dev/deadline", "5s")
+        .annotation("tautline.dev/soak", "1s")
+        .annotation("tautline.dev/degraded-grace", "2s")
+        .create();
+    repo
+}
+
+/// Returns a Deployment as YAML; `more` goes into the pod's spec.
+fn named(name: &str, image: &str, more: &str) -> String {
+    deployment(image)
+        .replace("name: web}\nspec", &format!("name: {name}}}\nspec"))
+        .replace("app: web", &format!("app: {name}"))
+        .replace("    spec:\n      containers", &format!("    spec:\n{more}      containers"))
+}
+
+#[test]
+fn what_is_at_fault_is_rolled_back_and_what_may_pass_is_not() {
+    let scene = Scene::new("columns");
+    let agent = scene.agent();
+    let port = "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n";
+    let nowhere = "      nodeSelector: {disk: none}\n";
+    let condemned = [("crashing", "web:crash"), ("unready", "web:never-ready"), ("refused", "web:2")];
+    let held = [("locked", "web:unauthorized", ""), ("crowded", "web:2", nowhere)];
+    let names = condemned.iter().map(|(name, _)| *name).chain(held.iter().map(|(name, ..)| *name));
+    let repos: Vec<(&str, e2e::Repo)> = names.map(|name| (name, settled(&scene, name))).collect();
+    for (name, _) in &repos {
+        agent.wait_log(|line| {
+            line["release"] == 1 && line["app"].as_str().is_some_and(|app| app.ends_with(&format!("/{name}")))
+        });
+    }
+    let repo = |wanted: &str| &repos.iter().find(|(name, _)| *name == wanted).unwrap().1;
+    for (name, image) in condemned {
+        repo(name).write("web.yaml", &named(name, image, ""));
+        if name == "refused" {
+            repo(name).write("service.yaml", port).write("fine.yaml", &config_map("fine", "one"));
+        }
+        repo(name).commit("bad");
+    }
+    for (name, image, more) in held {
+        repo(name).write("web.yaml", &named(name, image, more)).commit("held up");
+    }
+
+    let live = |name: &str| {
+        let found = scene.get("apps/v1", "Deployment", &scene.namespace, name).unwrap();
+        found["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap().to_owned()
+    };
+    for (name, _) in condemned {
+        let app = scene.wait_app(name, |app| story(app).starts_with("Rolled back to"));
+        assert_eq!((live(name).as_str(), sync_status(&app)), ("web:1", "OutOfSync"), "{name}");
+        scene.wait_app(name, |app| health_status(app) == "Healthy");
+    }
+    assert!(scene.config_map("fine").is_none(), "what the refused commit created beside is gone");
+    for (name, image, _) in held {
+        let app = scene.wait_app(name, |app| e2e::retries(app) >= 1);
+        assert_eq!((story(&app), live(name).as_str()), (String::new(), image), "{name}: it may pass");
+        let own = app["metadata"]["annotations"]["tautline.dev/state"].as_str().unwrap();
+        assert!(!own.contains("quarantine"), "{name}: {own}");
+    }
+}
+
+#[test]
+fn whoever_takes_over_leaves_alone_what_another_rolled_back() {
+    let scene = Scene::new("handed-over");
+    let mut first = scene.agent();
+    first.wait_log(|line| line["message"] == "this replica writes from now on");
+    let second = scene.agent();
+    let repo = settled(&scene, "web");
+    first.wait_log(|line| line["release"] == 1);
+    repo.write("web.yaml", &named("web", "web:never-ready", "")).commit("bad");
+    scene.wait_app("web", |app| story(app).starts_with("Rolled back to"));
+
+    first.kill();
+    second.wait_log(|line| line["message"] == "this replica writes from now on");
+    scene.let_pass("marker");
+    assert_eq!(image(&scene), "web:1", "what was rolled back is deployed again");
+    assert!(story(&scene.app("web")).starts_with("Rolled back to"));
+    let edit = json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:2"}]}}}});
+    scene.edit_as("ops", "deployment/web", &edit);
+    scene.wait_object("apps/v1", "Deployment", &scene.namespace, "web", |web| {
+        web.is_some_and(|web| web["spec"]["template"]["spec"]["containers"][0]["image"] == "web:1")
+    });
+
+    let fixed = repo.write("web.yaml", &named("web", "web:3", "")).commit("fixed");
+    scene.wait_app("web", |app| is_synced_to(app, &fixed) && story(app).is_empty());
+    assert_eq!(image(&scene), "web:3");
+}
