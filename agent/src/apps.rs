@@ -15,6 +15,7 @@ use model::{
     App, AppKey, DesiredHash, Digest, GroupKind, ObjectKey, OperationPhase, Problem, Timestamp, tracking,
 };
 use serde_json::Value;
+use std::cell::LazyCell;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -181,12 +182,14 @@ impl AppEntry {
         is_news
     }
 
-    /// Returns whether a sync created this very object since the app's last release settled. Not known means no.
-    pub(crate) fn was_created_since(&self, object: &ObjectKey, uid: &str) -> bool {
+    /// Returns what tells whether a sync created this very object since the app's last release settled. Not known means no.
+    pub(crate) fn created_since(&self) -> impl Fn(&ObjectKey, &str) -> bool {
         let release = self.state.stable.as_ref().map_or(0, |stable| stable.number);
-        let is_it = |(key, created): &(ObjectKey, String)| key == object && created == uid;
-        let own = || crate::status::own_state(&self.stored.value());
-        self.created.iter().any(is_it) || own().was_created_since(object, uid, release)
+        let own = LazyCell::new(|| crate::status::own_state(&self.stored.value()));
+        move |object, uid| {
+            let is_it = |(key, created): &(ObjectKey, String)| key == object && created == uid;
+            self.created.iter().any(is_it) || own.was_created_since(object, uid, release)
+        }
     }
 
     /// Returns whether the last comparison rested on all that the app has in the cluster.

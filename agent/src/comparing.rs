@@ -216,8 +216,9 @@ impl Agent {
     fn compare_unenforced(&self, key: &AppKey, app: &App, set: &DesiredSet) -> Comparison {
         let entry = &self.apps[key];
         let mut live = self.live_of(key, entry, set);
+        let enforced = entry.enforced();
         for (object, digest) in &mut live {
-            let enforced = entry.enforced().and_then(|set| set.objects.get(object)).map(|kept| kept.digest);
+            let enforced = enforced.and_then(|set| set.objects.get(object)).map(|kept| kept.digest);
             if enforced != set.objects.get(object).map(|kept| kept.digest) {
                 digest.matching = Match::Drifted;
             }

@@ -160,7 +160,8 @@ impl Agent {
         if let Some(comparison) = comparison {
             let live = self.live_of(key, entry, set);
             let permits = |object: &ObjectKey| Self::permits(entry, object);
-            let was_created = |live: &LiveDigest| entry.was_created_since(&live.key, &live.uid);
+            let created_since = entry.created_since();
+            let was_created = |live: &LiveDigest| created_since(&live.key, &live.uid);
             plan::prune::add(&mut plan, app, comparison, &live, prune, (permits, was_created));
             plan.delete_only(selection);
         }

@@ -340,7 +340,7 @@ impl Agent {
         }
         if release == Stable::nothing().number {
             let nothing = Arc::new(DesiredSet::nothing(hash));
-            return self.recalled(&key.clone(), release, Ok(nothing));
+            return self.recalled(key, release, Ok(nothing));
         }
         let Some(app) = entry.app.clone() else { return };
         let (rules, store, key) = (self.rules_of(entry), self.releases.clone(), key.clone());
@@ -418,7 +418,7 @@ fn verdict(word: Word) -> Verdict {
 }
 
 /// Returns what the engine sees of a release that settled.
-fn stable(head: &Head) -> Stable {
+pub(crate) fn stable(head: &Head) -> Stable {
     let record = &head.record;
     Stable {
         number: record.number,

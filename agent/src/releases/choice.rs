@@ -1,5 +1,6 @@
 //! To which release does a person go back who names none, or one that cannot be gone back to?
 
+use crate::keeping::stable;
 use model::{AppKey, DesiredHash, Stable};
 use release::{Head, Listing, Refusal, Verdict, Why};
 
@@ -36,9 +37,4 @@ pub(crate) fn choose(
     } else {
         Err((Refusal { why: Why::NoPayload, ..Refusal::absent(app, id) }.to_string(), false))
     }
-}
-
-fn stable(head: &Head) -> Stable {
-    let record = &head.record;
-    Stable { number: record.number, hash: record.hash, revision: record.revision.clone(), is_baseline: false }
 }

@@ -1,14 +1,15 @@
 //! To which release does the body of a request go back, and until when?
 
+use crate::sync_body::object;
 use crate::{ApiError, AppRef, ReleaseAsk, query};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Reads the body for the app that its path and query name; an empty one asks for the release before the one that runs. Everything
 /// that is wrong is told at once. Argo CD's `dryRun` and `prune` are taken where they say no.
 pub(crate) fn read(mut app: AppRef, bytes: &[u8]) -> Result<(AppRef, ReleaseAsk), ApiError> {
     let mut wrong = Vec::new();
     let (mut id, mut until_resumed) = (None, false);
-    for (name, value) in &object(bytes)? {
+    for (name, value) in &object(bytes, r#"{"id": 3}"#)? {
         match (name.as_str(), value) {
             (_, Value::Null) | ("dryRun" | "prune", Value::Bool(false)) => {}
             ("id", Value::Number(number)) if number.as_u64().is_some_and(|id| id > 0) => id = number.as_u64(),
@@ -41,17 +42,6 @@ fn which(app: &mut AppRef, name: &str, said: &str) -> Option<String> {
         _ => app.project.get_or_insert_with(|| said.to_owned()),
     };
     (known != said).then(|| format!("`{name}` is `{said}` in the body and `{known}` in the URL"))
-}
-
-fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    if bytes.trim_ascii().is_empty() {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(bytes) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(ApiError::invalid("the request's body must be a JSON object, such as {\"id\": 3}")),
-        Err(error) => Err(ApiError::invalid(format!("the request's body is not valid JSON: {error}"))),
-    }
 }
 
 #[cfg(test)]

@@ -32,20 +32,24 @@ const OPTIONS_WITHOUT_EFFECT: &[&str] =
 /// that is wrong is told at once.
 pub(crate) fn read(app: AppRef, bytes: &[u8]) -> Result<(AppRef, SyncBody), ApiError> {
     let mut reader = Reader { app, body: SyncBody::default(), wrong: Vec::new(), not_yet: Vec::new() };
-    for (name, value) in &object(bytes)? {
+    for (name, value) in &object(bytes, r#"{"prune": true}"#)? {
         reader.field(name, value);
     }
     reader.finish()
 }
 
-fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
+/// Returns a body's fields; an empty body has none.
+///
+/// # Errors
+/// Says that it is no JSON object, with one that would do.
+pub(crate) fn object(bytes: &[u8], example: &str) -> Result<Map<String, Value>, ApiError> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Map::new());
     }
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => {
-            Err(ApiError::invalid("the request's body must be a JSON object, such as {\"prune\": true}"))
+            Err(ApiError::invalid(format!("the request's body must be a JSON object, such as {example}")))
         }
         Err(error) => Err(ApiError::invalid(format!("the request's body is not valid JSON: {error}"))),
     }

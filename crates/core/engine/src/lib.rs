@@ -85,7 +85,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::Compared(comparison) => state.take_comparison(comparison),
         Event::Culprit { hash, reason, culprit } => suspect::found(state, hash, reason, &culprit, out),
         Event::Stable(stable) => rollback::know(state, stable),
-        Event::Differs { hash, keys } => soak::differs(&mut *state, hash, keys),
+        Event::Differs { hash, keys } => soak::differs(state, hash, keys),
         Event::Recalled { release, desired } => {
             rollback::recalled(state, release, desired, now, app, out);
         }

@@ -97,7 +97,7 @@ pub(crate) fn heals(cause: &Cause) -> u32 {
 }
 
 /// Returns a text with the stop that it lacks.
-fn ended_sentence(text: &str) -> String {
+pub(crate) fn ended_sentence(text: &str) -> String {
     let is_ended = text.ends_with(['.', '?', '!']);
     if is_ended { text.into() } else { format!("{text}.") }
 }

@@ -62,6 +62,18 @@ pub struct Facts<'a> {
     pub first_deploy: FirstDeploy,
 }
 
+impl<'a> Facts<'a> {
+    fn of(app: &App, condemned: DesiredHash, stable: Option<&'a Stable>) -> Self {
+        Self {
+            policy: app.rollback_policy(),
+            is_asked_for: app.rollback.policy.is_some(),
+            condemned,
+            stable,
+            first_deploy: app.rollback.first_deploy,
+        }
+    }
+}
+
 /// Decides what follows from a commit that was condemned.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let Facts { policy, is_asked_for, condemned, stable, first_deploy } = *facts;
@@ -151,27 +163,30 @@ fn condemned(
 ) {
     // What a person ended, or what is not supported, says nothing of the content.
     let is_evidence = matches!(verdict.reason, Reason::Refused | Reason::Degraded | Reason::HealthTimeout);
-    let Some(desired) = run.desired.as_ref().filter(|_| is_evidence) else { return };
-    let bad = Bad {
+    if let Some(bad) = bad(run, verdict.reason, verdict.message.clone(), now).filter(|_| is_evidence) {
+        condemn(state, bad, app, now, out);
+    }
+}
+
+/// Returns what is remembered of the content that a sync deployed and that failed by its own fault.
+pub(crate) fn bad(run: &Run, reason: Reason, message: String, now: Timestamp) -> Option<Bad> {
+    let desired = run.desired.as_ref()?;
+    Some(Bad {
         hash: desired.hash,
         revision: desired.revision.clone(),
-        reason: verdict.reason,
-        message: verdict.message.clone(),
+        reason,
+        message,
         started_at: run.started_at,
         failed_at: now,
-    };
-    condemn(state, bad, app, now, out);
+    })
 }
 
 /// Leaves content alone that failed by its own fault, and goes back where that is wanted.
 pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     state.soak = None;
     let facts = Facts {
-        policy: app.rollback_policy(),
-        is_asked_for: app.rollback.policy.is_some(),
-        condemned: bad.hash,
-        stable: state.stable.as_ref(),
         first_deploy: if state.knows_releases { app.rollback.first_deploy } else { FirstDeploy::Keep },
+        ..Facts::of(app, bad.hash, state.stable.as_ref())
     };
     let decision = decide(&facts);
     if decision == Decision::Nothing {
@@ -261,10 +276,10 @@ fn ended(state: &mut State, verdict: &Verdict, out: &mut Vec<Effect>) {
         }
         _ => (HeldStage::Failed(verdict.message.clone()), Word::Failed),
     };
-    let (reason, tone) = match word {
-        Word::RolledBack => (Reason::RolledBack, Tone::Warning),
-        Word::Inconclusive => (Reason::Inconclusive, Tone::Warning),
-        Word::Failed | Word::Stable | Word::Found => (Reason::RollbackFailed, Tone::Warning),
+    let reason = match word {
+        Word::RolledBack => Reason::RolledBack,
+        Word::Inconclusive => Reason::Inconclusive,
+        Word::Failed | Word::Stable | Word::Found => Reason::RollbackFailed,
     };
     let was_told = hold.held.stage != HeldStage::Restoring;
     hold.held.stage = reached;
@@ -273,7 +288,7 @@ fn ended(state: &mut State, verdict: &Verdict, out: &mut Vec<Effect>) {
         if !story::is_asked_for(&bad) {
             out.push(outcome(&bad, word, &message));
         }
-        out.push(note(reason, message, tone));
+        out.push(note(reason, message, Tone::Warning));
     }
 }
 
@@ -310,10 +325,7 @@ fn hold_instead(state: &mut State, app: &App, now: Timestamp) {
     if state.quarantine.contains(stable.hash) {
         return;
     }
-    let (policy, is_asked_for) = (app.rollback_policy(), app.rollback.policy.is_some());
-    let first_deploy = app.rollback.first_deploy;
-    let facts = Facts { policy, is_asked_for, condemned: bad.hash, stable: Some(stable), first_deploy };
-    if decide(&facts) == Decision::Restore {
+    if decide(&Facts::of(app, bad.hash, Some(stable))) == Decision::Restore {
         // What an earlier life told last may not be what it did last.
         let is_told = state.tried().is_some_and(|last| !last.is_old);
         let is_there = is_told && state.has_deployed(stable.hash);

@@ -7,7 +7,7 @@ use crate::settle::Standing;
 use crate::state::{Activity, Attempt, State};
 use crate::verdict::{self, Verdict};
 use crate::{effect::Mode, note, trigger};
-use model::{App, Bad, DesiredHash, ObjectKey, OperationPhase, Reason, Seconds, SyncId, Timestamp};
+use model::{App, DesiredHash, ObjectKey, OperationPhase, Reason, Seconds, SyncId, Timestamp};
 use std::collections::BTreeSet;
 
 /// How long ago a sync may have ended whose release an earlier life did not come to write.
@@ -128,8 +128,8 @@ fn found(state: &State, now: Timestamp) -> Soak {
     run.desired.clone_from(&state.desired);
     let objects = state.comparison.iter().flat_map(|comparison| comparison.objects.iter());
     run.watched = objects.filter(|object| object.health.is_some()).map(|object| object.key.clone()).collect();
-    // What an earlier life deployed, or this one, and did not come to see through.
-    // What runs for long was not deployed a moment ago, whoever did.
+    // What an earlier life deployed, or this one, and did not come to see through. What runs for long was not deployed a moment
+    // ago, whoever did.
     let is_recent = |last: &Attempt| now.since(last.finished_at) < RECENT;
     let is_ours = state.tried().is_some_and(|last| {
         (state.stable.is_some() || is_recent(last))
@@ -173,21 +173,13 @@ fn broken(
     out: &mut Vec<Effect>,
 ) {
     let Some(Soak { run, .. }) = state.soak.take().map(|soak| *soak) else { return };
-    let Some(desired) = run.desired.clone() else { return };
-    out.extend(run.suspect(reason).map(|suspect| Effect::Inquire(Box::new(suspect))));
     let message = format!("{message}, after it had been healthy");
-    out.push(note(reason, format!("{}: {message}", desired.revision.short()), Tone::Warning));
-    if let Some(last) = state.tried_mut().filter(|last| last.hash == Some(desired.hash)) {
-        verdict::rewrite(last, Verdict::failed(reason, message.clone(), true), now);
+    let Some(bad) = rollback::bad(&run, reason, message, now) else { return };
+    out.extend(run.suspect(reason).map(|suspect| Effect::Inquire(Box::new(suspect))));
+    out.push(note(reason, format!("{}: {}", bad.revision.short(), bad.message), Tone::Warning));
+    if let Some(last) = state.tried_mut().filter(|last| last.hash == Some(bad.hash)) {
+        verdict::rewrite(last, Verdict::failed(reason, bad.message.clone(), true), now);
     }
-    let bad = Bad {
-        hash: desired.hash,
-        revision: desired.revision.clone(),
-        reason,
-        message,
-        started_at: run.started_at,
-        failed_at: now,
-    };
     rollback::condemn(state, bad, app, now, out);
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 /// How many bad contents are remembered; the oldest is forgotten first.
 const MOST: usize = 10;
+
 /// Contents that failed by their own fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quarantine(BTreeMap<DesiredHash, Bad>);

@@ -1,5 +1,6 @@
 //! What happened to an app that is held, what runs now, and what is to be done?
 
+use crate::operation::ended_sentence;
 use model::{Bad, Held, HeldStage, Reason, Stable};
 
 /// Tells what happened to an app that is held, what runs now, and what to do, in two or three sentences.
@@ -62,8 +63,4 @@ pub(crate) fn back_at(stable: &Stable) -> String {
         return "successfully removed what the first deploy had created".into();
     }
     format!("successfully rolled back to {} (release {})", stable.revision.short(), stable.number)
-}
-
-fn ended_sentence(text: &str) -> String {
-    if text.ends_with(['.', '?', '!']) { text.into() } else { format!("{text}.") }
 }
