@@ -124,7 +124,7 @@ impl Agent {
                 self.take_set(key, set);
                 Event::Rendered(summary)
             }
-            Err(RenderError::Source(error)) if error.is_transient() => Event::SourceFailed(failure(&error)),
+            Err(RenderError::Source(error)) if !error.is_of_content() => Event::SourceFailed(failure(&error)),
             Err(RenderError::Source(error)) => {
                 let mut problem = model::Problem::new(error.message.clone());
                 problem.help.clone_from(&error.help);
@@ -283,5 +283,37 @@ pub(crate) fn failure(error: &SourceError) -> SourceFailure {
         message: error.to_string(),
         is_transient: error.is_transient(),
         lacks_credentials: error.lacks_credentials(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{Harness, shop};
+    use engine::SourceView;
+    use source::Kind;
+
+    #[tokio::test]
+    async fn who_may_not_read_a_commit_says_nothing_of_what_it_holds() {
+        for (kind, is_bad) in [
+            (Kind::Authentication, false),
+            (Kind::RepositoryNotFound, false),
+            (Kind::RevisionNotFound, false),
+            (Kind::Untrusted, false),
+            (Kind::Unavailable, false),
+            (Kind::PathNotFound, true),
+            (Kind::Invalid, true),
+        ] {
+            let mut harness = Harness::new(&[]).await;
+            let agent = &mut harness.agent;
+            let entry = agent.apps.get_mut(&shop()).unwrap();
+            let (serial, revision) = (entry.spec_serial, Revision::new("1"));
+            entry.state.rendering = Some(revision.clone());
+            let error = RenderError::Source(source::SourceError::new(kind, "no"));
+            agent.rendered(&shop(), serial, revision, Err(error));
+            let source = &agent.apps[&shop()].state.source;
+            assert_eq!(matches!(source, SourceView::Invalid(..)), is_bad, "{kind:?}: {source:?}");
+            assert_eq!(matches!(source, SourceView::Failing(..)), !is_bad, "{kind:?}: {source:?}");
+        }
     }
 }

@@ -63,6 +63,12 @@ impl SourceError {
         matches!(self.kind, Kind::Authentication | Kind::RepositoryNotFound)
     }
 
+    /// Returns whether it is the commit that is wrong, so that reading it again finds the same, rather than the way to it: a
+    /// password that is wrong now may be right when it is read next.
+    pub fn is_of_content(&self) -> bool {
+        matches!(self.kind, Kind::PathNotFound | Kind::Invalid | Kind::TooLarge)
+    }
+
     /// Returns whether the failure may pass without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self.kind {
