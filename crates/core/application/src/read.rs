@@ -120,6 +120,7 @@ fn app(raw: &Value, spec: &Value, parsed: &wire::ApplicationSpec, findings: &mut
         }),
         create_namespace: flags.create_namespace,
         prune_disabled: flags.no_prune,
+        prunes_after_settling: rollback::prunes_after_settling(raw, findings),
         delete_disabled: flags.no_delete,
         operation: operation::read(raw, spec, flags, retry),
         retry,

@@ -180,6 +180,8 @@ fn what_is_to_be_done_about_bad_commits_stands_in_annotations_or_in_the_spec() {
     let spec = json!({
         "policy": "manual", "deadline": "90s", "soak": "20s", "degradedGrace": "2s", "firstDeploy": "keep",
     });
+    let late = app(&json!({"metadata": {"annotations": {"tautline.dev/prune": "after-settle"}}}));
+    assert!(late.prunes_after_settling && !app(&json!({})).prunes_after_settling);
     let read = |annotations: &Value, spec: &Value| {
         let metadata = json!({"annotations": annotations});
         let app = app(&json!({"metadata": metadata, "spec": {"syncPolicy": {"rollback": spec}}}));

@@ -1,5 +1,6 @@
 //! What is one sync, from its wish to its verdict?
 
+use crate::deferral::Deferral;
 use crate::effect::{Effect, Mode};
 use crate::event::Desired;
 use crate::state::Attempt;
@@ -51,6 +52,8 @@ pub struct Run {
     pub watched: BTreeSet<ObjectKey>,
     /// Objects that must be gone in the end.
     pub leaving: BTreeSet<ObjectKey>,
+    /// Deletions that wait until the new state has settled.
+    pub deferral: Deferral,
     /// Objects whose deletion waits for a person.
     pub unconfirmed: Vec<ObjectKey>,
     /// Whether something could not be pruned because the cluster was not seen whole.
@@ -105,6 +108,7 @@ impl Run {
             results: Vec::new(),
             watched: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            deferral: Deferral::default(),
             unconfirmed: Vec::new(),
             was_blind: false,
             correction: None,
@@ -238,6 +242,10 @@ impl Run {
             |o: &&model::ObjectStatus| o.health.as_ref().is_some_and(|h| h.status == HealthStatus::Healthy);
         let healthy_before = before.into_iter().flat_map(|c| c.objects.iter()).filter(healthy);
         self.watched.extend(healthy_before.filter(|o| !o.requires_pruning).map(|o| o.key.clone()));
+    }
+
+    /// Notes what the next steps delete.
+    pub(crate) fn note_leaving(&mut self) {
         self.leaving.clear();
         for step in &self.steps {
             if let Step::Prune(keys) = step {
@@ -253,7 +261,9 @@ impl Run {
             self.results.iter().any(|result| result.key == *key && is_left(result))
         };
         match &self.cause {
-            Cause::SelfHeal(keys, _) => self.steps.is_empty() && keys.iter().all(was_left),
+            Cause::SelfHeal(keys, _) => {
+                self.steps.is_empty() && self.deferral.is_empty() && keys.iter().all(was_left)
+            }
             Cause::NewDesired | Cause::Operation(_) | Cause::Rollback => false,
         }
     }

@@ -4,11 +4,10 @@ use crate::conditions::{read_only_sentence, refusal_sentence};
 use crate::effect::{Effect, Mode, Tone};
 use crate::event::Desired;
 use crate::run::{Cause, Run, Step};
-use crate::settle::Standing;
 use crate::state::{Activity, State};
 use crate::trigger::{self, Wish};
 use crate::verdict::{self, Verdict, finish, supersede, take_back};
-use crate::{correction, note, rollback, soak, unanswered};
+use crate::{correction, judgement, note, rollback, soak, unanswered};
 use model::{
     App, ErrorClass, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation, OperationPhase,
     Problem, Reason, SyncId, Timestamp,
@@ -16,9 +15,6 @@ use model::{
 use plan::Plan;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Argo CD's sentence for a sync that did everything it should.
-const ALL_RUN: &str = "successfully synced (all tasks run)";
 
 /// Starts what is wanted if nothing is under way, repeats what is due, and judges what is settling.
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
@@ -31,7 +27,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
         make_plan(state, run, app, out);
     }
     correction::advance(state, app, now, out);
-    judge(state, app, now, out);
+    judgement::judge(state, app, now, out);
     take_back(state, app, now, out);
     soak::advance(state, app, now, out);
     rollback::advance(state, app, now, out);
@@ -81,6 +77,7 @@ pub(crate) fn wake(state: &State, app: &App, now: Timestamp) -> Option<Timestamp
         },
         Activity::Settling(run) => {
             let judgement = run.next_judgement(app);
+            let judgement = run.deferral.due(app).map_or(judgement, |due| due.min(judgement));
             Some(correction::wake(state, app, now).map_or(judgement, |at| at.min(judgement)))
         }
         Activity::Waiting(_, at) => Some(correction::wake(state, app, now).map_or(*at, |heal| heal.min(*at))),
@@ -234,6 +231,8 @@ pub(crate) fn planned(
     let mut run = run.clone();
     let before = state.view_of(&run).cloned();
     run.take_plan(plan, before.as_deref());
+    run.put_off(state, app);
+    run.note_leaving();
     if run.is_full() {
         let objects = before.iter().flat_map(|comparison| comparison.objects.iter());
         let leftovers: BTreeSet<&ObjectKey> =
@@ -299,6 +298,7 @@ pub(crate) fn stage_done(
     if run.failures().next().is_some() {
         // Nothing is deleted while something that may depend on it, or replace it, is not in place.
         run.steps.retain(|step| matches!(step, Step::Apply(_)));
+        run.deferral.clear();
     }
     go_on(state, run, now, app, out);
 }
@@ -344,35 +344,6 @@ fn prunable(state: &State, run: &Run) -> BTreeSet<ObjectKey> {
     let hash = run.desired.as_ref().map(|desired| desired.hash);
     let comparison = state.view_of(run).filter(|c| c.is_complete && Some(c.hash) == hash);
     comparison.into_iter().flat_map(|comparison| comparison.to_prune()).cloned().collect()
-}
-
-/// Judges a settling sync by how the app compares now.
-fn judge(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
-    let Activity::Settling(run) = &state.activity else { return };
-    let view = state.view_of(run).cloned();
-    let Activity::Settling(run) = &mut state.activity else { return };
-    let standing = match view {
-        Some(comparison) => run.standing(&comparison, app, now),
-        None if now < run.deadline(app) => return,
-        None => Standing::Held("the cluster could not be compared before the deadline".into()),
-    };
-    let verdict = match standing {
-        Standing::Waits(text) => {
-            run.waits_for = text;
-            return;
-        }
-        Standing::Settled => {
-            let run = run.clone();
-            let back = state.hold.as_ref().filter(|_| run.cause == Cause::Rollback);
-            let message = back.map_or(ALL_RUN.into(), |hold| rollback::back_at(&hold.held.at));
-            finish(state, run, Verdict::succeeded(&message), app, now, out);
-            return;
-        }
-        Standing::Condemned(reason, message) => Verdict::failed(reason, message, true),
-        Standing::Held(message) => Verdict::failed(Reason::HealthTimeout, message, false),
-    };
-    let run = run.clone();
-    verdict::fail(state, run, verdict, app, now, out);
 }
 
 /// Other content was rendered: it takes over from an automated sync, or from a manual one that follows the branch.

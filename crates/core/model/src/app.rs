@@ -56,6 +56,8 @@ pub struct App {
     pub create_namespace: bool,
     /// `Prune=false` for the whole app.
     pub prune_disabled: bool,
+    /// Whether all that is pruned goes only once the new state has settled.
+    pub prunes_after_settling: bool,
     /// `Delete=false` for the whole app.
     pub delete_disabled: bool,
     /// Repeats of failed syncs; `None` where the spec says nothing: automated ones for ever (Argo CD: 5), manual ones never.
@@ -102,6 +104,7 @@ impl App {
             automated: None,
             create_namespace: false,
             prune_disabled: false,
+            prunes_after_settling: false,
             delete_disabled: false,
             retry: None,
             ignore_differences: Vec::new(),

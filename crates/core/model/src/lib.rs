@@ -54,8 +54,8 @@ pub use problem::{Place, Problem};
 pub use reason::Reason;
 pub use revision::{DesiredHash, LONGEST_TARGET, Revision};
 pub use rollback::{
-    DEGRADED_GRACE, FirstDeploy, LONGEST_WAIT, RollbackPolicy, RollbackSettings, SOAK, SYNC_DEADLINE,
-    UnknownWord,
+    AfterSettling, DEGRADED_GRACE, FirstDeploy, LONGEST_WAIT, RollbackPolicy, RollbackSettings, SOAK,
+    SYNC_DEADLINE, UnknownWord,
 };
 pub use sync::{ObjectOutcome, ObjectResult, OperationPhase, SyncId};
 pub use timestamp::{Seconds, Timestamp};

@@ -39,6 +39,8 @@ pub const SOAK_ANNOTATION: &str = "tautline.dev/soak";
 pub const DEGRADED_GRACE_ANNOTATION: &str = "tautline.dev/degraded-grace";
 /// Annotation on an Application: `keep` or `remove` what a first deploy that failed has created.
 pub const FIRST_DEPLOY_ANNOTATION: &str = "tautline.dev/first-deploy";
+/// Annotation of an Application: when what Git no longer has is deleted.
+pub const PRUNE_ANNOTATION: &str = "tautline.dev/prune";
 /// Annotation on an AppProject: which of the words of `tautline.dev/rollback` its apps may ask for, comma separated.
 pub const ROLLBACK_ALLOWED_ANNOTATION: &str = "tautline.dev/rollback-allowed";
 /// Annotation on an AppProject: the longest `tautline.dev/deadline` that its apps may ask for.

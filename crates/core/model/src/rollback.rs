@@ -129,6 +129,24 @@ impl FromStr for FirstDeploy {
     }
 }
 
+/// An app asks that all that is pruned goes only once the new state has settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AfterSettling;
+
+impl AfterSettling {
+    /// How it is written.
+    pub const WORD: &str = "after-settle";
+}
+
+impl FromStr for AfterSettling {
+    type Err = UnknownWord;
+
+    /// Reads [`AfterSettling::WORD`] and nothing else.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == Self::WORD { Ok(Self) } else { Err(UnknownWord) }
+    }
+}
+
 /// A text is none of the words that a setting has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownWord;

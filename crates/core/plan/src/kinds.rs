@@ -63,6 +63,40 @@ pub fn holds_data(kind: &GroupKind) -> bool {
         || is_crd(kind)
 }
 
+/// API groups that kube-apiserver itself serves (Kubernetes API reference).
+const BUILT_IN_GROUPS: &[&str] = &[
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+/// Returns whether an object of this kind that was deleted is as it was once it is applied again. One that holds data is not,
+/// and of a custom resource nobody knows what its operator does when it goes.
+pub fn is_restorable(kind: &GroupKind) -> bool {
+    BUILT_IN_GROUPS.contains(&kind.group.as_str()) && !holds_data(kind)
+}
+
 /// Returns whether this is the kind that defines kinds.
 pub fn is_crd(kind: &GroupKind) -> bool {
     kind.is("apiextensions.k8s.io", "CustomResourceDefinition")
@@ -84,5 +118,20 @@ mod tests {
             rank(&GroupKind::new("example.com", "Widget"))
                 > rank(&GroupKind::new("apiregistration.k8s.io", "APIService"))
         );
+    }
+
+    #[test]
+    fn only_what_kubernetes_itself_serves_and_holds_no_data_can_be_restored() {
+        for (group, kind, is) in [
+            ("", "ConfigMap", true),
+            ("apps", "StatefulSet", true),
+            ("networking.k8s.io", "Ingress", true),
+            ("", "PersistentVolumeClaim", false),
+            ("apiextensions.k8s.io", "CustomResourceDefinition", false),
+            ("gateway.networking.k8s.io", "Gateway", false),
+            ("example.com", "Widget", false),
+        ] {
+            assert_eq!(is_restorable(&GroupKind::new(group, kind)), is, "{kind}.{group}");
+        }
     }
 }

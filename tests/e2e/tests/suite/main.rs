@@ -33,6 +33,7 @@ mod cli_wait;
 mod cli_why;
 mod credentials;
 mod culprit;
+mod deferral;
 mod definitions;
 mod deletion;
 mod deploy;

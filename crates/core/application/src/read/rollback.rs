@@ -3,7 +3,7 @@
 use super::metadata;
 use crate::findings::Findings;
 use crate::{duration, wire};
-use model::{FirstDeploy, LONGEST_WAIT, RollbackPolicy, RollbackSettings, Seconds, names};
+use model::{AfterSettling, FirstDeploy, LONGEST_WAIT, RollbackPolicy, RollbackSettings, Seconds, names};
 use serde_json::Value;
 use std::str::FromStr;
 
@@ -105,6 +105,12 @@ pub(super) fn settings(raw: &Value, rollback: &wire::Rollback, findings: &mut Fi
 pub(super) fn deadline(raw: &Value, rollback: &wire::Rollback, findings: &mut Findings) -> Option<Seconds> {
     let setting = Setting::of_app(raw, names::DEADLINE_ANNOTATION, "deadline", rollback.deadline.as_ref());
     setting.and_then(|setting| setting.some_time(findings))
+}
+
+/// Reads whether all that is pruned goes only once the new state has settled.
+pub(super) fn prunes_after_settling(raw: &Value, findings: &mut Findings) -> bool {
+    let setting = Setting::of_annotation(raw, names::PRUNE_ANNOTATION);
+    setting.and_then(|s| s.word::<AfterSettling>(&[AfterSettling::WORD], findings)).is_some()
 }
 
 /// Cuts a value that may be as long as an annotation may be.

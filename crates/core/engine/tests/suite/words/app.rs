@@ -44,6 +44,7 @@ fn change(app: &mut App, word: &str) {
         }
         "terminate" => app.terminate = true,
         "skip" => app.skip_reconcile = true,
+        "after-settle" => app.prunes_after_settling = true,
         "approved" => app.deletion_approved = Some(seconds(value)),
         "deleted" => {
             let cascade = match value {

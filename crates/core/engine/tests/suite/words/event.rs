@@ -13,8 +13,11 @@ use plan::{Plan, Stage};
 use std::sync::Arc;
 
 /// Names an object.
+/// Returns the key of a `ConfigMap`, or of a custom resource that is called `widget`.
 fn key(name: &str) -> ObjectKey {
-    ObjectKey::new("", "ConfigMap", "ns", name)
+    let (group, kind) =
+        if name.starts_with("widget") { ("example.com", "Widget") } else { ("", "ConfigMap") };
+    ObjectKey::new(group, kind, "ns", name)
 }
 
 /// Reads an event. Answers are given to the newest sync unless the line begins with `late`, which answers the first.
