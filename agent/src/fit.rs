@@ -159,6 +159,7 @@ pub(crate) mod tests {
             sync: Some(SyncStatus::Synced),
             health: None,
             evidence: Evidence::None,
+            available: None,
             is_live: true,
             requires_pruning: false,
             requires_confirmation: false,

@@ -278,6 +278,7 @@ pub(crate) fn digest_of(object: &Object, instance_label: &str, assessment: Asses
         matching: Match::Undecided,
         health: assessment.health,
         evidence: assessment.evidence,
+        available: health::available(object),
         progress: progress(object),
         health_ignored: object.annotation(names::IGNORE_HEALTHCHECK) == Some("true"),
         keep_on_prune: option("Prune=false") || keeps,

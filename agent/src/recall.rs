@@ -189,6 +189,7 @@ fn object(entry: Facts<'_>, shared: &[String]) -> ObjectStatus {
         sync,
         health,
         evidence: Evidence::None,
+        available: None,
         is_live: true,
         requires_pruning: entry.0["requiresPruning"] == true,
         requires_confirmation: false,

@@ -56,6 +56,7 @@ fn comparison(revision: &str, words: &str) -> Arc<Comparison> {
             sync: Some(if is_synced { SyncStatus::Synced } else { SyncStatus::OutOfSync }),
             health: Some(Health::new(HealthStatus::parse(health).unwrap(), "")),
             evidence: Evidence::Holds,
+            available: None,
             is_live: status != "missing",
             requires_pruning: status == "extra",
             requires_confirmation: false,

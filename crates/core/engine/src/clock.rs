@@ -2,7 +2,7 @@
 
 use crate::retry;
 use crate::state::{Activity, SourceView, State};
-use model::{App, Seconds, Timestamp};
+use model::{Again, App, Seconds, Timestamp};
 
 /// How far clocks may differ and be taken for the same.
 const TOLERANCE: Seconds = Seconds::new(60);
@@ -25,6 +25,11 @@ pub(crate) fn mind(state: &mut State, app: &App, now: Timestamp) {
         past.chain(&mut run.broken_since).filter(|at| **at > latest).for_each(|at| *at = now);
     }
     if let Activity::Waiting(_, at) = &mut state.activity {
+        *at = (latest + retry::longest_wait(app)).min(*at);
+    }
+    if let Some(hold) = &mut state.hold
+        && let Again::At(at, _) = &mut hold.held.again
+    {
         *at = (latest + retry::longest_wait(app)).min(*at);
     }
     if let Some(unanswered) = &mut state.unanswered {

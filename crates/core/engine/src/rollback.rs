@@ -9,6 +9,7 @@
 //! ```
 
 mod asked;
+pub(crate) mod held_back;
 mod hold;
 mod quarantine;
 mod story;
@@ -26,8 +27,8 @@ use crate::trigger::Wish;
 use crate::verdict::{self, Verdict};
 use crate::{effect::Mode, note, suspect, trigger};
 use model::{
-    App, Bad, Comparison, DesiredHash, FirstDeploy, HealthStatus, Held, HeldStage, OperationPhase, Reason,
-    RollbackPolicy, Seconds, Stable, SyncStatus, Timestamp,
+    Again, App, Bad, Comparison, DesiredHash, FirstDeploy, HealthStatus, Held, HeldStage, OperationPhase,
+    Reason, RollbackPolicy, Seconds, Stable, SyncStatus, Timestamp,
 };
 use std::sync::Arc;
 
@@ -214,11 +215,14 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
     match target {
         Some(stable) => {
             // Whoever had its second try has none left.
-            let had_chance = state.hold.as_ref().is_some_and(|hold| hold.held.bad.hash == bad.hash);
+            let is_same =
+                |hold: &Hold| hold.held.bad.hash == bad.hash && hold.held.again == Again::Quarantined;
+            let had_chance = state.hold.as_deref().is_some_and(is_same);
             let held = Held {
                 at: stable.clone(),
                 bad,
                 stage: HeldStage::Restoring,
+                again: Again::Quarantined,
                 has_chance: !had_chance,
                 until_resumed: false,
             };
@@ -303,6 +307,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
         state.hold = None;
     }
     hold_instead(state, app, now);
+    held_back::advance(state, now, out);
     let is_well = state.hold.as_ref().and_then(|hold| hold.comparison.as_deref()).is_some_and(is_well);
     if let Some(hold) = state.hold.as_mut().filter(|_| is_well)
         && let HeldStage::Inconclusive(_) = hold.held.stage
@@ -333,6 +338,7 @@ fn hold_instead(state: &mut State, app: &App, now: Timestamp) {
             at: stable.clone(),
             bad: bad.clone(),
             stage: if is_there { HeldStage::Kept } else { HeldStage::Restoring },
+            again: Again::Quarantined,
             has_chance: false,
             until_resumed: false,
         };
@@ -350,10 +356,9 @@ fn recall(state: &mut State, now: Timestamp, out: &mut Vec<Effect>) {
 }
 
 fn is_as_git_wants(state: &State) -> bool {
-    state.hold.as_ref().is_some_and(|hold| !hold.held.until_resumed)
-        && state.current().is_some_and(|(desired, comparison)| {
-            !state.quarantine.contains(desired.hash) && is_there(comparison)
-        })
+    let (Some(hold), Some((desired, comparison))) = (&state.hold, state.current()) else { return false };
+    let is_left = state.quarantine.contains(desired.hash) || hold.held.leaves_alone(desired.hash);
+    !hold.held.until_resumed && !is_left && is_there(comparison)
 }
 
 pub(crate) fn is_there(comparison: &Comparison) -> bool {
@@ -446,10 +451,11 @@ pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Option<Wish> {
     })
 }
 
-/// Returns when a release is to be asked for again.
+/// Returns when a release is to be asked for again, or a commit that was held up to be tried again.
 pub(crate) fn wake(state: &State) -> Option<Timestamp> {
-    match state.hold.as_ref()?.content {
+    let recall = match state.hold.as_ref()?.content {
         Content::Due(at) => Some(at),
         Content::Asked | Content::Known(_) => None,
-    }
+    };
+    recall.into_iter().chain(held_back::wake(state)).min()
 }

@@ -88,6 +88,7 @@ pub(crate) fn begin(state: &mut State, run: &Run, now: Timestamp) {
 /// Judges what is watched, and begins to watch what is well and was never seen to stay so.
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     note_rest(state);
+    rollback::held_back::note_serving(state);
     let hash = state.soak.as_ref().and_then(|soak| soak.run.desired.as_ref()).map(|desired| desired.hash);
     if hash.is_some() && hash != state.desired.as_ref().map(|desired| desired.hash) {
         state.soak = None;

@@ -13,7 +13,7 @@ use model::{
     OperationPhase, Problem, Reason, Refresh, ReleaseRequest, ResourceSelector, Revision, Source, Stable,
     SyncId, Timestamp,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything that the engine remembers of one app.
@@ -58,6 +58,8 @@ pub struct State {
     pub quarantine: Quarantine,
     /// What the app is kept at instead of what Git wants.
     pub hold: Option<Box<Hold>>,
+    /// How many pods of each workload served when the app was last well at its stable release.
+    pub serving: BTreeMap<ObjectKey, u32>,
     /// What the newest revision needs that we do not act on yet; it stays until another revision was rendered.
     pub unsupported: Vec<NotYet>,
     /// Whether nothing was ever known of it: it had no status when it was first seen, and nothing was rendered since.
@@ -258,6 +260,7 @@ impl State {
             differs: None,
             quarantine: Quarantine::default(),
             hold: None,
+            serving: BTreeMap::new(),
             unsupported: Vec::new(),
             is_new: false,
             was_untold: false,

@@ -104,6 +104,15 @@ pub(crate) fn fail(
     if verdict.is_condemned || run.retries == 0 {
         out.extend(run.suspect(verdict.reason).map(|suspect| Effect::Inquire(Box::new(suspect))));
     }
+    if let Some(message) = rollback::held_back::must_go_back(state, &run, &verdict, app) {
+        verdict.message = message;
+        let bad = rollback::bad(&run, verdict.reason, verdict.message.clone(), now);
+        finish(state, run, verdict, app, now, out);
+        if let Some(bad) = bad {
+            rollback::held_back::go_back(state, bad, app, now);
+        }
+        return;
+    }
     let next = match &run.cause {
         // It has to be brought there however long that takes; whether it is well there is told at once.
         Cause::Rollback if verdict.reason == Reason::ApplyHeld => {

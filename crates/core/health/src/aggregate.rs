@@ -72,6 +72,7 @@ mod tests {
                     sync: None,
                     health: HealthStatus::parse(status.trim_start_matches('!')).map(|s| Health::new(s, "m")),
                     evidence: Evidence::None,
+                    available: None,
                     is_live: !status.starts_with('!'),
                     requires_pruning: false,
                     requires_confirmation: false,

@@ -19,6 +19,7 @@
 
 mod aggregate;
 mod api_service;
+mod available;
 mod cause;
 mod container;
 mod cron_job;
@@ -50,6 +51,7 @@ pub mod text;
 mod workflow;
 
 pub use aggregate::aggregate;
+pub use available::available;
 pub use cause::{Cause, cause, explain};
 pub use evidence::evidence;
 pub use links::links;

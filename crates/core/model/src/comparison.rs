@@ -1,6 +1,6 @@
 //! How does an app as a whole compare with its cluster?
 
-use crate::{DesiredHash, Digest, Evidence, Health, ObjectKey};
+use crate::{Available, DesiredHash, Digest, Evidence, Health, ObjectKey};
 use std::fmt;
 
 /// Sync status in Argo CD's words.
@@ -44,6 +44,8 @@ pub struct ObjectStatus {
     pub health: Option<Health>,
     /// What its state says about the commit: at once for what is Degraded, for the rest once its time is over.
     pub evidence: Evidence,
+    /// How many of its pods serve, where it is a workload that tells.
+    pub available: Option<Available>,
     /// Whether it is in the cluster.
     pub is_live: bool,
     /// Whether it is in the cluster but not in Git.

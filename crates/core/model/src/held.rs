@@ -55,10 +55,36 @@ pub struct Held {
     pub bad: Bad,
     /// How far that has come.
     pub stage: HeldStage,
+    /// Whether the commit is tried again by itself.
+    pub again: Again,
     /// Whether the commit is tried once more when the ground is firm again: it was not, yet.
     pub has_chance: bool,
     /// Whether no commit ends that, but a person who resumes.
     pub until_resumed: bool,
+}
+
+impl Held {
+    /// Returns whether auto-sync leaves content alone that is not quarantined: it was held up, and less served meanwhile.
+    pub fn leaves_alone(&self, hash: DesiredHash) -> bool {
+        let is_left = match self.again {
+            Again::At(..) | Again::No => true,
+            Again::Now(_) | Again::Quarantined => false,
+        };
+        is_left && self.bad.hash == hash
+    }
+}
+
+/// Whether a commit is tried again by itself that an app was taken back from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Its content was at fault: the quarantine says so.
+    Quarantined,
+    /// It was only held up, and is tried again at this time; how often the app was taken back from it so far.
+    At(Timestamp, u32),
+    /// It is being tried again.
+    Now(u32),
+    /// It was only held up, too often to be tried once more.
+    No,
 }
 
 /// What a person asks for beside a sync.

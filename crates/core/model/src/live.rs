@@ -13,6 +13,15 @@ pub enum Match {
     Undecided,
 }
 
+/// How many pods of a workload serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Available {
+    /// That many do.
+    pub now: u32,
+    /// Of that many that it is to have.
+    pub wanted: u32,
+}
+
 /// What we keep of a live object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveDigest {
@@ -42,6 +51,8 @@ pub struct LiveDigest {
     pub health: Option<Health>,
     /// What its state says about the commit, once its time is over.
     pub evidence: Evidence,
+    /// How many of its pods serve, where it is a workload that tells.
+    pub available: Option<Available>,
     /// Changes whenever the object gets on: counts of replicas and pods, conditions; not messages or restarts.
     pub progress: Digest,
     /// Whether its health does not count (`argocd.argoproj.io/ignore-healthcheck`).

@@ -53,6 +53,7 @@ mod git_faults;
 mod going;
 mod hanging;
 mod health;
+mod held_back;
 mod hostile;
 mod input;
 mod kinds;

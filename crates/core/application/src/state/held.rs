@@ -1,6 +1,6 @@
 //! How is it written down which contents were bad, and at which release an app is held?
 
-use model::{Bad, DesiredHash, Held, HeldStage, Reason, Revision, Stable};
+use model::{Again, Bad, DesiredHash, Held, HeldStage, Reason, Revision, Stable};
 use serde_json::{Map, Value, json};
 
 /// Longest sentence that is kept, in characters; the whole one stands in event, log and release.
@@ -30,7 +30,7 @@ pub(super) fn read_bad(value: &Value) -> Option<Bad> {
 }
 
 pub(super) fn held(held: &Held) -> Value {
-    let Held { at, bad: why, stage, has_chance, until_resumed } = held;
+    let Held { at, bad: why, stage, again, has_chance, until_resumed } = held;
     let mut fields = Map::new();
     fields.insert("release".into(), at.number.into());
     fields.insert("desired".into(), at.hash.to_string().into());
@@ -39,6 +39,18 @@ pub(super) fn held(held: &Held) -> Value {
     fields.insert("bad".into(), bad(why));
     if at.is_baseline {
         fields.insert("baseline".into(), true.into());
+    }
+    match again {
+        Again::Quarantined => {}
+        Again::At(at, times) => {
+            fields.insert("again".into(), json!({"at": at.to_string(), "times": times}));
+        }
+        Again::Now(times) => {
+            fields.insert("again".into(), json!({"times": times}));
+        }
+        Again::No => {
+            fields.insert("again".into(), false.into());
+        }
     }
     if *has_chance {
         fields.insert("chance".into(), true.into());
@@ -65,9 +77,20 @@ pub(super) fn read_held(value: &Value) -> Option<Held> {
         at,
         bad: read_bad(&value["bad"])?,
         stage,
+        again: read_again(&value["again"])?,
         has_chance: value["chance"] == true,
         until_resumed: value["untilResumed"] == true,
     })
+}
+
+fn read_again(value: &Value) -> Option<Again> {
+    let times = || u32::try_from(value["times"].as_u64()?).ok();
+    match (value, value.get("at")) {
+        (Value::Null, _) => Some(Again::Quarantined),
+        (Value::Bool(false), _) => Some(Again::No),
+        (_, Some(at)) => Some(Again::At(at.as_str()?.parse().ok()?, times()?)),
+        (_, None) => Some(Again::Now(times()?)),
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -75,4 +98,34 @@ fn cut(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().take(LONGEST - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Timestamp;
+
+    #[test]
+    fn whether_a_commit_is_tried_again_is_read_as_it_was_written() {
+        let hash = DesiredHash(model::digest(b"b"));
+        let at = Timestamp::from_millis(60_000);
+        for again in [Again::Quarantined, Again::At(at, 2), Again::Now(1), Again::No] {
+            let known = Held {
+                at: Stable { number: 3, hash, revision: Revision::new("a"), is_baseline: false },
+                bad: Bad {
+                    hash,
+                    revision: Revision::new("b"),
+                    reason: Reason::HealthTimeout,
+                    message: "no room".into(),
+                    started_at: at,
+                    failed_at: at,
+                },
+                stage: HeldStage::Restored,
+                again,
+                has_chance: false,
+                until_resumed: false,
+            };
+            assert_eq!(read_held(&held(&known)), Some(known));
+        }
+    }
 }

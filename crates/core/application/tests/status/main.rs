@@ -45,6 +45,7 @@ fn object(key: ObjectKey) -> ObjectStatus {
         sync: Some(SyncStatus::Synced),
         health: Some(Health::healthy()),
         evidence: Evidence::None,
+        available: None,
         is_live: true,
         requires_pruning: false,
         requires_confirmation: false,

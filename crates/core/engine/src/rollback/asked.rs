@@ -4,7 +4,7 @@ use super::{Content, Hold};
 use crate::effect::{Effect, Tone};
 use crate::state::State;
 use crate::{note, trigger, verdict};
-use model::{App, Asked, Bad, Held, HeldStage, Reason, ReleaseRequest, Stable, Timestamp};
+use model::{Again, App, Asked, Bad, Held, HeldStage, Reason, ReleaseRequest, Stable, Timestamp};
 
 /// Carries out what a person asks for beside a sync, once it is known what Git holds.
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
@@ -103,7 +103,14 @@ fn roll_back(
     if bad.hash != to.hash {
         state.quarantine.add(bad.clone());
     }
-    let held = Held { at: to.clone(), bad, stage: HeldStage::Restoring, has_chance: false, until_resumed };
+    let held = Held {
+        at: to.clone(),
+        bad,
+        stage: HeldStage::Restoring,
+        again: Again::Quarantined,
+        has_chance: false,
+        until_resumed,
+    };
     let known = state.hold.take().filter(|hold| hold.held.at == held.at);
     let content = known.map_or(Content::Due(now), |hold| hold.content);
     state.hold = Some(Box::new(Hold { content, ..Hold::new(held) }));

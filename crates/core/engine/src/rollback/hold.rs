@@ -72,7 +72,10 @@ impl State {
     /// Returns whether Git wants something that auto-sync may deploy.
     pub(crate) fn wants_other(&self, app: &App) -> bool {
         let is_kept = self.hold.as_ref().is_some_and(|hold| hold.held.until_resumed);
-        let is_free = |desired: &Arc<Desired>| !is_kept && !self.quarantine.contains(desired.hash);
+        let is_left = |hash| self.hold.as_ref().is_some_and(|hold| hold.held.leaves_alone(hash));
+        let is_free = |desired: &Arc<Desired>| {
+            !is_kept && !self.quarantine.contains(desired.hash) && !is_left(desired.hash)
+        };
         app.automated.is_some() && self.desired.as_ref().is_some_and(is_free)
     }
 

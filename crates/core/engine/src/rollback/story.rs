@@ -1,12 +1,16 @@
 //! What happened to an app that is held, what runs now, and what is to be done?
 
+use super::held_back::MOST;
 use crate::operation::ended_sentence;
-use model::{Bad, Held, HeldStage, Reason, Stable};
+use model::{Again, Bad, Held, HeldStage, Reason, Stable};
+
+/// What ends most of the stories.
+const RESUMES: &str = "the next commit that changes what is deployed resumes by itself";
 
 /// Tells what happened to an app that is held, what runs now, and what to do, in two or three sentences.
 pub(crate) fn told(held: &Held) -> String {
-    let Held { at, bad, stage, has_chance, until_resumed } = held;
-    let (from, why) = (bad.revision.short(), why(bad));
+    let Held { at, bad, stage, again, has_chance, until_resumed } = held;
+    let (from, why) = (bad.revision.short(), why(held));
     let release = if at.is_nothing() {
         "nothing".to_owned()
     } else {
@@ -15,9 +19,14 @@ pub(crate) fn told(held: &Held) -> String {
     let next = if *until_resumed {
         "Nothing is deployed by itself until somebody resumes: tautline app resume".to_owned()
     } else {
-        format!(
-            "Auto-sync leaves {from} alone; the next commit that changes what is deployed resumes by itself"
-        )
+        match again {
+            Again::Quarantined => format!("Auto-sync leaves {from} alone; {RESUMES}"),
+            Again::At(at, _) => format!("{from} is tried again at {at}; {RESUMES}"),
+            Again::Now(_) => format!("{from} is being tried again"),
+            Again::No => format!(
+                "It was tried {MOST} times and is not tried again by itself: sync by hand when what holds it up is gone; {RESUMES}"
+            ),
+        }
     };
     match stage {
         HeldStage::Restoring => format!("Going back to {release}, because {why}"),
@@ -52,9 +61,15 @@ pub(super) fn is_asked_for(bad: &Bad) -> bool {
     bad.reason == Reason::Requested
 }
 
-fn why(bad: &Bad) -> String {
-    let message = ended_sentence(&bad.message);
-    if is_asked_for(bad) { message } else { format!("{} failed: {message}", bad.revision.short()) }
+fn why(held: &Held) -> String {
+    let (bad, message) = (&held.bad, ended_sentence(&held.bad.message));
+    match held.again {
+        Again::Quarantined if is_asked_for(bad) => message,
+        Again::Quarantined => format!("{} failed: {message}", bad.revision.short()),
+        Again::At(..) | Again::Now(_) | Again::No => {
+            format!("{} is held up, and less serves meanwhile: {message}", bad.revision.short())
+        }
+    }
 }
 
 /// What the sync says that brought an app back.

@@ -66,11 +66,15 @@ pub(super) fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
 
 /// Decides where the content of the revision failed by its own fault.
 fn left_alone(state: &State, desired: &Desired) -> Option<Outcome> {
-    let bad = state.quarantine.get(desired.hash)?;
+    let held_back = state.hold.as_ref().filter(|hold| hold.held.leaves_alone(desired.hash));
+    let bad = state.quarantine.get(desired.hash).or(held_back.map(|hold| &hold.held.bad))?;
     let hold = state.hold.as_ref().filter(|hold| hold.held.bad.hash == bad.hash);
     let (word, message) = match hold.map(|hold| (&hold.held.stage, told(&hold.held))) {
         Some((HeldStage::Restoring, _)) => {
             return Some(Outcome::Waits("what was stable to be restored".into()));
+        }
+        Some((HeldStage::Restored | HeldStage::Kept, message)) if held_back.is_some() => {
+            (Word::Held, message)
         }
         Some((HeldStage::Restored, message)) => (Word::RolledBack, message),
         Some((HeldStage::Kept, message)) => (Word::Quarantined, message),

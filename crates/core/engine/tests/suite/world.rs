@@ -8,9 +8,9 @@ use engine::{
     Word, Writes, step,
 };
 use model::{
-    App, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, HeldStage, ObjectKey,
-    ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Reason, Revision, Seconds, Stable, SyncStatus,
-    Timestamp, digest,
+    App, Available, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, HeldStage,
+    ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Reason, Revision, Seconds, Stable,
+    SyncStatus, Timestamp, digest,
 };
 use plan::{InSync, Plan, Selection, prune::Prune, stages};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -270,12 +270,16 @@ impl World {
             .map(|key| {
                 let is_same = self.live.get(key) == wanted.get(key);
                 let (health, evidence) = self.health(key);
+                let serves = |health: &Health| health.status == HealthStatus::Healthy;
+                let available =
+                    health.as_ref().map(|health| Available { now: u32::from(serves(health)), wanted: 1 });
                 ObjectStatus {
                     key: key.clone(),
                     version: "v1".into(),
                     sync: Some(if is_same { SyncStatus::Synced } else { SyncStatus::OutOfSync }),
                     health,
                     evidence,
+                    available,
                     is_live: self.live.contains_key(key),
                     requires_pruning: !wanted.contains_key(key),
                     requires_confirmation: false,

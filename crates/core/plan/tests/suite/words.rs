@@ -44,6 +44,7 @@ pub(crate) fn live(text: &str) -> LiveDigest {
         matching: Match::InSync,
         health: None,
         evidence: Evidence::None,
+        available: None,
         progress: digest(b"0"),
         health_ignored: false,
         keep_on_prune: false,

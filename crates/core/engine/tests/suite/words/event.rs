@@ -5,9 +5,9 @@ use engine::{
     Attempt, CascadePass, Desired, Event, NotRecalled, SourceFailure, State, Told, Unreadable, Writes,
 };
 use model::{
-    CommitInfo, Comparison, Culprit, ErrorClass, Evidence, Headway, Health, HealthStatus, NotYet, ObjectKey,
-    ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Problem, Reason, Seconds, Stable, SyncId,
-    SyncStatus, Timestamp, digest,
+    Available, CommitInfo, Comparison, Culprit, ErrorClass, Evidence, Headway, Health, HealthStatus, NotYet,
+    ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Problem, Reason, Seconds, Stable,
+    SyncId, SyncStatus, Timestamp, digest,
 };
 use plan::{Plan, Stage};
 use std::sync::Arc;
@@ -189,7 +189,13 @@ fn comparison(name: &str, words: &str) -> Comparison {
     comparison
 }
 
+/// Makes one of `status[/health[!][~message]][+3of4]`, where that many pods of so many serve.
 fn object(name: &str, status: &str) -> ObjectStatus {
+    let (status, serving) = status.split_once('+').map_or((status, None), |(status, n)| (status, Some(n)));
+    let available = serving.map(|serving| {
+        let (now, wanted) = serving.split_once("of").expect("n of m");
+        Available { now: now.parse().expect("a number"), wanted: wanted.parse().expect("a number") }
+    });
     let (status, health) = status.split_once('/').map_or((status, None), |(s, h)| (s, Some(h)));
     let sync = match status {
         "synced" => SyncStatus::Synced,
@@ -216,6 +222,7 @@ fn object(name: &str, status: &str) -> ObjectStatus {
         sync: Some(sync),
         health,
         evidence,
+        available,
         is_live: status != "missing",
         requires_pruning: status == "extra",
         requires_confirmation: false,

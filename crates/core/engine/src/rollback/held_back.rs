@@ -1,0 +1,94 @@
+//! What if a commit is only held up, and less serves meanwhile than before? Then the app goes back to what was stable, and the
+//! commit is tried again: a few times, for what holds passes, and who goes to and fro helps nobody.
+
+use super::{Content, Decision, Facts, Hold, decide};
+use crate::effect::{Effect, Mode, Tone};
+use crate::run::{Cause, Run};
+use crate::state::State;
+use crate::verdict::Verdict;
+use crate::{note, retry, rollback};
+use model::{
+    Again, App, Available, Bad, Comparison, Held, HeldStage, ObjectKey, Reason, SyncStatus, Timestamp,
+};
+use std::collections::BTreeMap;
+
+/// How often an app goes back from one commit that is held up.
+pub(crate) const MOST: u32 = 3;
+
+/// Notes how much serves while the app is well at its stable release.
+pub(crate) fn note_serving(state: &mut State) {
+    let Some(stable) = state.stable.as_ref().map(|stable| stable.hash) else { return };
+    let of_hold = state.hold.as_ref().and_then(|hold| hold.comparison.as_deref());
+    let views = state.comparison.as_deref().into_iter().chain(of_hold);
+    let is_rest = |view: &&Comparison| view.hash == stable && rollback::is_well(view);
+    let Some(view) = views.into_iter().find(is_rest) else { return };
+    let serving = |object: &model::ObjectStatus| Some((object.key.clone(), object.available?.now));
+    let serving: BTreeMap<ObjectKey, u32> = view.objects.iter().filter_map(serving).collect();
+    if state.serving != serving {
+        state.serving = serving;
+    }
+}
+
+/// Returns what less serves of than under the stable release, as far as the commit wants it to serve as much.
+fn lost(state: &State, run: &Run) -> Option<String> {
+    let view = state.view_of(run).filter(|view| view.is_complete && view.sync != SyncStatus::Unknown)?;
+    let serves_less = |object: &&model::ObjectStatus| {
+        let Some(before) = state.serving.get(&object.key) else { return false };
+        object.available.is_some_and(|Available { now, wanted }| now < wanted.min(*before))
+    };
+    let object = view.objects.iter().filter(|object| !object.requires_pruning).find(serves_less)?;
+    let (before, now) = (state.serving.get(&object.key)?, object.available?.now);
+    Some(format!("{now} of {before} pods of {} are left", object.key))
+}
+
+/// Returns what is said of a try of a sync that is only held up, where the app goes back until the next one.
+pub(crate) fn must_go_back(state: &State, run: &Run, verdict: &Verdict, app: &App) -> Option<String> {
+    let is_whole = match &run.cause {
+        Cause::NewDesired => true,
+        Cause::Operation(_) => run.is_full() && !run.is_pinned() && run.mode() == Mode::Real,
+        Cause::SelfHeal(..) | Cause::Rollback => false,
+    };
+    let hash = run.desired.as_ref()?.hash;
+    let goes_back = || decide(&Facts::of(app, hash, state.stable.as_ref())) == Decision::Restore;
+    if verdict.is_condemned || !is_whole || app.automated.is_none() || !goes_back() {
+        return None;
+    }
+    lost(state, run).map(|lost| format!("{}; {lost}", verdict.message))
+}
+
+/// Goes back for a while.
+pub(crate) fn go_back(state: &mut State, bad: Bad, app: &App, now: Timestamp) {
+    let Some(at) = state.stable.clone() else { return };
+    let known = state.hold.as_ref().map(|hold| &hold.held).filter(|held| held.bad.hash == bad.hash);
+    let times = match known.map(|held| held.again) {
+        Some(Again::Now(times)) => times + 1,
+        Some(Again::At(..) | Again::No | Again::Quarantined) | None => 1,
+    };
+    let again = if times < MOST { Again::At(now + retry::longest_wait(app), times) } else { Again::No };
+    let held = Held { at, bad, stage: HeldStage::Restoring, again, has_chance: false, until_resumed: false };
+    let known = state.hold.take().filter(|hold| hold.held.at == held.at);
+    let content = known.map_or(Content::Due(now), |hold| hold.content);
+    state.hold = Some(Box::new(Hold { content, ..Hold::new(held) }));
+}
+
+/// Has a commit tried again whose time has come.
+pub(crate) fn advance(state: &mut State, now: Timestamp, out: &mut Vec<Effect>) {
+    let Some(held) = state.hold.as_mut().map(|hold| &mut hold.held) else { return };
+    match (held.again, &held.stage) {
+        (Again::At(at, times), HeldStage::Restored | HeldStage::Kept) if at <= now => {
+            held.again = Again::Now(times);
+            let story = format!("{} is tried again, for it was only held up", held.bad.revision.short());
+            out.push(note(Reason::Retry, story, Tone::Plain));
+            out.push(Effect::Compare);
+        }
+        (Again::At(..) | Again::Now(_) | Again::No | Again::Quarantined, _) => {}
+    }
+}
+
+/// Returns when that is.
+pub(crate) fn wake(state: &State) -> Option<Timestamp> {
+    match state.hold.as_ref()?.held {
+        Held { again: Again::At(at, _), stage: HeldStage::Restored | HeldStage::Kept, .. } => Some(at),
+        _ => None,
+    }
+}
