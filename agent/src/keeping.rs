@@ -197,11 +197,12 @@ impl Agent {
             repo_url: app.source.repo_url.clone(),
             path: app.source.path.clone(),
             timings: Timings {
+                seen: outcome.seen_at,
                 started: Some(outcome.started_at),
+                applied: outcome.applied_at,
                 healthy: outcome.healthy_at,
                 settled: Some(outcome.ended_at),
                 restored: (outcome.word == Word::RolledBack).then(crate::clock::now),
-                ..Timings::default()
             },
             created: created.map(|result| result.key.clone()).collect(),
             images: images.into_iter().collect(),

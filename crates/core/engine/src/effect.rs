@@ -108,6 +108,10 @@ pub struct Outcome {
     pub started_at: Timestamp,
     /// When everything was healthy first.
     pub healthy_at: Option<Timestamp>,
+    /// When the commit was seen, where that is known.
+    pub seen_at: Option<Timestamp>,
+    /// When the last object was applied, where that is known.
+    pub applied_at: Option<Timestamp>,
     /// When it settled, or failed.
     pub ended_at: Timestamp,
 }

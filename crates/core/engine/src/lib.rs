@@ -78,7 +78,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
     match event {
         Event::AppChanged => app_changed(state, now, app, out),
         Event::Refused(problems) => refuse(state, problems, now, app, out),
-        Event::Resolved(revision) => source::resolved(state, revision, out),
+        Event::Resolved(revision) => source::resolved(state, revision, now, out),
         Event::SourceFailed(failure) => source::failed(state, failure, now, out),
         Event::Overheard(news) => source::overheard(state, news, now, out),
         Event::Rendered(desired) => source::rendered(state, desired, now, app, out),

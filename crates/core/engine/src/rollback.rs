@@ -177,6 +177,8 @@ pub(crate) fn bad(run: &Run, reason: Reason, message: String, now: Timestamp) ->
         revision: desired.revision.clone(),
         reason,
         message,
+        seen_at: run.seen_at,
+        applied_at: run.applied_at,
         started_at: run.started_at,
         failed_at: now,
     })
@@ -265,6 +267,8 @@ fn outcome(bad: &Bad, word: Word, message: &str) -> Effect {
         is_asked_for: false,
         started_at: bad.started_at,
         healthy_at: None,
+        seen_at: bad.seen_at,
+        applied_at: bad.applied_at,
         ended_at: bad.failed_at,
     }))
 }

@@ -3,7 +3,7 @@
 use crate::deferral::Deferral;
 use crate::effect::{Effect, Mode};
 use crate::event::Desired;
-use crate::state::Attempt;
+use crate::state::{Attempt, State};
 use model::{
     App, Comparison, Digest, Headway, HealthStatus, ObjectKey, ObjectOutcome, ObjectResult, Operation,
     SyncId, Timestamp,
@@ -36,6 +36,10 @@ pub struct Run {
     pub desired: Option<Arc<Desired>>,
     /// How live compares with a revision that somebody chose, unless that is what Git wants anyway.
     pub comparison: Option<Arc<Comparison>>,
+    /// When the commit was seen that it deploys, where that is known.
+    pub seen_at: Option<Timestamp>,
+    /// When the last object was applied or deleted.
+    pub applied_at: Option<Timestamp>,
     /// When it began, in an earlier life of the agent where it was found under way.
     pub started_at: Timestamp,
     /// When this life of the agent began with it.
@@ -100,6 +104,8 @@ impl Run {
             cause,
             desired: None,
             comparison: None,
+            seen_at: None,
+            applied_at: None,
             started_at: now,
             begun_at: now,
             tried_at: now,
@@ -137,6 +143,13 @@ impl Run {
         }
     }
 
+    /// Notes when what it deploys was seen: before it began, whatever another life saw when.
+    pub(crate) fn note_seen(&mut self, state: &State) {
+        let revision = self.desired.as_ref().map(|desired| &desired.revision);
+        let seen = state.seen.as_ref().filter(|(seen, _)| Some(seen) == revision);
+        self.seen_at = seen.map(|(_, at)| *at).filter(|at| *at <= self.started_at);
+    }
+
     /// Returns how far the sync has got, once it waited for health.
     pub fn headway(&self) -> Option<Headway> {
         let (tried_at, progress_at) = (self.tried_at, self.progress_at);
@@ -145,10 +158,7 @@ impl Run {
 
     /// Returns whether a stage of this life changed something.
     pub(crate) fn has_changed(&self) -> bool {
-        self.results.iter().any(|result| match result.outcome {
-            ObjectOutcome::Created | ObjectOutcome::Configured | ObjectOutcome::Pruned => true,
-            ObjectOutcome::Unchanged | ObjectOutcome::PruneSkipped(_) | ObjectOutcome::Failed(..) => false,
-        })
+        self.results.iter().any(|result| result.outcome.is_change())
     }
 
     /// Returns the operation that asked for this sync.

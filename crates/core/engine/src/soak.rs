@@ -160,6 +160,8 @@ fn settled(state: &mut State, now: Timestamp, out: &mut Vec<Effect>) {
         is_asked_for: asked.is_some(),
         started_at: run.started_at,
         healthy_at: Some(healthy_at),
+        seen_at: run.seen_at,
+        applied_at: run.applied_at,
         ended_at: now,
     })));
 }

@@ -30,7 +30,10 @@ pub(crate) fn patience(state: &State) -> Option<(Timestamp, &SourceFailure)> {
 }
 
 /// Takes in what the tracked revision is.
-pub(crate) fn resolved(state: &mut State, revision: Revision, out: &mut Vec<Effect>) {
+pub(crate) fn resolved(state: &mut State, revision: Revision, now: Timestamp, out: &mut Vec<Effect>) {
+    if state.seen.as_ref().is_none_or(|(seen, _)| *seen != revision) {
+        state.seen = Some((revision.clone(), now));
+    }
     if !state.refused.is_empty() {
         return;
     }
@@ -97,7 +100,7 @@ pub(crate) fn overheard(
 ) {
     let before = state.refresh;
     match news {
-        Ok(revision) => resolved(state, revision, out),
+        Ok(revision) => resolved(state, revision, now, out),
         Err(failure) => failed(state, failure, now, out),
     }
     if let RefreshView::Asked(_) = before {

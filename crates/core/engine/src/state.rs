@@ -60,6 +60,8 @@ pub struct State {
     pub hold: Option<Box<Hold>>,
     /// How many pods of each workload served when the app was last well at its stable release.
     pub serving: BTreeMap<ObjectKey, u32>,
+    /// The newest revision, and when it was seen first.
+    pub seen: Option<(Revision, Timestamp)>,
     /// What the newest revision needs that we do not act on yet; it stays until another revision was rendered.
     pub unsupported: Vec<NotYet>,
     /// Whether nothing was ever known of it: it had no status when it was first seen, and nothing was rendered since.
@@ -261,6 +263,7 @@ impl State {
             quarantine: Quarantine::default(),
             hold: None,
             serving: BTreeMap::new(),
+            seen: None,
             unsupported: Vec::new(),
             is_new: false,
             was_untold: false,

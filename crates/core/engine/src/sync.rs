@@ -106,6 +106,7 @@ fn begin(state: &mut State, cause: Cause, app: &App, now: Timestamp, out: &mut V
         return;
     }
     run.desired = state.enforced(app).cloned();
+    run.note_seen(state);
     if run.cause == Cause::NewDesired {
         resume(state, &mut run, now);
         let revision = run.desired.as_ref().map_or("", |desired| desired.revision.short());
@@ -202,6 +203,7 @@ pub(crate) fn prepared(
         return;
     }
     run.desired = Some(Arc::clone(&desired));
+    run.note_seen(state);
     if !run.is_pinned() {
         state.desired = Some(desired);
     }
@@ -294,6 +296,8 @@ pub(crate) fn stage_done(
     if run.mode() == Mode::Real {
         state.touched.extend(results.iter().filter(is_changed).map(|result| result.key.clone()));
     }
+    run.applied_at =
+        results.iter().any(|result| result.outcome.is_change()).then_some(now).or(run.applied_at);
     run.record(results);
     if run.failures().next().is_some() {
         // Nothing is deleted while something that may depend on it, or replace it, is not in place.

@@ -40,6 +40,10 @@ pub struct Bad {
     pub reason: Reason,
     /// The sentence.
     pub message: String,
+    /// When the commit was seen, where that is known.
+    pub seen_at: Option<Timestamp>,
+    /// When the last object of it was applied, where that is known.
+    pub applied_at: Option<Timestamp>,
     /// When the sync of it began.
     pub started_at: Timestamp,
     /// When that failed.

@@ -82,6 +82,14 @@ pub enum ObjectOutcome {
 }
 
 impl ObjectOutcome {
+    /// Returns whether the cluster is another one by it.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::Created | Self::Configured | Self::Pruned => true,
+            Self::Unchanged | Self::PruneSkipped(_) | Self::Failed(..) => false,
+        }
+    }
+
     /// Returns whether the object could not be brought to what Git wants.
     pub fn is_failure(&self) -> bool {
         match self {

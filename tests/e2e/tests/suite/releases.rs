@@ -386,6 +386,10 @@ fn how_long_it_took_until_all_was_well_again_is_told() {
     kept(&scene, 2);
     let told = agent.get("/api/v1/applications/shop/releases").json();
     assert_eq!(of(&told, "verdict"), ["Stable", "RolledBack"], "{told:#}");
+    for timings in told["items"].as_array().unwrap().iter().map(|item| &item["timings"]) {
+        let order = ["seen", "started", "applied", "settled"].map(|what| timings[what].as_str());
+        assert!(order.is_sorted() && order[0].is_some(), "{timings:#}");
+    }
     let timings = &told["items"][1]["timings"];
     assert!(timings["restored"].as_str() >= timings["settled"].as_str(), "{timings:#}");
     let delivery = &told["delivery"];

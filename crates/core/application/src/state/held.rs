@@ -7,14 +7,20 @@ use serde_json::{Map, Value, json};
 const LONGEST: usize = 400;
 
 pub(super) fn bad(bad: &Bad) -> Value {
-    json!({
+    let mut fields = json!({
         "desired": bad.hash.to_string(),
         "revision": bad.revision.as_str(),
         "reason": bad.reason.as_str(),
         "message": cut(&bad.message),
         "startedAt": bad.started_at.to_string(),
         "failedAt": bad.failed_at.to_string(),
-    })
+    });
+    for (field, at) in [("seenAt", bad.seen_at), ("appliedAt", bad.applied_at)] {
+        if let Some(at) = at {
+            fields[field] = at.to_string().into();
+        }
+    }
+    fields
 }
 
 pub(super) fn read_bad(value: &Value) -> Option<Bad> {
@@ -24,6 +30,8 @@ pub(super) fn read_bad(value: &Value) -> Option<Bad> {
         revision: Revision::new(text("revision")?),
         reason: Reason::parse(text("reason")?)?,
         message: text("message").unwrap_or_default().to_owned(),
+        seen_at: text("seenAt").and_then(|at| at.parse().ok()),
+        applied_at: text("appliedAt").and_then(|at| at.parse().ok()),
         started_at: text("startedAt")?.parse().ok()?,
         failed_at: text("failedAt")?.parse().ok()?,
     })
@@ -117,6 +125,8 @@ mod tests {
                     revision: Revision::new("b"),
                     reason: Reason::HealthTimeout,
                     message: "no room".into(),
+                    seen_at: Some(at),
+                    applied_at: None,
                     started_at: at,
                     failed_at: at,
                 },

@@ -66,6 +66,8 @@ fn unwanted(state: &State, message: String, now: Timestamp) -> Option<Bad> {
         revision: desired.revision.clone(),
         reason: Reason::Requested,
         message,
+        seen_at: None,
+        applied_at: None,
         started_at: now,
         failed_at: now,
     })

@@ -34,7 +34,15 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::Release(outcome) => {
             let Outcome { word, hash, revision, reason, .. } = &**outcome;
             let why = reason.map(|reason| format!(" for {reason}")).unwrap_or_default();
-            format!("release {word:?}: {} at {revision}{why}", name_of(*hash))
+            let when = [
+                ("seen", outcome.seen_at),
+                ("started", Some(outcome.started_at)),
+                ("applied", outcome.applied_at),
+                ("healthy", outcome.healthy_at),
+                ("ended", Some(outcome.ended_at)),
+            ];
+            let when = when.into_iter().filter_map(|(what, at)| Some(format!(", {what} {}", time(at?))));
+            format!("release {word:?}: {} at {revision}{why}{}", name_of(*hash), when.collect::<String>())
         }
         Effect::Cascade(cascade) => format!("cascade {cascade:?}"),
         Effect::Finalize => "finalize".into(),
