@@ -1,4 +1,4 @@
-// Which repositories does a Git server on loopback give by SSH, and to whom?
+// Which repositories does a Git server on loopback give and take by SSH, and to whom?
 //
 //	git-ssh keygen ed25519|ecdsa|rsa FILE    writes a private key and FILE.pub
 //	git-ssh keygen pkcs1 FILE                the same as GitHub gives one to an app
@@ -7,6 +7,7 @@
 //
 // It shows the host keys KEY, prints its address (port 0 is any), and ends when its standard input does. The folder is the
 // server's root: an absolute path is looked for below it, a relative one and what begins with ~/ below its folder home.
+// Those are pushed to whose configuration sets daemon.receivepack.
 package main
 
 import (
@@ -171,13 +172,19 @@ func session(channel ssh.Channel, requests <-chan *ssh.Request, folder string) {
 }
 
 func run(channel ssh.Channel, line, folder string) uint32 {
-	path, isUpload := strings.CutPrefix(line, "git-upload-pack '")
+	service, path, _ := strings.Cut(line, " '")
 	path, isClosed := strings.CutSuffix(path, "'")
-	if !isUpload || !isClosed {
-		fmt.Fprintln(channel.Stderr(), "only git-upload-pack is served")
+	service, isGit := strings.CutPrefix(service, "git-")
+	if !isClosed || !isGit || service != "upload-pack" && service != "receive-pack" {
+		fmt.Fprintln(channel.Stderr(), "only git-upload-pack and git-receive-pack are served")
 		return 1
 	}
-	command := exec.Command("git", "-c", "safe.directory=*", "upload-pack", found(folder, path))
+	repository := found(folder, path)
+	if service == "receive-pack" && !takesPushes(repository) {
+		fmt.Fprintln(channel.Stderr(), "ERROR: Permission to "+path+" denied to this key.")
+		return 1
+	}
+	command := exec.Command("git", "-c", "safe.directory=*", service, repository)
 	command.Stdout, command.Stderr = channel, channel.Stderr()
 	// Given as a pipe, so that the end of the program is not waited for until the client says more.
 	input, err := command.StdinPipe()
@@ -192,6 +199,12 @@ func run(channel ssh.Channel, line, folder string) uint32 {
 		return 1
 	}
 	return 0
+}
+
+// As with git daemon, nobody pushes to a repository that does not say so itself.
+func takesPushes(repository string) bool {
+	answer, err := exec.Command("git", "--git-dir", repository, "config", "--bool", "daemon.receivepack").Output()
+	return err == nil && strings.TrimSpace(string(answer)) == "true"
 }
 
 func found(folder, path string) string {
