@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Config {
     /// Folder for clones, a cache: whatever is in it can be made again. Made if it is not there.
     pub cache_dir: PathBuf,
-    /// Folders below which local repositories may be read.
+    /// Folders below which local repositories may be read, and get the reverts that are asked for.
     pub local_repos: Vec<PathBuf>,
     /// Calls to servers at once.
     pub threads: usize,

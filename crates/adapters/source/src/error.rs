@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Kind {
     /// The URL is not one that we would give to Git.
     InvalidUrl,
-    /// The operator does not allow this repository (`--local-repos`).
+    /// The operator does not allow this repository (`--local-repos`), or its server does not allow a push.
     NotPermitted,
     /// Something that we do not do yet; the app is read-only.
     NotSupported,

@@ -1,4 +1,4 @@
-//! Which commit does a revision name, and which files does it hold?
+//! Which commit does a revision name, which files does it hold, and how is it taken back?
 //!
 //! The only user of `git2`, `notify` and `semver`.
 //!
@@ -8,6 +8,9 @@
 //!                                                                               │  are read where they are)
 //!  Watch ──hint──▶ poll again                    inputs / read / commit ◀───────┘
 //!  (watch)                                       (tree, listing, commit)
+//!                                                           │
+//!  Revert ──draft──▶ a commit in memory ──push──▶ a branch  │ good, bad, tip
+//!  (revert)          (draft, differences, edit)   (push) ◀──┘
 //! ```
 //!
 //! libgit2 blocks, so all of it runs on two pools of threads of our own ([`Config::threads`]): one for whatever
@@ -26,8 +29,12 @@ mod config;
 mod confine;
 mod constraint;
 mod credentials;
+mod differences;
 mod disk;
+mod draft;
+mod edit;
 mod error;
+mod explain;
 mod github;
 mod known_hosts;
 mod listing;
@@ -36,8 +43,10 @@ mod opened;
 mod packs;
 mod pick;
 mod pool;
+mod push;
 mod refs;
 mod remote;
+mod revert;
 mod secret;
 mod size;
 mod sources;
@@ -55,6 +64,7 @@ pub use github::GitHubApp;
 pub use listing::{File, Folder, Listing};
 pub use pick::{consulted, pick, rivals};
 pub use refs::{RefTarget, Refs, Resolution};
+pub use revert::{Filter, Identity, Part, Revert, Reverted};
 pub use secret::{RepositorySecret, SecretKind};
 pub use sources::Sources;
 pub use url::{RepoUrl, normalise};

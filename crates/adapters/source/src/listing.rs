@@ -86,8 +86,8 @@ impl Default for Selection {
 pub(crate) const MAX_TOTAL: u64 = 10_000_000;
 pub(crate) const MAX_BLOB: u64 = 10_000_000;
 /// Entries that one read looks at: a few nested trees of a kilobyte can spell out more than any disk holds.
-const MAX_ENTRIES: usize = 500_000;
-const MAX_DEPTH: usize = 200;
+pub(crate) const MAX_ENTRIES: usize = 500_000;
+pub(crate) const MAX_DEPTH: usize = 200;
 /// Folders whose inputs are remembered.
 const MAX_REMEMBERED: usize = 20_000;
 
@@ -168,13 +168,22 @@ fn locate(
     revision: &Revision,
     folder: &Folder,
 ) -> Result<Vec<Dir>, Fault> {
-    let path = &folder.path;
+    let commit = commit_of(repository, revision)?;
+    find_folder(repository, known, commit.tree_id(), (&folder.path, revision))
+}
+
+/// Finds the way to a folder, links followed, from the root of a commit or of what is about to become one.
+pub(crate) fn find_folder(
+    repository: &Repository,
+    known: &Known,
+    root: Oid,
+    (path, revision): (&str, &Revision),
+) -> Result<Vec<Dir>, Fault> {
     let error = |kind: Kind, message: String| Err(Fault::Source(SourceError::new(kind, message)));
     if path.starts_with('/') || path.contains(['\\', '\0']) || path.split('/').any(|part| part == "..") {
         return error(Kind::Invalid, format!("path {path:?} is not a path inside the repository"));
     }
-    let commit = commit_of(repository, revision)?;
-    match tree::follow(repository, &known.trees, tree::root(commit.tree_id()), path)? {
+    match tree::follow(repository, &known.trees, tree::root(root), path)? {
         Found::Folder(dirs) => Ok(dirs),
         Found::File(..) => error(Kind::PathNotFound, format!("path {path:?} is a file, not a folder")),
         Found::Submodule => {

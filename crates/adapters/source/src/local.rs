@@ -1,8 +1,13 @@
-//! Which repositories on this machine's disk may be read, and how?
+//! Which repositories on this machine's disk may be read, how, and how does one get a commit?
 
-use crate::error::{Fault, Kind, SourceError};
+use crate::draft::Draft;
+use crate::error::{Fault, Kind, SourceError, printable};
 use crate::opened;
+use crate::push::{Answer, Target};
 use crate::refs::Refs;
+use crate::revert::short;
+use crate::url::RepoUrl;
+use git2::{ErrorClass, ErrorCode};
 use std::path::{Path, PathBuf};
 
 /// The folders that an operator opened with `--local-repos`, and the cache folder that never is.
@@ -143,4 +148,55 @@ pub(crate) fn refs(repository: &git2::Repository) -> Result<Refs, Fault> {
         refs.default_branch = head.name().ok().filter(|name| *name != "HEAD").map(str::to_owned);
     }
     Ok(refs)
+}
+
+/// Puts a commit on a branch, if that is still where it was. libgit2 can push to a folder as to a server, but then moves the
+/// branch wherever it is; this has Git's lock on the branch, and asks under it. Hooks are not run.
+pub(crate) fn push(
+    repository: &git2::Repository,
+    url: &RepoUrl,
+    draft: &Draft,
+    target: &Target,
+) -> Result<Answer, SourceError> {
+    let Target { name, was } = target;
+    if is_checked_out(repository, name) {
+        let message = format!("branch {:?} is checked out in repository {url}", short(name));
+        return Err(SourceError::new(Kind::NotPermitted, message)
+            .help("have a branch made for the revert, or let the app follow a bare repository"));
+    }
+    let written = repository.odb().and_then(|odb| draft.write(&odb)).and_then(|()| match was {
+        Some(was) => repository.reference_matching(name, draft.commit, true, *was, "revert"),
+        None => repository.reference(name, draft.commit, false, "revert"),
+    });
+    match written {
+        Ok(_) => Ok(Answer::Taken),
+        Err(error) if has_moved(error.code()) => Ok(Answer::Moved),
+        Err(error) => Err(cannot_push(url, &error)),
+    }
+}
+
+/// Whoever holds the lock of a branch is about to move it.
+fn has_moved(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::Modified | ErrorCode::Exists | ErrorCode::NotFound | ErrorCode::Locked)
+}
+
+fn cannot_push(url: &RepoUrl, error: &git2::Error) -> SourceError {
+    let text = printable(error.message());
+    let is_full = ["No space left", "quota exceeded"].iter().any(|words| text.contains(words));
+    let kind =
+        if is_full || error.class() == ErrorClass::NoMemory { Kind::Unavailable } else { Kind::NotPermitted };
+    SourceError::new(kind, format!("repository {url} cannot be written: {text}"))
+        .help("let the agent's user write it, or take the annotation off")
+}
+
+/// Returns whether files of a working copy would no longer be those of its branch.
+fn is_checked_out(repository: &git2::Repository, name: &str) -> bool {
+    let folder = common(repository.path());
+    let is_bare = repository.config().and_then(|config| config.get_bool("core.bare"));
+    let main = (!is_bare.unwrap_or_default()).then(|| folder.join("HEAD"));
+    let linked = std::fs::read_dir(folder.join("worktrees")).into_iter().flatten().flatten();
+    main.into_iter().chain(linked.map(|tree| tree.path().join("HEAD"))).any(|head| {
+        let text = std::fs::read_to_string(head).unwrap_or_default();
+        text.strip_prefix("ref:").is_some_and(|followed| followed.trim() == name)
+    })
 }

@@ -80,19 +80,47 @@ impl Refs {
         if let Some(target) = Constraint::parse(name).and_then(|range| self.highest_tag(&range)) {
             return Resolution::Commit(target.revision());
         }
-        let candidates = [
-            name.to_owned(),
-            format!("refs/heads/{name}"),
-            format!("refs/{name}"),
-            format!("refs/tags/{name}"),
-        ];
-        if let Some(target) = candidates.iter().find_map(|name| self.names.get(name)) {
+        if let Some((_, target)) = self.named(name) {
             return Resolution::Commit(target.revision());
         }
         if is_hex && (7..40).contains(&name.len()) {
             return Resolution::Short(name.to_ascii_lowercase());
         }
         Resolution::Unknown
+    }
+
+    fn named(&self, name: &str) -> Option<(&String, &RefTarget)> {
+        let candidates = [
+            name.to_owned(),
+            format!("refs/heads/{name}"),
+            format!("refs/{name}"),
+            format!("refs/tags/{name}"),
+        ];
+        candidates.iter().find_map(|name| self.names.get_key_value(name))
+    }
+
+    /// Finds the branch that a target revision follows, in the order of [`Self::resolve`]: its full name and its tip.
+    ///
+    /// # Errors
+    /// [`Kind::NotSupported`] for a tag, a commit or a range of versions, and [`Kind::RevisionNotFound`] for what is not here.
+    pub(crate) fn branch(&self, target_revision: &str) -> Result<(&str, Revision), SourceError> {
+        let name = target_revision.trim();
+        let is_range = || Constraint::parse(name).is_some_and(|range| self.highest_tag(&range).is_some());
+        let is_sha = name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let followed = match name {
+            "" | "HEAD" => self.default_branch.as_ref().and_then(|name| self.names.get_key_value(name)),
+            _ if is_sha || is_range() => None,
+            _ => self.named(name),
+        };
+        match followed {
+            Some((full, target)) if full.starts_with("refs/heads/") => Ok((full, target.revision())),
+            None if self.resolve(name) == Resolution::Unknown => Err(self.unknown(name)),
+            Some(_) | None => {
+                let message = format!("{name:?} is no branch, so that nothing can be reverted on it");
+                Err(SourceError::new(Kind::NotSupported, message)
+                    .help("follow a branch, or take the annotation off"))
+            }
+        }
     }
 
     fn tags(&self) -> impl Iterator<Item = &str> {
@@ -196,6 +224,38 @@ mod tests {
             assert_eq!(found(target), expected, "{target}");
         }
         assert_eq!(found(&"A".repeat(40)), "a");
+    }
+
+    #[test]
+    fn only_a_branch_is_one_to_push_to() {
+        let followed = |target: &str| match refs().branch(target) {
+            Ok((name, tip)) => format!("{name} at {}", &tip.as_str()[..1]),
+            Err(error) => format!("{:?}", error.kind),
+        };
+        for (target, expected) in [
+            ("", "refs/heads/main at 1"),
+            ("HEAD", "refs/heads/main at 1"),
+            ("main", "refs/heads/main at 1"),
+            (" refs/heads/main", "refs/heads/main at 1"),
+            ("heads/main", "refs/heads/main at 1"),
+            ("v2", "refs/heads/v2 at 2"),
+            ("4.x", "refs/heads/4.x at 8"),
+            ("deadbeef", "refs/heads/deadbeef at 7"),
+            ("v1", "NotSupported"),
+            ("tags/v2", "NotSupported"),
+            ("pull/7/head", "NotSupported"),
+            (">= 1", "NotSupported"),
+            ("1.x", "NotSupported"),
+            ("deadbee", "NotSupported"),
+            ("1111111111111111111111111111111111111111", "NotSupported"),
+            ("nope", "RevisionNotFound"),
+            ("^3", "RevisionNotFound"),
+        ] {
+            assert_eq!(followed(target), expected, "{target}");
+        }
+        let detached = Refs { default_branch: None, ..refs() };
+        assert_eq!(detached.branch("HEAD").unwrap_err().kind, Kind::NotSupported);
+        assert_eq!(Refs::default().branch("HEAD").unwrap_err().kind, Kind::RevisionNotFound);
     }
 
     // N6: names that Git would not make

@@ -1,12 +1,11 @@
 //! What does a server offer, and how do its objects get here?
 
 use crate::allowance;
-use crate::clone::{CacheClone, cannot_write};
+use crate::clone::CacheClone;
 use crate::commit::commit_of;
 use crate::config::Repository;
-use crate::confine::MAX_UNFOLDED;
 use crate::credentials::{Checks, Credentials};
-use crate::error::{Fault, Kind, SourceError, printable};
+use crate::error::{Fault, Kind, SourceError};
 use crate::known_hosts::KnownHosts;
 use crate::pool::Token;
 use crate::refs::Refs;
@@ -18,7 +17,6 @@ use git2::{
 };
 use model::Revision;
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One conversation with a server.
@@ -32,7 +30,18 @@ pub(crate) struct Call<'a> {
 }
 
 /// Memory that libgit2 may take for one list of refs, in bytes. A million refs fit.
-const MAX_LIST: usize = 256_000_000;
+pub(crate) const MAX_LIST: usize = 256_000_000;
+
+/// What came up in a conversation, beside how it ended.
+#[derive(Default)]
+pub(crate) struct Heard {
+    /// Why who answered is not who should.
+    distrust: RefCell<Option<SourceError>>,
+    is_too_large: Cell<bool>,
+    /// Whether another server asked for credentials.
+    is_elsewhere: Cell<bool>,
+    n_asked: Cell<usize>,
+}
 
 const EVERYTHING: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 const NOTHING: [&str; 1] = ["+refs/tautline/none:refs/tautline/none"];
@@ -134,42 +143,59 @@ impl Call<'_> {
         talk: impl FnOnce(&mut FetchOptions<'_>) -> Result<(), git2::Error>,
     ) -> Result<(), Fault> {
         self.token.check()?;
-        let distrust = RefCell::new(None);
-        let (is_too_large, is_elsewhere, n_asked) = (Cell::new(false), Cell::new(false), Cell::new(0));
+        let (heard, header) = (Heard::default(), self.header());
+        let done = talk(&mut options(self.callbacks(&heard), header.as_deref()));
+        done.map_err(|error| self.judge(&heard, error, Self::explain))
+    }
+
+    /// Returns what every conversation with a server is bound to.
+    pub(crate) fn callbacks<'c>(&'c self, heard: &'c Heard) -> RemoteCallbacks<'c> {
         let mut callbacks = RemoteCallbacks::new();
         callbacks.credentials(|asking, _, _| {
-            n_asked.set(n_asked.get() + 1);
+            heard.n_asked.set(heard.n_asked.get() + 1);
             // libgit2 lets a redirect change the port; another port is another server.
-            is_elsewhere.set(!self.is_own(asking));
-            let again = n_asked.get() > 1 || is_elsewhere.get();
+            heard.is_elsewhere.set(!self.is_own(asking));
+            let again = heard.n_asked.get() > 1 || heard.is_elsewhere.get();
             self.answer().filter(|_| !again).unwrap_or_else(|| Err(refused(ErrorCode::Auth)))
         });
-        self.judge_host_keys(&mut callbacks, &distrust);
+        self.judge_host_keys(&mut callbacks, &heard.distrust);
         callbacks.transfer_progress(|progress| {
-            is_too_large.set(progress.received_bytes() as u64 > self.max_fetch);
-            self.token.is_wanted() && !is_too_large.get()
+            heard.is_too_large.set(progress.received_bytes() as u64 > self.max_fetch);
+            self.token.is_wanted() && !heard.is_too_large.get()
         });
         callbacks.sideband_progress(|_| self.token.is_wanted());
-        let header = match &self.repository.credentials {
+        callbacks
+    }
+
+    /// Returns the header that a token is sent in.
+    pub(crate) fn header(&self) -> Option<String> {
+        match &self.repository.credentials {
             Credentials::Bearer(token) => Some(format!("Authorization: Bearer {token}")),
             Credentials::None
             | Credentials::Basic { .. }
             | Credentials::SshKey(_)
             | Credentials::GitHubApp(_) => None,
-        };
-        let Err(error) = talk(&mut options(callbacks, header.as_deref())) else { return Ok(()) };
-        let distrust = distrust.take();
-        Err(if let Some(why) = distrust {
+        }
+    }
+
+    /// Finds out what ended a conversation; what is the server's doing is explained.
+    pub(crate) fn judge(
+        &self,
+        heard: &Heard,
+        error: git2::Error,
+        explain: impl FnOnce(&Self, &git2::Error) -> SourceError,
+    ) -> Fault {
+        if let Some(why) = heard.distrust.take() {
             why.into()
-        } else if is_too_large.get() {
+        } else if heard.is_too_large.get() {
             self.too_large().into()
-        } else if is_elsewhere.get() {
+        } else if heard.is_elsewhere.get() {
             self.redirected("it asks for credentials there").into()
         } else if is_about_the_clone(&error) && self.token.is_wanted() {
             error.into()
         } else {
-            self.explain(&error).into()
-        })
+            explain(self, &error).into()
+        }
     }
 
     /// Returns what the server is told when it asks, if there is something that fits how it is asked.
@@ -211,7 +237,7 @@ impl Call<'_> {
     }
 
     /// Turns a fault of the clone itself into words; those of the server are words already.
-    fn plain(&self, fault: Fault) -> SourceError {
+    pub(crate) fn plain(&self, fault: Fault) -> SourceError {
         match fault {
             Fault::Source(error) => error,
             Fault::Missing => SourceError::new(Kind::RevisionNotFound, "the commit is not in the repository"),
@@ -222,73 +248,25 @@ impl Call<'_> {
             }
         }
     }
-
-    fn too_large(&self) -> SourceError {
-        let limit = self.max_fetch / 1_000_000;
-        let message = format!("repository {} is larger than the limit of {limit} MB", self.repository.url);
-        SourceError::new(Kind::TooLarge, message)
-    }
-
-    fn too_many_refs(&self) -> SourceError {
-        let limit = MAX_LIST / 1_000_000;
-        let message = format!("repository {} lists more refs than fit into {limit} MB", self.repository.url);
-        SourceError::new(Kind::TooLarge, message).help("delete branches and tags that nobody needs")
-    }
-
-    fn redirected(&self, why: &str) -> SourceError {
-        let message = format!("repository {} redirected to another server: {why}", self.repository.url);
-        SourceError::new(Kind::Unavailable, message).help("write the URL that it redirects to")
-    }
-
-    fn explain(&self, error: &git2::Error) -> SourceError {
-        if let Err(over) = self.token.check() {
-            return over;
-        }
-        let url = &self.repository.url;
-        let text = printable(&self.repository.credentials.scrub(error.message()));
-        let status = text.strip_prefix("unexpected http status code: ").map(str::trim);
-        let sentence = |kind: Kind, rest: &str| SourceError::new(kind, format!("repository {url} {rest}"));
-        match (error.code(), status) {
-            _ if url.is_ssh() => ssh_failed(self.repository, error, &text),
-            (ErrorCode::Auth, _) | (_, Some("401")) => {
-                wants_credentials(url, self.repository.credentials != Credentials::None)
-            }
-            (_, Some("403")) => sentence(Kind::Authentication, "refuses access (403)")
-                .help("see that these credentials may read it"),
-            (_, Some("404" | "410")) => sentence(Kind::RepositoryNotFound, "is not there (404)")
-                .help("see that the URL is right and that the credentials may see it"),
-            (_, Some(status)) => sentence(Kind::Unavailable, &format!("answered {status}")),
-            _ if is_for_others(error) => is_not_named(url),
-            _ if error.message().contains("overly large object") => {
-                let limit = MAX_UNFOLDED / 1_000_000;
-                sentence(Kind::TooLarge, &format!("holds a file of more than {limit} MB"))
-                    .help("keep large files out of it")
-            }
-            _ if is_about_our_disk(error) => cannot_write(&text),
-            (ErrorCode::Certificate, _) => {
-                sentence(Kind::Untrusted, &format!("has a certificate that is not trusted: {text}"))
-                    .help("see that it is valid now, and that the agent has the certificate of who signed it (SSL_CERT_FILE)")
-            }
-            (_, None) if text.starts_with("cannot redirect") => self.redirected(&text),
-            (ErrorCode::Timeout, _) => sentence(Kind::TimedOut, &format!("does not answer: {text}")),
-            (_, None) => sentence(Kind::Unavailable, &format!("cannot be reached: {text}")),
-        }
-    }
 }
 
 /// A redirect may lead to another path, or to HTTPS, of the same host; libgit2 then sends headers along, to another
 /// port as well.
 fn options<'a>(callbacks: RemoteCallbacks<'a>, header: Option<&str>) -> FetchOptions<'a> {
-    let mut proxy = ProxyOptions::new();
-    // From the environment: no configuration file is read.
-    proxy.auto();
     let mut options = FetchOptions::new();
-    options.remote_callbacks(callbacks).proxy_options(proxy).update_fetchhead(false);
+    options.remote_callbacks(callbacks).proxy_options(proxy()).update_fetchhead(false);
     options.follow_redirects(RemoteRedirect::None).download_tags(AutotagOption::None);
     if let Some(header) = header {
         options.custom_headers(&[header]);
     }
     options
+}
+
+/// Returns where the proxy is named: in the environment, for no configuration file is read.
+pub(crate) fn proxy<'a>() -> ProxyOptions<'a> {
+    let mut proxy = ProxyOptions::new();
+    proxy.auto();
+    proxy
 }
 
 /// Tells failures of our own object database from those of the server.
@@ -297,73 +275,8 @@ fn is_about_the_clone(error: &git2::Error) -> bool {
     matches!(error.class(), Odb | Zlib | Object | Reference | Tree)
 }
 
-/// Tells a disk of ours that is full or closed from a server that breaks off: libgit2 has one class for both.
-fn is_about_our_disk(error: &git2::Error) -> bool {
-    let told =
-        ["cannot extend packfile", "No space left on device", "Disk quota exceeded", "Read-only file system"];
-    error.class() == ErrorClass::Os && told.iter().any(|words| error.message().contains(words))
-}
-
-/// Returns whether the certificate is for other hosts. What libgit2 calls an end of the connection is one as well: it has
-/// no better word for a certificate with no name of the kind that was asked for, such as an address, and connections
-/// that do end are called something else.
-fn is_for_others(error: &git2::Error) -> bool {
-    let text = error.message();
-    error.class() == ErrorClass::Ssl
-        && match error.code() {
-            ErrorCode::Certificate => text == "hostname does not match certificate",
-            ErrorCode::Eof => text == "SSL error: received early EOF",
-            _ => false,
-        }
-}
-
-fn is_not_named(url: &RepoUrl) -> SourceError {
-    let host = url.host_name();
-    let what = if host.parse::<IpAddr>().is_ok() { "IP address" } else { "DNS name" };
-    SourceError::new(Kind::Untrusted, format!("repository {url} has a certificate that does not name {host}"))
-        .help(format!(
-            "write the URL with a host that it names, or have one issued with the {what} {host} among its subject alternative names"
-        ))
-}
-
-/// Explains what came of a conversation by SSH. libssh2 has no codes for it, only words.
-fn ssh_failed(repository: &Repository, error: &git2::Error, text: &str) -> SourceError {
-    let url = &repository.url;
-    let sentence = |kind: Kind, rest: String| SourceError::new(kind, format!("repository {url} {rest}"));
-    let has_key = matches!(repository.credentials, Credentials::SshKey(_));
-    let is_about_the_key = ["private key", "public key", "Key type"].iter().any(|words| text.contains(words));
-    let is_absent = ["does not appear to be a git repository", "not found", "No such file"];
-    if error.code() == ErrorCode::Auth && !has_key {
-        return sentence(Kind::Authentication, "wants an SSH key".into())
-            .help("add a repository Secret with this URL and sshPrivateKey");
-    }
-    if error.code() == ErrorCode::Auth {
-        return sentence(Kind::Authentication, "refuses the SSH key".into()).help(
-            "see that the server knows the public key that belongs to sshPrivateKey of the repository Secret",
-        );
-    }
-    if is_about_the_key && has_key {
-        return sentence(Kind::Authentication, format!("cannot be asked with this SSH key: {text}"))
-            .help("see that sshPrivateKey is a key of kind ed25519, ECDSA or RSA, without a passphrase");
-    }
-    if is_absent.iter().any(|words| text.contains(words)) {
-        return sentence(Kind::RepositoryNotFound, format!("is not there: {text}"))
-            .help("see that the URL is right and that the SSH key may read it");
-    }
-    sentence(Kind::Unavailable, format!("cannot be reached: {text}"))
-}
-
-fn refused(code: ErrorCode) -> git2::Error {
+pub(crate) fn refused(code: ErrorCode) -> git2::Error {
     git2::Error::new(code, ErrorClass::Callback, "refused")
-}
-
-fn wants_credentials(url: &RepoUrl, has_credentials: bool) -> SourceError {
-    if has_credentials {
-        return SourceError::new(Kind::Authentication, format!("repository {url} refuses the credentials"))
-            .help("see the repository Secret: wrong, expired, or without access to this repository");
-    }
-    SourceError::new(Kind::Authentication, format!("repository {url} wants credentials"))
-        .help("add a repository Secret with this URL, or see that the repository exists")
 }
 
 pub(crate) fn no_commit(revision: &Revision) -> SourceError {

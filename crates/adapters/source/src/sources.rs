@@ -1,5 +1,7 @@
 //! How does the agent ask for a repository?
 
+mod reverting;
+
 use crate::clone::{self, CacheClone};
 use crate::clones::Clones;
 use crate::commit::{self, Commit};

@@ -1,12 +1,13 @@
 //! Does a GitHub App log in with a token, and is it asked for no more often than needed?
 
 use crate::remote::Served;
+use crate::revert::{part, revert, show};
 use crate::support::read;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::Value;
-use source::{Config, RepoUrl, Repository, RepositorySecret, SecretKind, Sources, pick};
+use source::{Config, RepoUrl, Repository, RepositorySecret, Reverted, SecretKind, Sources, pick};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -88,6 +89,18 @@ async fn one_token_serves_until_shortly_before_its_end() {
     let n_claims = app.claims().len();
     assert_eq!(app.read("8").await, "a.yaml: 2");
     assert!(app.claims().len() > n_claims);
+}
+
+#[tokio::test]
+async fn a_revert_is_pushed_with_the_token() {
+    let app = App::new();
+    app.it.repo.git.config().unwrap().set_bool("http.receivepack", true).unwrap();
+    let good = app.it.repo.commit("main", &[("web/a.yaml", "1")]);
+    let bad = app.it.repo.commit("main", &[("web/a.yaml", "2")]);
+    let wanted = revert(&bad, vec![part("web", &good)]);
+    let done = app.it.place.sources.revert(&app.repository("token/app.git", "7"), &wanted).await.unwrap();
+    assert!(matches!(done, Reverted::Pushed { .. }), "{done:?}");
+    assert_eq!((show(&app.it.repo, "main").as_str(), app.claims().len()), ("web/a.yaml: 1", 1));
 }
 
 // N19: keys, claims and tokens of GitHub Apps

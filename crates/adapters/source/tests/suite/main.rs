@@ -8,6 +8,7 @@ mod github;
 mod hostile;
 mod local;
 mod remote;
+mod revert;
 mod secrecy;
 mod ssh;
 mod support;

@@ -1,8 +1,9 @@
 //! Are repositories read by SSH, and only from servers that the operator vouched for?
 
+use crate::revert::{part, revert, show};
 use crate::support::{Place, Repo, read, try_read};
 use lab::{SshServer, ssh_keygen};
-use source::{Access, Checks, Credentials, Kind, RepoUrl, Repository};
+use source::{Access, Checks, Credentials, Kind, RepoUrl, Repository, Reverted};
 use std::env;
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::time::Duration;
 /// A place with one repository `app.git` behind a server by SSH.
 struct Served {
     place: Place,
-    _repo: Repo,
+    repo: Repo,
     server: SshServer,
     /// The public host key.
     host_key: String,
@@ -32,7 +33,7 @@ impl Served {
         ssh_keygen(client, &keys.join("client")).unwrap();
         let server =
             SshServer::start(&keys.join("repos"), &keys.join("client.pub"), &[&keys.join("host")]).unwrap();
-        Self { place, _repo: repo, server, host_key }
+        Self { place, repo, server, host_key }
     }
 
     fn url(&self, path: &str) -> String {
@@ -141,6 +142,29 @@ async fn a_key_that_opens_nothing_is_told_without_a_word_of_it() {
     }
     let told = it.read("absent.git", it.key("client")).await;
     assert!(told.starts_with("RepositoryNotFound: repository "), "{told}");
+}
+
+#[tokio::test]
+async fn a_revert_is_pushed_with_a_key_that_may() {
+    let it = Served::new("ed25519", "ed25519");
+    let good = it.repo.commit("main", &[("web/a.yaml", "1"), ("z", "")]);
+    let bad = it.repo.commit("main", &[("web/a.yaml", "2"), ("z", "")]);
+    let wanted = revert(&bad, vec![part("web", &good)]);
+    let at = Repository::new(RepoUrl::parse(&it.url("app.git")).unwrap(), it.key("client"));
+    let error = it.place.sources.revert(&at, &wanted).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Untrusted, "{error}");
+    it.know(&it.host_key);
+    let error = it.place.sources.revert(&at, &wanted).await.unwrap_err();
+    assert_eq!((error.kind, error.is_transient()), (Kind::Authentication, false));
+    let expected = format!(
+        "the credentials for repository {} may not push to it (ERROR: Permission to /app.git denied to this key.)",
+        at.url
+    );
+    assert_eq!(error.message, expected);
+    it.repo.git.config().unwrap().set_bool("daemon.receivepack", true).unwrap();
+    let done = it.place.sources.revert(&at, &wanted).await.unwrap();
+    assert!(matches!(done, Reverted::Pushed { .. }), "{done:?}");
+    assert_eq!(show(&it.repo, "main"), "web/a.yaml: 1, z: ");
 }
 
 #[tokio::test]

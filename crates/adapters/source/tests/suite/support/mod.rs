@@ -67,7 +67,7 @@ impl Repo {
         at(self.path.to_str().unwrap())
     }
 
-    /// Commits these files, and no others, to a branch. `-> target` as content makes a link.
+    /// Commits these files, and no others, to a branch. `-> target` as content makes a link, `+x text` a program.
     pub(crate) fn commit(&self, branch: &str, files: &[(&str, &str)]) -> Revision {
         let tree = self.tree(files);
         self.commit_tree(branch, tree)
@@ -76,9 +76,10 @@ impl Repo {
     pub(crate) fn tree(&self, files: &[(&str, &str)]) -> Oid {
         let mut index = git2::Index::new().unwrap();
         for (path, content) in files {
-            let (content, mode) = match content.strip_prefix("-> ") {
-                Some(target) => (target, 0o120_000),
-                None => (*content, 0o100_644),
+            let (content, mode) = match (content.strip_prefix("-> "), content.strip_prefix("+x ")) {
+                (Some(target), _) => (target, 0o120_000),
+                (None, Some(program)) => (program, 0o100_755),
+                (None, None) => (*content, 0o100_644),
             };
             let id = self.git.blob(content.as_bytes()).unwrap();
             index.add(&index_entry(path, id, mode)).unwrap();

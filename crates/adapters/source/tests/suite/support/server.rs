@@ -14,7 +14,11 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     seen: Arc<Mutex<Vec<Seen>>>,
     gate: Arc<(Mutex<bool>, Condvar)>,
+    turns: Turns,
 }
+
+/// What happens before requests are answered, each once: by what the request's line holds.
+type Turns = Arc<Mutex<Vec<(String, Box<dyn FnOnce() + Send>)>>>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
@@ -30,23 +34,39 @@ struct Request {
     body: Vec<u8>,
 }
 
+impl Request {
+    fn is_push(&self) -> bool {
+        self.path.ends_with("git-receive-pack") || self.query.contains("git-receive-pack")
+    }
+}
+
 impl Server {
     /// Serves the bare repositories in `root`: below `/open/` to anybody, below `/basic/` to ann with the password
     /// `canary`, below `/bearer/` to the token `canary`. `/hang/` never answers, `/gate/` once it is opened, `/status/N/` answers N,
+    /// `/readable/` is read by anybody and pushed to by ann, `/unwell/` and `/hangup/` only read. `/mute/` takes no
+    /// push and says nothing of it, `/rude/` refuses one in words that are none.
     /// `/to/ADDRESS/` and `/basic-to/ADDRESS/` redirect. `/app/installations/N/` is GitHub's API, whose tokens open `/token/`.
     pub(crate) fn start(root: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let turns = Turns::default();
         let (root, log, door) = (root.to_owned(), Arc::clone(&seen), Arc::clone(&gate));
+        let taken = Arc::clone(&turns);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (root, log, door) = (root.clone(), Arc::clone(&log), Arc::clone(&door));
-                std::thread::spawn(move || converse(stream, &root, &log, &door));
+                let turns = Arc::clone(&taken);
+                std::thread::spawn(move || converse(stream, &root, &log, (&door, &turns)));
             }
         });
-        Self { address: format!("127.0.0.1:{port}"), port, seen, gate }
+        Self { address: format!("127.0.0.1:{port}"), port, seen, gate, turns }
+    }
+
+    /// Does something right before the next request is answered whose method, path and query hold this.
+    pub(crate) fn before(&self, request: &str, turn: impl FnOnce() + Send + 'static) {
+        self.turns.lock().unwrap().push((request.to_owned(), Box::new(turn)));
     }
 
     /// Lets requests below `/gate/` be answered, with 500.
@@ -68,7 +88,7 @@ fn converse(
     stream: TcpStream,
     root: &Path,
     log: &Mutex<Vec<Seen>>,
-    (is_open, opened): &(Mutex<bool>, Condvar),
+    ((is_open, opened), turns): (&(Mutex<bool>, Condvar), &Turns),
 ) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
@@ -77,6 +97,7 @@ fn converse(
             line: format!("{} {}", request.method, request.path),
             authorization: request.headers.get("authorization").cloned(),
         });
+        take_turn(turns, &format!("{} {}?{}", request.method, request.path, request.query));
         let (first, rest) = request.path.trim_start_matches('/').split_once('/').unwrap_or(("", ""));
         let authorization = request.headers.get("authorization").map(String::as_str);
         let basic = base64::engine::general_purpose::STANDARD.encode("ann:canary");
@@ -88,6 +109,15 @@ fn converse(
             "basic" if is_ann => backend(root, rest, &request),
             "basic-to" if is_ann => redirect(rest, &request),
             "basic" | "basic-to" => plain(401, "www-authenticate: Basic realm=\"git canary\"\r\n"),
+            // Read by anybody, pushed to by ann.
+            "readable" if is_ann || !request.is_push() => backend(root, rest, &request),
+            // What breaks down at a push, with an answer and without.
+            "unwell" | "hangup" if !request.is_push() => backend(root, rest, &request),
+            "mute" | "rude" if request.method == "GET" || !request.is_push() => backend(root, rest, &request),
+            "mute" => report(&[]),
+            "rude" => report(b"ng refs/heads/main \xff\xfe\n"),
+            "unwell" => plain(503, ""),
+            "hangup" => return,
             "bearer" if authorization == Some("Bearer canary") => backend(root, rest, &request),
             "bearer" => plain(401, "www-authenticate: Bearer\r\n"),
             "app" if rest.starts_with("installations/12/") => {
@@ -96,7 +126,7 @@ fn converse(
             }
             "app" => token(rest, authorization.unwrap_or_default()),
             "token" if authorization == Some(&format!("Basic {by_token}")) => backend(root, rest, &request),
-            "token" => plain(401, "www-authenticate: Basic realm=\"git\"\r\n"),
+            "readable" | "token" => plain(401, "www-authenticate: Basic realm=\"git\"\r\n"),
             "status" => plain(rest.split('/').next().unwrap().parse().unwrap(), ""),
             "to" => redirect(rest, &request),
             "gate" => {
@@ -117,8 +147,31 @@ fn converse(
     }
 }
 
+fn take_turn(turns: &Turns, line: &str) {
+    let turn = {
+        let mut turns = turns.lock().unwrap();
+        let place = turns.iter().position(|(wanted, _)| line.contains(wanted.as_str()));
+        place.map(|place| turns.remove(place).1)
+    };
+    if let Some(turn) = turn {
+        turn();
+    }
+}
+
 fn plain(status: u16, headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\n{headers}content-length: 0\r\n\r\n").into_bytes()
+}
+
+/// What a push came to.
+fn report(line: &[u8]) -> Vec<u8> {
+    let mut body = b"000eunpack ok\n".to_vec();
+    if !line.is_empty() {
+        body.extend_from_slice(format!("{:04x}", line.len() + 4).as_bytes());
+        body.extend_from_slice(line);
+    }
+    body.extend_from_slice(b"0000");
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-git-receive-pack-result\r\ncontent-length:";
+    [format!("{head} {}\r\n\r\n", body.len()).into_bytes(), body].concat()
 }
 
 /// An advertisement that no Git would make, around the one true branch.
