@@ -20,6 +20,7 @@ use crate::keeping::Keeping;
 use crate::kinds::KindsRecord;
 use crate::live::LiveView;
 use crate::metrics::Metrics;
+use crate::reverting::Reverting;
 use crate::settings::Settings;
 use crate::sources::Repositories;
 use crate::unread::Unread;
@@ -123,6 +124,8 @@ pub(crate) struct Agent {
     pub turns: crate::writer::Turns,
     /// What changed lately of Applications, for all who watch them.
     pub feed: api::Feed,
+    /// Which commits are to be taken back in Git.
+    pub reverting: Reverting,
     /// How releases are kept.
     pub keeping: Keeping,
     /// Releases of Applications that were not read yet.
@@ -215,6 +218,7 @@ impl Agent {
             self.wake_due();
             self.explain_workloads();
             self.compare_dirty();
+            self.push_reverts();
             self.tend_kinds();
             self.sweep_cache();
             pulse.beat(&self);
@@ -228,7 +232,7 @@ impl Agent {
             Instant::now() + std::time::Duration::from_millis(u64::try_from(wait).unwrap_or(0))
         });
         let poll = self.repos.next_due().filter(|_| self.has_listed_apps);
-        [poll, wake].into_iter().flatten().fold(far, Instant::min)
+        [poll, wake, self.reverting.next_due()].into_iter().flatten().fold(far, Instant::min)
     }
 
     /// Has all look at the time again if it is another one: what they wait for was reckoned by the old one.

@@ -7,6 +7,7 @@ use crate::live::Baseline;
 use crate::look_up::Found;
 use crate::polling::Polled;
 use crate::releases::NotWritten;
+use crate::reverting::Wrong;
 use crate::sources::RepoId;
 use crate::waits::WaitNews;
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
@@ -16,7 +17,7 @@ use model::{
 };
 use release::{Head, Listing};
 use serde_json::Value;
-use source::SourceError;
+use source::{Reverted, SourceError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -39,6 +40,8 @@ pub(crate) enum Input {
     Recalled(AppKey, u64, Result<Arc<DesiredSet>, NotRecalled>),
     /// In which objects what Git wants differs from an app's last release.
     Differs(AppKey, DesiredHash, BTreeSet<ObjectKey>),
+    /// A commit was taken back in Git, or not.
+    Reverted(Wrong, Result<Reverted, SourceError>),
     /// All releases were listed, or not.
     ReleasesListed(Result<Box<Listing>, CallError>),
     /// A release of an app was written, or not.

@@ -56,6 +56,7 @@ mod refusal;
 mod releases;
 mod rendering;
 mod repo;
+mod reverting;
 mod reviews;
 mod run;
 mod settings;

@@ -249,6 +249,7 @@ pub(crate) fn assemble(
     let releases = crate::releases::Store::new(cluster.clone(), &config.namespace);
     Agent {
         identity: Identity::new(&config.namespace, first.installation_id),
+        reverting: crate::reverting::Reverting::default(),
         keeping: Keeping::default(),
         unclaimed: None,
         config,

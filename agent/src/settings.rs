@@ -4,7 +4,7 @@ use crate::unreadable::Unreadable;
 use application::Project;
 use model::{App, Object, Problem, Seconds, Timestamp};
 use serde_json::Value;
-use source::{RepositorySecret, SecretKind};
+use source::{REVERT_ANNOTATION, REVERT_AUTHOR_ANNOTATION, RepositorySecret, RevertPolicy, SecretKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub unreadable: Unreadable,
     /// `installationID` of `argocd-cm`.
     pub installation_id: Option<String>,
+    /// Where people see the Applications (`url` of `argocd-cm`).
+    pub url: Option<String>,
     /// `timeout.reconciliation` of `argocd-cm`; zero turns polling off.
     pub poll_interval: Option<Duration>,
     /// `ssh_known_hosts` of `argocd-ssh-known-hosts-cm`.
@@ -115,7 +117,14 @@ impl Settings {
                 None => bad = Some(format!("field {key} is not base64")),
             }
         }
-        match bad.map_or_else(|| RepositorySecret::from_data(kind, &data), Err) {
+        let (to, author) =
+            (secret.annotation(REVERT_ANNOTATION), secret.annotation(REVERT_AUTHOR_ANNOTATION));
+        let read = bad.map_or_else(|| RepositorySecret::from_data(kind, &data), Err);
+        let read = read.and_then(|mut read| {
+            read.reverts = RevertPolicy::read(kind, to, author)?;
+            Ok(read)
+        });
+        match read {
             Ok(read) => {
                 let was_unreadable = self.unreadable.drop_secret(secret.name());
                 let is_news = was_unreadable || self.secrets.get(secret.name()) != Some(&read);
@@ -263,6 +272,7 @@ impl Settings {
             config.and_then(|map| map.get("data")?.get(key)?.as_str()).filter(|text| !text.is_empty())
         };
         self.installation_id = text("installationID").map(str::to_owned);
+        self.url = text("url").filter(|url| model::is_web_link(url)).map(str::to_owned);
         let mut sentences = Vec::new();
         match text("timeout.reconciliation").map(|text| (text, application::duration::parse(text))) {
             None => self.poll_interval = None,

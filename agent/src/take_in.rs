@@ -46,6 +46,7 @@ impl Agent {
             Input::Culprit(key, suspect, culprit) => self.culprit_found(&key, &suspect, culprit),
             Input::Recalled(key, release, outcome) => self.recalled(&key, release, outcome),
             Input::Differs(key, hash, keys) => self.event(&key, Event::Differs { hash, keys }),
+            Input::Reverted(wrong, outcome) => self.reverted(&wrong, outcome),
             Input::ReleasesListed(outcome) => self.releases_listed(outcome),
             Input::ReleaseWritten(key, outcome) => self.release_written(&key, outcome),
             Input::ReleasesTrimmed | Input::UnreadTold => {}

@@ -112,6 +112,23 @@ pub(crate) fn tls(certificate: &Path, key: &Path) -> Arc<ServerConfig> {
     Arc::new(config.expect("they belong together"))
 }
 
+/// Reads a body whose length nobody said before: a push has one.
+fn chunks(reader: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let length = usize::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
+        let mut chunk = vec![0; length + 2];
+        reader.read_exact(&mut chunk)?;
+        chunk.truncate(length);
+        if chunk.is_empty() {
+            return Ok(body);
+        }
+        body.append(&mut chunk);
+    }
+}
+
 /// Returns an answer of a media type.
 pub(crate) fn with_body(status: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
@@ -160,8 +177,13 @@ pub(crate) fn read(reader: &mut impl BufRead) -> Result<Option<Request>> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
+    let is_chunked = headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked");
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+    if is_chunked {
+        body = chunks(reader)?;
+    } else {
+        reader.read_exact(&mut body)?;
+    }
     Ok(Some(Request { method: method.into(), path: path.into(), query: query.into(), headers, body }))
 }

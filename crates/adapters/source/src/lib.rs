@@ -62,9 +62,12 @@ pub use disk::read_folder;
 pub use error::{Kind, SourceError};
 pub use github::GitHubApp;
 pub use listing::{File, Folder, Listing};
-pub use pick::{consulted, pick, rivals};
+pub use pick::{consulted, pick, reverts, rivals};
 pub use refs::{RefTarget, Refs, Resolution};
-pub use revert::{Filter, Identity, Part, Revert, Reverted};
+pub use revert::{
+    Filter, Identity, Part, REVERT_ANNOTATION, REVERT_AUTHOR_ANNOTATION, Revert, RevertPolicy, RevertTo,
+    Reverted,
+};
 pub use secret::{RepositorySecret, SecretKind};
 pub use sources::Sources;
 pub use url::{RepoUrl, normalise};

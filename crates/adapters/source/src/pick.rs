@@ -2,6 +2,7 @@
 
 use crate::credentials::Access;
 use crate::error::{Kind, SourceError};
+use crate::revert::RevertPolicy;
 use crate::secret::{Place, RepositorySecret, SecretKind};
 use crate::url::{RepoUrl, normalise};
 use std::collections::BTreeMap;
@@ -32,6 +33,15 @@ pub fn pick(secrets: &[RepositorySecret], url: &RepoUrl, project: &str) -> Resul
         }
         None => Ok(Access { credentials: chosen.credentials.clone(), checks }),
     }
+}
+
+/// Returns whether and how commits are taken back in a repository: its own Secret says so, no template does.
+pub fn reverts<'a>(
+    secrets: &'a [RepositorySecret],
+    url: &RepoUrl,
+    project: &str,
+) -> Option<&'a RevertPolicy> {
+    own_secret(secrets, url, project)?.reverts.as_ref()
 }
 
 pub(crate) fn chosen<'a>(

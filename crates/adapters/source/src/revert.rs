@@ -1,5 +1,9 @@
 //! What is to be taken back, and in whose name?
 
+mod policy;
+
+pub use policy::{REVERT_ANNOTATION, REVERT_AUTHOR_ANNOTATION, RevertPolicy, RevertTo};
+
 use crate::error::{Kind, SourceError, is_hidden};
 use crate::listing::Folder;
 use model::{Revision, Timestamp};

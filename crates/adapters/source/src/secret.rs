@@ -3,6 +3,7 @@
 use crate::credentials::{Checks, Credentials};
 use crate::github::GitHubApp;
 use crate::pick::chosen;
+use crate::revert::RevertPolicy;
 use crate::url::{RepoUrl, normalise};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,6 +34,8 @@ pub struct RepositorySecret {
     pub not_yet: Vec<&'static str>,
     /// Whether it is for Git, rather than for Helm or OCI.
     pub is_git: bool,
+    /// Whether and how commits are taken back in it; the annotations of a Secret say so, which its data do not have.
+    pub reverts: Option<RevertPolicy>,
     /// What its URL is compared by; none where it is no URL.
     pub(crate) place: Option<Place>,
 }
@@ -129,6 +132,7 @@ impl RepositorySecret {
                 Checks::Strict
             },
             not_yet,
+            reverts: None,
             is_git: kind_of_repository.is_empty() || kind_of_repository == "git",
         })
     }

@@ -2,7 +2,7 @@
 
 use crate::report::Report;
 use crate::suspect::Suspect;
-use model::{Cascade, DesiredHash, ObjectKey, Reason, Revision, SyncId, Timestamp};
+use model::{Bad, Cascade, DesiredHash, ObjectKey, Reason, Revision, Stable, SyncId, Timestamp};
 use plan::Selection;
 
 /// Something to do.
@@ -73,6 +73,8 @@ pub enum Effect {
         /// Hash of what Git wants.
         hash: DesiredHash,
     },
+    /// Take a commit back in Git, where that is wanted of the repository; answered by `Reverted` if it is.
+    Revert(Box<Reversal>),
     /// Keep what came of a sync; answered by `Stable` where it can be gone back to.
     Release(Box<Outcome>),
     /// Delete everything of an app that is being deleted; answered by `Cascaded`.
@@ -85,6 +87,17 @@ pub enum Effect {
     Report(Box<Report>),
     /// Tell a person what happened: a log line and, where it matters, an event.
     Note(Note),
+}
+
+/// A commit that is to be taken back in Git.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reversal {
+    /// What was bad.
+    pub bad: Bad,
+    /// What the app is back at.
+    pub at: Stable,
+    /// What happened, in two or three sentences.
+    pub story: String,
 }
 
 /// What came of a sync in the end.

@@ -66,6 +66,13 @@ pub enum Event {
         /// What it holds, or why that is not known.
         desired: Result<Arc<Desired>, NotRecalled>,
     },
+    /// A commit was taken back in Git, or need not be; or could not be.
+    Reverted {
+        /// Hash of its content.
+        hash: DesiredHash,
+        /// A sentence.
+        outcome: Result<String, String>,
+    },
     /// In which objects what Git wants differs from the last release: none where that could not be found out.
     Differs {
         /// Hash of what Git wants.

@@ -44,7 +44,7 @@ pub mod waiting;
 pub mod wording;
 
 pub use conditions::named_by;
-pub use effect::{Effect, Mode, Note, Outcome, Tone, Trust, Word};
+pub use effect::{Effect, Mode, Note, Outcome, Reversal, Tone, Trust, Word};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
 pub use report::{Condition, ConditionKind, OperationReport, Report};
 pub use retry::Heals;
@@ -88,6 +88,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::Culprit { hash, reason, culprit } => suspect::found(state, hash, reason, &culprit, out),
         Event::Stable(stable) => rollback::know(state, stable),
         Event::Differs { hash, keys } => soak::differs(state, hash, keys),
+        Event::Reverted { hash, outcome } => rollback::reversal::done(state, hash, outcome, out),
         Event::Recalled { release, desired } => {
             rollback::recalled(state, release, desired, now, app, out);
         }
@@ -108,6 +109,10 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         }
         Event::Writes(Writes::Forbidden) => {
             state.may_write = false;
+            // Whoever writes next asks anew.
+            if let Some(hold) = &mut state.hold {
+                hold.asks_to_revert = false;
+            }
             verdict::interrupt(state, now);
         }
     }

@@ -12,6 +12,7 @@ mod asked;
 pub(crate) mod held_back;
 mod hold;
 mod quarantine;
+pub(crate) mod reversal;
 mod story;
 
 pub(crate) use asked::advance as answer;
@@ -225,6 +226,7 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
                 bad,
                 stage: HeldStage::Restoring,
                 again: Again::Quarantined,
+                was_reverted: false,
                 has_chance: !had_chance,
                 until_resumed: false,
             };
@@ -312,6 +314,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     }
     hold_instead(state, app, now);
     held_back::advance(state, now, out);
+    reversal::advance(state, out);
     let is_well = state.hold.as_ref().and_then(|hold| hold.comparison.as_deref()).is_some_and(is_well);
     if let Some(hold) = state.hold.as_mut().filter(|_| is_well)
         && let HeldStage::Inconclusive(_) = hold.held.stage
@@ -343,6 +346,7 @@ fn hold_instead(state: &mut State, app: &App, now: Timestamp) {
             bad: bad.clone(),
             stage: if is_there { HeldStage::Kept } else { HeldStage::Restoring },
             again: Again::Quarantined,
+            was_reverted: false,
             has_chance: false,
             until_resumed: false,
         };

@@ -61,6 +61,8 @@ pub struct Held {
     pub stage: HeldStage,
     /// Whether the commit is tried again by itself.
     pub again: Again,
+    /// Whether it is done with taking the commit back in Git, whatever came of that.
+    pub was_reverted: bool,
     /// Whether the commit is tried once more when the ground is firm again: it was not, yet.
     pub has_chance: bool,
     /// Whether no commit ends that, but a person who resumes.

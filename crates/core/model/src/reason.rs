@@ -86,6 +86,10 @@ reasons! {
     Inconclusive,
     /// It could not be brought back.
     RollbackFailed,
+    /// A commit that was bad was taken back in Git, or need not be.
+    Reverted,
+    /// It could not be.
+    RevertFailed,
     /// A release settled, and can be gone back to.
     Stable,
     /// Something waits for a person's consent.

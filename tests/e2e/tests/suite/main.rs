@@ -70,6 +70,7 @@ mod refusals;
 mod releases;
 mod restart;
 mod restored;
+mod reverted;
 mod rights;
 mod rollback;
 mod rollback_settings;

@@ -38,7 +38,7 @@ pub(super) fn read_bad(value: &Value) -> Option<Bad> {
 }
 
 pub(super) fn held(held: &Held) -> Value {
-    let Held { at, bad: why, stage, again, has_chance, until_resumed } = held;
+    let Held { at, bad: why, stage, again, was_reverted, has_chance, until_resumed } = held;
     let mut fields = Map::new();
     fields.insert("release".into(), at.number.into());
     fields.insert("desired".into(), at.hash.to_string().into());
@@ -59,6 +59,9 @@ pub(super) fn held(held: &Held) -> Value {
         Again::No => {
             fields.insert("again".into(), false.into());
         }
+    }
+    if *was_reverted {
+        fields.insert("reverted".into(), true.into());
     }
     if *has_chance {
         fields.insert("chance".into(), true.into());
@@ -86,6 +89,7 @@ pub(super) fn read_held(value: &Value) -> Option<Held> {
         bad: read_bad(&value["bad"])?,
         stage,
         again: read_again(&value["again"])?,
+        was_reverted: value["reverted"] == true,
         has_chance: value["chance"] == true,
         until_resumed: value["untilResumed"] == true,
     })
@@ -132,6 +136,7 @@ mod tests {
                 },
                 stage: HeldStage::Restored,
                 again,
+                was_reverted: again == Again::Quarantined,
                 has_chance: false,
                 until_resumed: false,
             };

@@ -110,6 +110,7 @@ fn roll_back(
         bad,
         stage: HeldStage::Restoring,
         again: Again::Quarantined,
+        was_reverted: false,
         has_chance: false,
         until_resumed,
     };

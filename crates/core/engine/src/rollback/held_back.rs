@@ -65,7 +65,15 @@ pub(crate) fn go_back(state: &mut State, bad: Bad, app: &App, now: Timestamp) {
         Some(Again::At(..) | Again::No | Again::Quarantined) | None => 1,
     };
     let again = if times < MOST { Again::At(now + retry::longest_wait(app), times) } else { Again::No };
-    let held = Held { at, bad, stage: HeldStage::Restoring, again, has_chance: false, until_resumed: false };
+    let held = Held {
+        at,
+        bad,
+        stage: HeldStage::Restoring,
+        again,
+        was_reverted: false,
+        has_chance: false,
+        until_resumed: false,
+    };
     let known = state.hold.take().filter(|hold| hold.held.at == held.at);
     let content = known.map_or(Content::Due(now), |hold| hold.content);
     state.hold = Some(Box::new(Hold { content, ..Hold::new(held) }));

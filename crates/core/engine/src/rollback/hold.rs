@@ -13,6 +13,8 @@ pub struct Hold {
     pub held: Held,
     /// What the release holds.
     pub content: Content,
+    /// Whether this life of the agent asked for the commit to be taken back in Git.
+    pub asks_to_revert: bool,
     /// How that compares.
     pub comparison: Option<Arc<Comparison>>,
 }
@@ -31,7 +33,12 @@ pub enum Content {
 impl Hold {
     /// Returns a hold that was just decided, or is found in the status.
     pub fn new(held: Held) -> Self {
-        Self { held, content: Content::Due(Timestamp::from_millis(0)), comparison: None }
+        Self {
+            held,
+            content: Content::Due(Timestamp::from_millis(0)),
+            asks_to_revert: false,
+            comparison: None,
+        }
     }
 
     /// Returns what the release holds, once it is at hand.

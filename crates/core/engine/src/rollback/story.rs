@@ -9,7 +9,7 @@ const RESUMES: &str = "the next commit that changes what is deployed resumes by 
 
 /// Tells what happened to an app that is held, what runs now, and what to do, in two or three sentences.
 pub(crate) fn told(held: &Held) -> String {
-    let Held { at, bad, stage, again, has_chance, until_resumed } = held;
+    let Held { at, bad, stage, again, was_reverted: _, has_chance, until_resumed } = held;
     let (from, why) = (bad.revision.short(), why(held));
     let release = if at.is_nothing() {
         "nothing".to_owned()

@@ -54,6 +54,10 @@ pub(crate) fn broken(
                 check(*sync == after.newest, "deletes in the name of an older sync");
                 check(keys.iter().all(|key| extra(after).contains(key)), "deletes what is not extra");
             }
+            Effect::Revert(reversal) => check(
+                after.may_write && after.quarantine.contains(reversal.bad.hash),
+                "takes back what is not known to be bad",
+            ),
             Effect::WakeAt(at) => check(*at > now, "asks to be woken in the past"),
             Effect::Report(report) => check(
                 after.may_write && !app.skip_reconcile && after.reported.as_ref() == Some(report),
@@ -106,6 +110,7 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::Recall { .. }
         | Effect::Differ { .. }
         | Effect::Release(_)
+        | Effect::Revert(_)
         | Effect::Report(_)
         | Effect::Note(_) => false,
     }

@@ -161,6 +161,7 @@ table!(EVENTS, event_row, Event, {
         "recalled 1: blinks timeout",
         "recalled 9: b",
     ],
+    Event::Reverted { .. } => ["reverted a: pushed", "reverted b: failed no right to push"],
     Event::Differs { .. } => ["differs a: web", "differs c:"],
     Event::Planned { .. } => [
         "planned: apply web | prune old | ask pv",

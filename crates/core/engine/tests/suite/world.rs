@@ -172,6 +172,9 @@ impl World {
                 self.compare();
                 self.tell(Event::StageDone { sync, results });
             }
+            Effect::Revert(reversal) => {
+                self.tell(Event::Reverted { hash: reversal.bad.hash, outcome: Ok("pushed".into()) });
+            }
             Effect::WakeAt(at) => self.wake = Some(at),
             Effect::Report(report) => {
                 if let Some(operation) = &report.operation {

@@ -1,7 +1,7 @@
 //! How do the tests read what the engine wants done?
 
 use super::name_of;
-use engine::{ConditionKind, Effect, Mode, OperationReport, Outcome, Report, Tone, Trust};
+use engine::{ConditionKind, Effect, Mode, OperationReport, Outcome, Report, Reversal, Tone, Trust};
 use model::{ObjectKey, ObjectOutcome, ObjectResult, Timestamp};
 use plan::Selection;
 use plan::prune::Prune;
@@ -43,6 +43,10 @@ pub(crate) fn effect(effect: &Effect) -> String {
             ];
             let when = when.into_iter().filter_map(|(what, at)| Some(format!(", {what} {}", time(at?))));
             format!("release {word:?}: {} at {revision}{why}{}", name_of(*hash), when.collect::<String>())
+        }
+        Effect::Revert(reversal) => {
+            let Reversal { bad, at, story } = &**reversal;
+            format!("revert {} to {}: {story}", bad.revision, at.revision)
         }
         Effect::Cascade(cascade) => format!("cascade {cascade:?}"),
         Effect::Finalize => "finalize".into(),

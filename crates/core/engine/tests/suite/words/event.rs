@@ -47,6 +47,13 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "prepared" => Event::Prepared { sync, desired: Ok(desired(name, tail)) },
         "stable" => Event::Stable(stable(name, tail)),
         "recalled" => Event::Recalled { release: name.parse().expect("a number"), desired: recalled(tail) },
+        "reverted" => {
+            let outcome = match tail.strip_prefix("failed ") {
+                Some(why) => Err(why.into()),
+                None => Ok(tail.into()),
+            };
+            Event::Reverted { hash: hash(name), outcome }
+        }
         "differs" => Event::Differs { hash: hash(name), keys: tail.split_whitespace().map(key).collect() },
         "planned" => Event::Planned { sync, plan: plan(tail) },
         "done" => Event::StageDone { sync, results: tail.split(", ").map(result).collect() },
