@@ -19,6 +19,8 @@ pub enum ConditionKind {
     RepeatedResourceWarning,
     /// Git holds objects of kinds that are left out by the settings.
     ExcludedResourceWarning,
+    /// A check that the app declares does not hold, or cannot be made. Ours; Argo CD has none like it.
+    CheckWarning,
     /// The deletion does not go on.
     DeletionError,
     /// A commit turned out bad, and the app was brought back to what was stable. Ours; Argo CD has none like it.
@@ -35,6 +37,7 @@ impl ConditionKind {
         Self::SharedResourceWarning,
         Self::RepeatedResourceWarning,
         Self::ExcludedResourceWarning,
+        Self::CheckWarning,
         Self::DeletionError,
         Self::RolledBack,
     ];
@@ -49,6 +52,7 @@ impl ConditionKind {
             Self::SharedResourceWarning => "SharedResourceWarning",
             Self::RepeatedResourceWarning => "RepeatedResourceWarning",
             Self::ExcludedResourceWarning => "ExcludedResourceWarning",
+            Self::CheckWarning => "CheckWarning",
             Self::DeletionError => "DeletionError",
             Self::RolledBack => "RolledBack",
         }

@@ -8,6 +8,7 @@
 //! `spec.syncPolicy.rollback`, the annotation wins: it is the form that works under Argo CD's CRDs too, and what a person adds
 //! in a hurry.
 
+mod checks;
 mod metadata;
 mod operation;
 mod request;
@@ -107,12 +108,14 @@ fn app(raw: &Value, spec: &Value, parsed: &wire::ApplicationSpec, findings: &mut
     let retry = policy.retry.as_ref().map(|retry| read_retry(retry, "spec.syncPolicy.retry", findings));
     let ours = policy.tautline.unwrap_or_default();
     let rollback = policy.rollback.unwrap_or_default();
+    let destination = read_destination(parsed.destination.as_ref(), findings);
     App {
         key: app_key(raw),
         uid: metadata::text(raw, "uid").to_owned(),
         project: text(parsed.project.as_ref()).if_empty("default"),
         source: source::read(parsed, spec, findings),
-        destination: read_destination(parsed.destination.as_ref(), findings),
+        checks: checks::read(raw, &rollback, &destination.namespace, findings),
+        destination,
         automated: policy.automated.filter(|a| a.enabled != Some(false)).map(|automated| Automated {
             prune: automated.prune == Some(true),
             self_heal: automated.self_heal == Some(true),
@@ -214,17 +217,17 @@ fn read_destination(wire: Option<&wire::Destination>, findings: &mut Findings) -
         ("", _) | (_, "") => {}
         (_, _) => findings.problem_with_help(path, "both server and name are set", "keep one of them"),
     }
-    if !destination.namespace.is_empty() && !is_namespace(&destination.namespace) {
+    if !destination.namespace.is_empty() && !is_label(&destination.namespace) {
         let help = "write up to 63 of a-z, 0-9 and -, with - neither first nor last";
         findings.problem_with_help("spec.destination.namespace", "is not the name of a namespace", help);
     }
     destination
 }
 
-/// The API server takes no other name (RFC 1123 label).
-fn is_namespace(name: &str) -> bool {
-    let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    name.len() <= 63 && name.chars().all(is_label) && !name.starts_with('-') && !name.ends_with('-')
+/// The API server takes no other name for a namespace or a Service (RFC 1123 label).
+fn is_label(name: &str) -> bool {
+    let is_of_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    name.len() <= 63 && name.chars().all(is_of_label) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 fn ignore_rules(parsed: &wire::ApplicationSpec, findings: &mut Findings) -> Vec<IgnoreRule> {

@@ -88,7 +88,8 @@ fn expect(ok: bool, wanted: &str, value: &Value, path: &str, findings: &mut Find
     ok
 }
 
-fn name_of(value: &Value) -> &'static str {
+/// Names the type of a value, as sentences do.
+pub(crate) fn name_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

@@ -1,6 +1,6 @@
 //! What is an app, once its Application has been read and found valid?
 
-use crate::{ObjectKey, ReleaseRequest, RollbackSettings, Seconds, Timestamp};
+use crate::{Check, ObjectKey, ReleaseRequest, RollbackSettings, Seconds, Timestamp};
 use std::fmt;
 
 /// Entries of history to keep where the spec says nothing (Argo CD).
@@ -72,6 +72,8 @@ pub struct App {
     pub sync_deadline: Option<Seconds>,
     /// What is done about a bad commit, and how soon a commit counts as good or bad.
     pub rollback: RollbackSettings,
+    /// What has to hold beside the health of its objects before what was deployed counts as stable.
+    pub checks: Vec<Check>,
     /// Everything in the spec that we do not act on yet. Not empty: read-only.
     pub not_yet: Vec<NotYet>,
     /// Somebody asks for a sync, or it is under way.
@@ -112,6 +114,7 @@ impl App {
             added_fields: AddedFields::Keep,
             sync_deadline: None,
             rollback: RollbackSettings::default(),
+            checks: Vec::new(),
             not_yet: Vec::new(),
             operation: None,
             terminate: false,

@@ -41,6 +41,8 @@ pub const DEGRADED_GRACE_ANNOTATION: &str = "tautline.dev/degraded-grace";
 pub const FIRST_DEPLOY_ANNOTATION: &str = "tautline.dev/first-deploy";
 /// Annotation of an Application: when what Git no longer has is deleted.
 pub const PRUNE_ANNOTATION: &str = "tautline.dev/prune";
+/// Annotation on an Application: what has to hold before what was deployed counts as stable, a list in YAML or JSON.
+pub const CHECKS_ANNOTATION: &str = "tautline.dev/checks";
 /// Annotation on an AppProject: which of the words of `tautline.dev/rollback` its apps may ask for, comma separated.
 pub const ROLLBACK_ALLOWED_ANNOTATION: &str = "tautline.dev/rollback-allowed";
 /// Annotation on an AppProject: the longest `tautline.dev/deadline` that its apps may ask for.

@@ -92,6 +92,12 @@ reasons! {
     RevertFailed,
     /// A release settled, and can be gone back to.
     Stable,
+    /// A check that the app declares does not hold.
+    CheckFailed,
+    /// It holds again.
+    CheckPassed,
+    /// It could not be found out whether it holds.
+    CheckUnknown,
     /// Something waits for a person's consent.
     NeedsConfirmation,
 }

@@ -5,7 +5,7 @@
 use super::Project;
 use crate::findings::Findings;
 use crate::read::Setting;
-use model::{App, Problem, RollbackPolicy, SOAK, SYNC_DEADLINE, Seconds, names};
+use model::{App, Check, Probe, Problem, RollbackPolicy, SOAK, SYNC_DEADLINE, Seconds, names};
 use serde_json::Value;
 
 /// What a project says about bad commits of its apps.
@@ -73,7 +73,22 @@ impl Project {
                 ));
             }
         }
+        problems.extend(app.checks.iter().filter_map(|check| self.refuse_check(check)));
         problems
+    }
+
+    /// A check reaches what the app could deploy to, and nothing else.
+    fn refuse_check(&self, check: &Check) -> Option<Problem> {
+        let namespace = match &check.probe {
+            Probe::Http(http) => &http.namespace,
+            Probe::Job(job) => &job.namespace,
+            Probe::Query(_) => return None,
+        };
+        let rule = self.refused_destination(namespace)?;
+        let (project, name) = (&self.name, names::CHECKS_ANNOTATION);
+        let sentence =
+            format!("{name}: {check}: namespace {namespace} is not permitted in project '{project}'");
+        Some(Problem::new(sentence).help(format!("{rule}; see spec.destinations of AppProject {project}")))
     }
 
     fn not_permitted(&self, setting: &str, asked: impl std::fmt::Display, rule: &str) -> Problem {

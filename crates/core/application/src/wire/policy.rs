@@ -84,6 +84,10 @@ wire! {
         /// `tautline.dev/first-deploy`.
         #[schemars(extend("enum" = ["keep", "remove"]))]
         first_deploy: String,
+        /// What has to hold before what was deployed counts as stable, and is at fault where it does not: at most 16 of `http`, `query`
+        /// and `job`, each with a `name`; annotation `tautline.dev/checks`.
+        #[schemars(extend("items" = {"type": "object", "x-kubernetes-preserve-unknown-fields": true}))]
+        checks: Vec<serde_json::Value>,
     }
 
     /// Differences that do not count.
