@@ -6,6 +6,8 @@
 //!      ├─ + its ReplicaSets and Pods ──cause──▶ Cause: the pod, container, reason and message a person needs
 //!      ├─ + Cause ──evidence──▶ Condemns | Holds | None
 //!      └─ ──links──▶ where people reach what it publishes
+//!
+//! what an app's own check was answered ──check──▶ Look: passed | failed | not over | not known
 //! ```
 //!
 //! Rules and order of the built-in kinds are Argo CD's (its "Resource Health" documentation); the sentences are ours.
@@ -21,6 +23,7 @@ mod aggregate;
 mod api_service;
 mod available;
 mod cause;
+pub mod check;
 mod container;
 mod cron_job;
 mod custom_resource_definition;

@@ -148,6 +148,31 @@ impl Look {
     }
 }
 
+/// What came of a request that the API server was to pass on to a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Relayed {
+    /// The Service answered.
+    Answer {
+        /// The status code.
+        status: u16,
+        /// The body.
+        body: Vec<u8>,
+        /// How long it took from sending the request to the end of the answer.
+        took: Seconds,
+    },
+    /// The API server itself answered that it does not or cannot pass it on.
+    Refused {
+        /// The status code.
+        status: u16,
+        /// Its sentence.
+        message: String,
+    },
+    /// No answer came in time, from whomever.
+    Silence,
+    /// The API server could not be asked; why.
+    Failed(String),
+}
+
 impl fmt::Display for Check {
     /// Writes `check smoke`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -39,7 +39,7 @@ pub use app::{
     IgnoreRule, NotYet, Operation, Refresh, ResourceSelector, Retry, Source,
 };
 pub use bytes::{base64_decode, base64_encode};
-pub use check::{Bound, Check, HttpProbe, JobProbe, Look, NoData, Probe, QueryProbe, Scheme};
+pub use check::{Bound, Check, HttpProbe, JobProbe, Look, NoData, Probe, QueryProbe, Relayed, Scheme};
 pub use comparison::{Comparison, ObjectStatus, SyncStatus};
 pub use culprit::{CommitInfo, Culprit};
 pub use evidence::Evidence;
