@@ -35,6 +35,8 @@ pub(crate) enum Verb {
     Discover,
     /// Reads what a container wrote: a right of its own.
     Log,
+    /// Asks a Service something, by way of the API server: a right of its own.
+    Proxy,
 }
 
 impl Verb {
@@ -50,6 +52,7 @@ impl Verb {
             Self::Delete => "delete",
             Self::Discover => "discover",
             Self::Log => "log",
+            Self::Proxy => "proxy",
         }
     }
 
@@ -57,7 +60,13 @@ impl Verb {
     fn writes(self) -> bool {
         match self {
             Self::Apply | Self::Patch | Self::Create | Self::Delete => true,
-            Self::Get | Self::List | Self::Watch | Self::DryRun | Self::Discover | Self::Log => false,
+            Self::Get
+            | Self::List
+            | Self::Watch
+            | Self::DryRun
+            | Self::Discover
+            | Self::Log
+            | Self::Proxy => false,
         }
     }
 }
@@ -189,7 +198,7 @@ impl Cluster {
         result
     }
 
-    async fn send(&self, call: Call) -> Result<Response<Body>, CallError> {
+    pub(crate) async fn send(&self, call: Call) -> Result<Response<Body>, CallError> {
         let needs_permit = call.needs_permit;
         if needs_permit {
             // After the wait for a turn: the lease may have run out meanwhile.

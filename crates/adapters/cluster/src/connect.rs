@@ -147,7 +147,7 @@ impl Cluster {
     }
 
     /// Returns how many requests were sent so far, by verb (`get`, `list`, `watch`, `apply`, `dry-run`, `patch`,
-    /// `create`, `delete`, `discover`) and kind (`Deployment.apps`), sorted.
+    /// `create`, `delete`, `discover`, `log`, `proxy`) and kind (`Deployment.apps`), sorted.
     pub fn requests(&self) -> Vec<(&'static str, String, u64)> {
         let counts = self.inner.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.iter().map(|((verb, kind), count)| (verb.as_str(), kind.to_string(), *count)).collect()

@@ -8,6 +8,7 @@
 //!           ├─ hold_lease ─▶ Holding …                     (lease)
 //!           ├─ event                                       (event)
 //!           ├─ container_log, events_about                 (last_words)
+//!           ├─ ask_service ─▶ Relayed                      (relay)
 //!           └─ review_token, review_access                 (review)
 //!                 │
 //!  all of them ─▶ call ─▶ gate, permit, deadline, kube::Client::send ─▶ classify ─▶ CallError
@@ -35,6 +36,7 @@ mod overview;
 mod pause;
 mod permit;
 mod pieces;
+mod relay;
 mod review;
 mod share;
 mod stream;
@@ -55,5 +57,6 @@ pub use last_words::{LogOf, SeenEvent};
 pub use lease::{Holding, LeaseHandle, LeaseSpec};
 pub use objects::{Applied, ApplyOptions, DeleteOptions, Deleted, Propagation};
 pub use overview::Overview;
+pub use relay::ServicePort;
 pub use review::Wish;
 pub use watch::{Origin, WatchEvent, WatchHandle, WatchId, WatchSpec};
