@@ -16,10 +16,11 @@ mod serving;
 pub(crate) mod table;
 mod why;
 
-use crate::config::Config;
+use crate::config::{Config, service_port};
 use crate::exit::{self, CODES, OTHER, USAGE};
 use crate::{rendering, run, tools};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use cluster::ServicePort;
 use futures::FutureExt;
 use model::RollbackPolicy;
 use std::ffi::OsString;
@@ -128,6 +129,11 @@ fn run_command() -> Command {
                 .value_parser(RollbackPolicy::WORDS)
                 .default_value("automatic")
                 .help("Who goes back when a commit of an app with automated sync is bad, unless the app or its project says"),
+            Arg::new("prometheus")
+                .long("prometheus")
+                .value_name("NAMESPACE/SERVICE:PORT")
+                .value_parser(service_port)
+                .help("Where the queries are asked that apps declare as checks, by way of the API server"),
             Arg::new("log-format")
                 .long("log-format")
                 .value_name("FORMAT")
@@ -262,6 +268,7 @@ fn config(arguments: &ArgMatches) -> Result<Config, String> {
         local_repos: arguments.get_many::<PathBuf>("local-repos").into_iter().flatten().cloned().collect(),
         all_events: text("events") == "all",
         rollback: text("rollback").parse().map_err(|error| format!("--rollback {error}"))?,
+        prometheus: arguments.get_one::<ServicePort>("prometheus").cloned(),
     })
 }
 

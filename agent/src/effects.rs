@@ -40,6 +40,7 @@ impl Agent {
             Effect::Recall { release, hash } => self.recall(key, release, hash),
             Effect::Differ { release, hash } => self.differ(key, release, hash),
             Effect::Revert(reversal) => self.revert(key, app, *reversal),
+            Effect::Check(inspection) => self.inspect(key, *inspection),
             Effect::Release(outcome) => self.keep_outcome(key, app, *outcome),
             Effect::Cascade(policy) => cascade::start(self, key, app, policy),
             Effect::Finalize => cascade::finalize(self, key),

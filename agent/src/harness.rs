@@ -85,6 +85,7 @@ impl Harness {
             local_repos: Vec::new(),
             all_events: false,
             rollback: model::RollbackPolicy::Automatic,
+            prometheus: None,
         };
         let (sender, inputs) = mpsc::unbounded_channel();
         let (watch_events, _) = mpsc::channel(1);

@@ -13,7 +13,8 @@ use crate::waits::WaitNews;
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
 use engine::{CascadePass, NotRecalled, Suspect};
 use model::{
-    AppKey, CallError, Culprit, DesiredHash, Digest, Match, Object, ObjectKey, ObjectResult, Revision, SyncId,
+    AppKey, CallError, Check, Culprit, DesiredHash, Digest, Look, Match, Object, ObjectKey, ObjectResult,
+    Revision, SyncId, Timestamp,
 };
 use release::{Head, Listing};
 use serde_json::Value;
@@ -38,6 +39,8 @@ pub(crate) enum Input {
     Prepared(AppKey, SyncId, Result<Arc<DesiredSet>, String>),
     /// What a release of an app holds was read.
     Recalled(AppKey, u64, Result<Arc<DesiredSet>, NotRecalled>),
+    /// The checks were looked at that an app declares, for what was deployed by the sync of that time.
+    Inspected(AppKey, DesiredHash, Timestamp, Vec<(Check, Look)>),
     /// In which objects what Git wants differs from an app's last release.
     Differs(AppKey, DesiredHash, BTreeSet<ObjectKey>),
     /// A commit was taken back in Git, or not.

@@ -20,6 +20,7 @@ mod comparing;
 mod config;
 mod configuring;
 mod culprit;
+mod declared;
 mod defined;
 mod desired;
 mod discovering;

@@ -59,6 +59,7 @@ fn condition(condition: &engine::Condition) -> Condition {
         engine::ConditionKind::UnknownError => ConditionKind::UnknownError,
         engine::ConditionKind::SharedResourceWarning => ConditionKind::SharedResourceWarning,
         engine::ConditionKind::RepeatedResourceWarning => ConditionKind::RepeatedResourceWarning,
+        engine::ConditionKind::CheckWarning => ConditionKind::CheckWarning,
         engine::ConditionKind::DeletionError => ConditionKind::DeletionError,
         engine::ConditionKind::RolledBack => ConditionKind::RolledBack,
     };

@@ -45,6 +45,7 @@ impl Agent {
             Input::StatusDue(key) => self.status_due(&key),
             Input::Culprit(key, suspect, culprit) => self.culprit_found(&key, &suspect, culprit),
             Input::Recalled(key, release, outcome) => self.recalled(&key, release, outcome),
+            Input::Inspected(key, hash, since, looks) => self.inspected(&key, (hash, since), looks),
             Input::Differs(key, hash, keys) => self.event(&key, Event::Differs { hash, keys }),
             Input::Reverted(wrong, outcome) => self.reverted(&wrong, outcome),
             Input::ReleasesListed(outcome) => self.releases_listed(outcome),

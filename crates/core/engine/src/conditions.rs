@@ -50,6 +50,9 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
     for message in state.current().into_iter().flat_map(|(_, comparison)| &comparison.unseen) {
         add(ConditionKind::ComparisonError, format!("Failed to load live state: {message}"));
     }
+    for message in state.soak.iter().flat_map(|soak| soak.checks.obstacles(app)) {
+        add(ConditionKind::CheckWarning, message);
+    }
     for message in unreadable::told(state, now) {
         add(ConditionKind::UnknownError, message.clone());
     }

@@ -1,5 +1,6 @@
 //! What is to be done? The agent turns each of these into I/O; each may be repeated.
 
+use crate::checks::Inspection;
 use crate::report::Report;
 use crate::suspect::Suspect;
 use model::{Bad, Cascade, DesiredHash, ObjectKey, Reason, Revision, Stable, SyncId, Timestamp};
@@ -75,6 +76,8 @@ pub enum Effect {
     },
     /// Take a commit back in Git, where that is wanted of the repository; answered by `Reverted` if it is.
     Revert(Box<Reversal>),
+    /// Look at the app's own checks; answered by `Checked`, before long in any case.
+    Check(Box<Inspection>),
     /// Keep what came of a sync; answered by `Stable` where it can be gone back to.
     Release(Box<Outcome>),
     /// Delete everything of an app that is being deleted; answered by `Cascaded`.

@@ -3,8 +3,8 @@
 use crate::rollback::NotRecalled;
 use crate::unreadable::Unreadable;
 use model::{
-    Comparison, Culprit, DesiredHash, NotYet, ObjectKey, ObjectResult, Problem, Reason, Revision, Seconds,
-    Stable, SyncId,
+    Check, Comparison, Culprit, DesiredHash, Look, NotYet, ObjectKey, ObjectResult, Problem, Reason,
+    Revision, Seconds, Stable, SyncId, Timestamp,
 };
 use plan::Plan;
 use std::collections::BTreeSet;
@@ -72,6 +72,15 @@ pub enum Event {
         hash: DesiredHash,
         /// A sentence.
         outcome: Result<String, String>,
+    },
+    /// The app's own checks were looked at.
+    Checked {
+        /// Hash of what was deployed.
+        hash: DesiredHash,
+        /// When its sync began.
+        since: Timestamp,
+        /// What each check said.
+        looks: Vec<(Check, Look)>,
     },
     /// In which objects what Git wants differs from the last release: none where that could not be found out.
     Differs {

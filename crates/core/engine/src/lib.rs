@@ -14,6 +14,7 @@
 //! older sync's number counts for nothing but that it came: what follows is compared, planned and sent only then
 //! ([`Unanswered`]). Every effect may be repeated; a restart begins with [`State::new`].
 
+mod checks;
 pub mod claims;
 mod clock;
 mod conditions;
@@ -43,6 +44,7 @@ mod verdict;
 pub mod waiting;
 pub mod wording;
 
+pub use checks::{Checks, Inspection};
 pub use conditions::named_by;
 pub use effect::{Effect, Mode, Note, Outcome, Reversal, Tone, Trust, Word};
 pub use event::{CascadePass, Desired, Event, SourceFailure, Writes};
@@ -87,6 +89,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::Compared(comparison) => state.take_comparison(comparison),
         Event::Culprit { hash, reason, culprit } => suspect::found(state, hash, reason, &culprit, out),
         Event::Stable(stable) => rollback::know(state, stable),
+        Event::Checked { hash, since, looks } => checks::answered(state, (hash, since), looks, now, out),
         Event::Differs { hash, keys } => soak::differs(state, hash, keys),
         Event::Reverted { hash, outcome } => rollback::reversal::done(state, hash, outcome, out),
         Event::Recalled { release, desired } => {

@@ -30,6 +30,8 @@ pub enum ConditionKind {
     SharedResourceWarning,
     /// An object stands twice in the manifests.
     RepeatedResourceWarning,
+    /// A check of the app's own does not hold, or cannot be made.
+    CheckWarning,
     /// The deletion does not go on.
     DeletionError,
     /// A commit turned out bad, and the app was brought back to what was stable.

@@ -1,5 +1,6 @@
 //! Does what was deployed stay well? Only then it is stable: something to go back to.
 
+use crate::checks::{self, Checks, Opinion};
 use crate::effect::{Effect, Outcome, Tone, Word};
 use crate::rollback::{self, is_well};
 use crate::run::{Cause, Run};
@@ -24,6 +25,8 @@ pub struct Soak {
     pub healthy_at: Timestamp,
     /// Since when it has been without a break; none while something is not.
     pub well_since: Option<Timestamp>,
+    /// What the app's own checks say.
+    pub checks: Checks,
 }
 
 /// Returns whether it has to be found out first which objects a commit changes. An earlier life may have begun with it and died
@@ -81,6 +84,7 @@ pub(crate) fn begin(state: &mut State, run: &Run, now: Timestamp) {
             is_baseline: false,
             healthy_at: now,
             well_since: Some(now),
+            checks: Checks::default(),
         }));
     }
 }
@@ -111,15 +115,25 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     match soak.run.standing(&comparison, app, now) {
         Standing::Settled => {
             let since = *soak.well_since.get_or_insert(now);
-            if now >= since + app.rollback.soak {
-                settled(state, now, out);
+            match checks::judge(soak, app, now, out) {
+                Opinion::Passed if now >= since + app.rollback.soak => settled(state, now, out),
+                Opinion::Passed | Opinion::Open => {}
+                Opinion::Condemned(message, about) => {
+                    soak.run.sick = Some((about, message.clone()));
+                    broken(state, Reason::CheckFailed, message, app, now, out);
+                }
             }
         }
-        Standing::Waits(_) => soak.well_since = None,
+        Standing::Waits(_) => {
+            soak.well_since = None;
+            soak.checks = Checks::default();
+        }
         // It may yet get well, and is watched anew then.
         Standing::Held(_) => state.soak = None,
         Standing::Condemned(..) if soak.is_baseline => state.soak = None,
-        Standing::Condemned(reason, message) => broken(state, reason, &message, app, now, out),
+        Standing::Condemned(reason, message) => {
+            broken(state, reason, format!("{message}, after it had been healthy"), app, now, out);
+        }
     }
 }
 
@@ -141,7 +155,7 @@ fn found(state: &State, now: Timestamp) -> Soak {
     if let Some(last) = state.tried().filter(|_| is_ours) {
         run.started_at = last.started_at;
     }
-    Soak { run, is_baseline: !is_ours, healthy_at: now, well_since: Some(now) }
+    Soak { run, is_baseline: !is_ours, healthy_at: now, well_since: Some(now), checks: Checks::default() }
 }
 
 /// What stayed well is a release.
@@ -170,13 +184,12 @@ fn settled(state: &mut State, now: Timestamp, out: &mut Vec<Effect>) {
 fn broken(
     state: &mut State,
     reason: Reason,
-    message: &str,
+    message: String,
     app: &App,
     now: Timestamp,
     out: &mut Vec<Effect>,
 ) {
     let Some(Soak { run, .. }) = state.soak.take().map(|soak| *soak) else { return };
-    let message = format!("{message}, after it had been healthy");
     let Some(bad) = rollback::bad(&run, reason, message, now) else { return };
     out.extend(run.suspect(reason).map(|suspect| Effect::Inquire(Box::new(suspect))));
     out.push(note(reason, format!("{}: {}", bad.revision.short(), bad.message), Tone::Warning));
@@ -189,8 +202,9 @@ fn broken(
 /// Returns when what is watched has to be judged again although nothing happens.
 pub(crate) fn wake(state: &State, app: &App) -> Option<Timestamp> {
     let soak = state.soak.as_ref().filter(|_| state.knows_releases)?;
-    Some(match soak.well_since {
-        Some(since) => since + app.rollback.soak,
-        None => soak.run.next_judgement(app),
-    })
+    match soak.well_since {
+        // At its end there is a look at the checks, if there are any, and another one later.
+        Some(since) => checks::wake(soak, app).or(Some(since + app.rollback.soak)),
+        None => Some(soak.run.next_judgement(app)),
+    }
 }

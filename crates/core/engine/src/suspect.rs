@@ -45,7 +45,7 @@ impl Run {
                 | ObjectOutcome::PruneSkipped(_) => None,
             })
         };
-        let is_of_health = matches!(reason, Reason::Degraded | Reason::HealthTimeout);
+        let is_of_health = matches!(reason, Reason::Degraded | Reason::HealthTimeout | Reason::CheckFailed);
         let (object, message) = if is_of_health { self.sick.clone() } else { refused() }?;
         Some(Suspect {
             hash: desired.hash,

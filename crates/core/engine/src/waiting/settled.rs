@@ -4,9 +4,10 @@ use super::{Outcome, Verdict, Wanted, Word, decided, named, sentences, tried_ver
 use crate::conditions::{quarantine_sentence, read_only_sentence};
 use crate::event::Desired;
 use crate::rollback::told;
+use crate::soak::Soak;
 use crate::state::{Attempt, SourceView, State};
 use crate::trigger;
-use model::{App, Comparison, HealthStatus, HeldStage, ObjectKey, Revision, SyncStatus};
+use model::{App, Comparison, HealthStatus, HeldStage, ObjectKey, Reason, Revision, SyncStatus};
 
 /// Decides where Git wants the revision, or one that comes after it, and nothing is under way for it.
 pub(super) fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
@@ -23,10 +24,12 @@ pub(super) fn at_desired(state: &State, app: &App, wanted: &Wanted) -> Outcome {
     let tried = state.tried().filter(|tried| is_whole(tried) && tried.was_about(desired));
     let is_well = matches!(comparison.health.status, HealthStatus::Healthy | HealthStatus::Suspended);
     let is_synced = comparison.sync == SyncStatus::Synced;
-    if is_synced && is_well && is_soaking(state, desired) {
-        return Outcome::Waits(format!("everything to stay healthy for {}", app.rollback.soak));
+    if let Some(soak) = soaking(state, desired).filter(|_| is_synced && is_well) {
+        return of_soak(soak, desired, app);
     }
-    if is_synced && is_well {
+    // Its objects may be as well as ever.
+    let is_refuted = tried.is_some_and(|tried| tried.reason == Reason::CheckFailed && tried.is_condemned);
+    if is_synced && is_well && !is_refuted {
         let of_it = tried.filter(|tried| tried.revision == desired.revision);
         let message = if of_it.is_some() {
             "everything is as Git wants it, and healthy"
@@ -95,10 +98,28 @@ fn left_alone(state: &State, desired: &Desired) -> Option<Outcome> {
     }))
 }
 
-/// Returns whether what a sync deployed is watched for a while: it may yet turn out bad.
-fn is_soaking(state: &State, desired: &Desired) -> bool {
-    let soak = state.soak.as_ref().filter(|soak| state.knows_releases && !soak.is_baseline);
-    soak.and_then(|soak| soak.run.desired.as_ref()).is_some_and(|soaking| soaking.hash == desired.hash)
+/// Returns what a sync deployed and is watched for a while: it may yet turn out bad.
+fn soaking<'a>(state: &'a State, desired: &Desired) -> Option<&'a Soak> {
+    let soak = state.soak.as_deref().filter(|soak| state.knows_releases && !soak.is_baseline)?;
+    soak.run.desired.as_ref().is_some_and(|soaking| soaking.hash == desired.hash).then_some(soak)
+}
+
+/// Decides while it is watched.
+fn of_soak(soak: &Soak, desired: &Desired, app: &App) -> Outcome {
+    let healthy = format!("everything to stay healthy for {}", app.rollback.soak);
+    match soak.checks.waits_for(app) {
+        Some(why) if soak.checks.is_held() => Outcome::Decided(Verdict {
+            word: Word::Held,
+            revision: desired.revision.clone(),
+            sync: Some(soak.run.started_at),
+            object: None,
+            message: format!(
+                "everything is as Git wants it, and healthy, but does not count as stable: {why}"
+            ),
+        }),
+        Some(why) => Outcome::Waits(format!("{healthy}, and for {why}")),
+        None => Outcome::Waits(healthy),
+    }
 }
 
 /// Returns whether a sync was about all objects, or was the agent's own correction of some.

@@ -69,6 +69,7 @@ pub(crate) fn broken(
             | Effect::Cascade(_)
             | Effect::Finalize
             | Effect::Inquire(_)
+            | Effect::Check(_)
             | Effect::Recall { .. }
             | Effect::Differ { .. }
             | Effect::Release(_)
@@ -106,6 +107,7 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::Prepare { .. }
         | Effect::Plan { .. }
         | Effect::Inquire(_)
+        | Effect::Check(_)
         | Effect::WakeAt(_)
         | Effect::Recall { .. }
         | Effect::Differ { .. }

@@ -82,6 +82,15 @@ const ACTIVITIES: &[(&str, &str)] = &[
         "app auto prune heal; resolved a; rendered a; compared a: web=out; planned: apply web; done: web=invalid x",
     ),
     ("soaking", "app auto prune heal; resolved a; rendered a; compared a: web=synced/Healthy old=synced"),
+    (
+        "soaking with checks",
+        "app auto prune heal check=smoke soak=2; resolved a; rendered a; compared a: web=synced/Healthy old=synced",
+    ),
+    (
+        "failing a check",
+        "app auto prune heal check=smoke grace=0; stable 1: b; resolved a; rendered a; compared a: web=out; \
+         planned: apply web; done: web=configured; compared a: web=synced/Healthy; checked a: smoke=failed 500",
+    ),
     ("going back", BAD),
     (
         "going back, applying",
@@ -162,6 +171,14 @@ table!(EVENTS, event_row, Event, {
         "recalled 9: b",
     ],
     Event::Reverted { .. } => ["reverted a: pushed", "reverted b: failed no right to push"],
+    Event::Checked { .. } => [
+        "checked a: smoke=passed",
+        "checked a: smoke=failed 500",
+        "checked a: smoke=unknown away, other=passed",
+        "checked a: smoke=waits it runs",
+        "checked b 3: smoke=passed",
+        "checked a:",
+    ],
     Event::Differs { .. } => ["differs a: web", "differs c:"],
     Event::Planned { .. } => [
         "planned: apply web | prune old | ask pv",
@@ -248,6 +265,8 @@ const APPS: &[&str] = &[
     "auto deleted skip",
     "auto prune heal approved=9",
     "auto prune heal branch=next",
+    "auto prune heal check=smoke soak=5",
+    "auto prune heal check=smoke check=errors soak=5 grace=2",
 ];
 
 fn lived(first: &str, second: &str) -> Story {

@@ -49,6 +49,33 @@ fn a_sync_that_settles_deploys() {
 }
 
 #[test]
+fn what_declares_checks_is_waited_for_until_they_pass() {
+    let begun: &[&str] = &[
+        "stable 1: b",
+        "app auto check=smoke grace=6 soak=5",
+        "resolved a",
+        "rendered a",
+        "compared a: web=missing",
+    ];
+    let settled: &[&str] =
+        &["differs a: web", "planned: apply web", "done: web=created", "compared a: web=synced"];
+    let soaking = "waits for everything to stay healthy for 5s, and for";
+    ends(&[begun, settled], "a", &format!("{soaking} check smoke to pass"));
+    let failing: &[&str] = &["checked a: smoke=failed it answers 500"];
+    ends(&[begun, settled, failing], "a", &format!("{soaking} check smoke: it answers 500"));
+    let away: &[&str] = &["checked a: smoke=unknown nobody answers", "+305", "woke"];
+    let held = "Held at a: everything is as Git wants it, and healthy, but does not count as stable: check smoke: nobody answers";
+    ends(&[begun, settled, away], "a", held);
+    let passing: &[&str] = &["checked a: smoke=passed", "+5", "woke", "checked a: smoke=passed"];
+    let deployed = "Deployed at a: everything is as Git wants it, and healthy";
+    ends(&[begun, settled, passing, &["stable 2: a"]], "a", deployed);
+    // Nobody goes back: it is as healthy as ever, and has failed.
+    let manual: &[&str] =
+        &["app auto rollback=manual check=smoke grace=0", "checked a: smoke=failed it answers 500"];
+    ends(&[begun, settled, manual], "a", "Failed at a: check smoke failed: it answers 500");
+}
+
+#[test]
 fn what_comes_after_the_revision_counts_for_it() {
     let newer: &[&str] = &["resolved c", "rendered c", "compared c: web=out", "planned: apply web"];
     ends(&[APPLYING, DEPLOYED, newer], "b", "waits for the sync under way");

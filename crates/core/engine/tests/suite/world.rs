@@ -4,11 +4,11 @@
 use crate::invariants::broken;
 use crate::words::{app, culprit, effect, hash, revision};
 use engine::{
-    Attempt, Desired, Effect, Event, Hold, Mode, OperationReport, Outcome, Report, SourceFailure, State,
-    Word, Writes, step,
+    Attempt, Desired, Effect, Event, Hold, Inspection, Mode, OperationReport, Outcome, Report, SourceFailure,
+    State, Word, Writes, step,
 };
 use model::{
-    App, Available, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, HeldStage,
+    App, Available, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, HeldStage, Look,
     ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Reason, Revision, Seconds, Stable,
     SyncStatus, Timestamp, digest,
 };
@@ -196,10 +196,25 @@ impl World {
                 let keys = new.into_iter().filter(|(key, value)| old.get(key) != Some(value));
                 self.tell(Event::Differs { hash, keys: keys.map(|(key, _)| key).collect() });
             }
+            Effect::Check(inspection) => {
+                let Inspection { hash, since, checks } = *inspection;
+                let look = self.look(hash);
+                let looks = checks.into_iter().map(|check| (check, look.clone())).collect();
+                self.tell(Event::Checked { hash, since, looks });
+            }
             Effect::Release(outcome) => self.release(&outcome),
             other @ (Effect::Cascade(_) | Effect::Finalize) => self.wrong.push(self::effect(&other)),
         }
         true
+    }
+
+    /// What `c` holds is healthy and does not do what it should; now and then that cannot be found out.
+    fn look(&self, hash: DesiredHash) -> Look {
+        match name_of(hash) {
+            "c" => Look::Failed("500".into()),
+            _ if self.now.as_millis() % 7 == 0 => Look::Unknown("away".into()),
+            _ => Look::Passed,
+        }
     }
 
     /// Keeps what settled.

@@ -1,8 +1,9 @@
 //! How do the tests speak of an app? `auto prune heal op prune dry`, one word per fact.
 
 use model::{
-    App, AppKey, Asked, Backoff, Cascade, Deletion, Destination, Directory, NotYet, Operation, Refresh,
-    ReleaseRequest, ResourceSelector, Retry, Seconds, Source, Stable, Timestamp,
+    App, AppKey, Asked, Backoff, Bound, Cascade, Check, Deletion, Destination, Directory, HttpProbe, NoData,
+    NotYet, Operation, Probe, QueryProbe, Refresh, ReleaseRequest, ResourceSelector, Retry, Scheme, Seconds,
+    Source, Stable, Timestamp,
 };
 
 /// Makes an app of words. `auto` alone has neither pruning nor self-heal; words after `op` are the operation's.
@@ -63,10 +64,33 @@ fn change(app: &mut App, word: &str) {
         "quarantine" => app.request = Some(asked(Asked::Quarantine)),
         "first" => app.rollback.first_deploy = value.parse().expect("keep or remove"),
         "grace" => app.rollback.degraded_grace = Seconds::new(value.parse().expect("a number")),
+        "soak" => app.rollback.soak = Seconds::new(value.parse().expect("a number")),
+        "check" => app.checks.push(check(value)),
         "branch" => app.source.target_revision = value.into(),
         "manual" => {}
         other => panic!("no such word: {other}"),
     }
+}
+
+/// Makes a check of its name; `errors` is a query.
+pub(crate) fn check(name: &str) -> Check {
+    let probe = match name {
+        "errors" => Probe::Query(QueryProbe {
+            expr: "errors".into(),
+            bound: Bound::AtMostTimes(1.5),
+            no_data: NoData::Fail,
+        }),
+        _ => Probe::Http(HttpProbe {
+            namespace: "ns".into(),
+            service: name.into(),
+            port: "80".into(),
+            path: "/".into(),
+            scheme: Scheme::Http,
+            statuses: vec![200],
+            within: Seconds::new(1),
+        }),
+    };
+    Check { name: name.into(), probe }
 }
 
 fn asked(what: Asked) -> ReleaseRequest {

@@ -1,7 +1,9 @@
 //! How do the tests read what the engine wants done?
 
 use super::name_of;
-use engine::{ConditionKind, Effect, Mode, OperationReport, Outcome, Report, Reversal, Tone, Trust};
+use engine::{
+    ConditionKind, Effect, Inspection, Mode, OperationReport, Outcome, Report, Reversal, Tone, Trust,
+};
 use model::{ObjectKey, ObjectOutcome, ObjectResult, Timestamp};
 use plan::Selection;
 use plan::prune::Prune;
@@ -31,6 +33,11 @@ pub(crate) fn effect(effect: &Effect) -> String {
         ),
         Effect::Recall { release, hash } => format!("recall {release} of {}", name_of(*hash)),
         Effect::Differ { release, hash } => format!("differ from {release}: {}", name_of(*hash)),
+        Effect::Check(inspection) => {
+            let Inspection { hash, since, checks } = &**inspection;
+            let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+            format!("check {} since {}: {}", name_of(*hash), time(*since), names.join(" "))
+        }
         Effect::Release(outcome) => {
             let Outcome { word, hash, revision, reason, .. } = &**outcome;
             let why = reason.map(|reason| format!(" for {reason}")).unwrap_or_default();

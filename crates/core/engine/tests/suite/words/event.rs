@@ -5,9 +5,9 @@ use engine::{
     Attempt, CascadePass, Desired, Event, NotRecalled, SourceFailure, State, Told, Unreadable, Writes,
 };
 use model::{
-    Available, CommitInfo, Comparison, Culprit, ErrorClass, Evidence, Headway, Health, HealthStatus, NotYet,
-    ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Problem, Reason, Seconds, Stable,
-    SyncId, SyncStatus, Timestamp, digest,
+    Available, Check, CommitInfo, Comparison, Culprit, ErrorClass, Evidence, Headway, Health, HealthStatus,
+    Look, NotYet, ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Problem, Reason,
+    Seconds, Stable, SyncId, SyncStatus, Timestamp, digest,
 };
 use plan::{Plan, Stage};
 use std::sync::Arc;
@@ -54,6 +54,15 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
             };
             Event::Reverted { hash: hash(name), outcome }
         }
+        "checked" => Event::Checked {
+            hash: hash(name),
+            since: match (words.next(), &state.soak) {
+                (Some(since), _) => Timestamp::from_millis(since.parse::<i64>().expect("seconds") * 1000),
+                (None, Some(soak)) => soak.run.started_at,
+                (None, None) => Timestamp::from_millis(0),
+            },
+            looks: tail.split(", ").filter(|look| !look.is_empty()).map(look).collect(),
+        },
         "differs" => Event::Differs { hash: hash(name), keys: tail.split_whitespace().map(key).collect() },
         "planned" => Event::Planned { sync, plan: plan(tail) },
         "done" => Event::StageDone { sync, results: tail.split(", ").map(result).collect() },
@@ -69,6 +78,20 @@ pub(crate) fn event(line: &str, state: &State) -> Event {
         "forbidden" => Event::Writes(Writes::Forbidden),
         other => panic!("no such event: {other}"),
     }
+}
+
+/// Reads what a check said: `smoke=passed`, `smoke=failed why`.
+fn look(text: &str) -> (Check, Look) {
+    let (name, said) = text.split_once('=').expect("name=look");
+    let (word, why) = said.split_once(' ').unwrap_or((said, ""));
+    let look = match word {
+        "passed" => Look::Passed,
+        "failed" => Look::Failed(why.into()),
+        "waits" => Look::Waits(why.into()),
+        "unknown" => Look::Unknown(why.into()),
+        other => panic!("no such look: {other}"),
+    };
+    (super::check(name), look)
 }
 
 /// Makes the culprit of `web: the last line of its log`, brought by Ann.

@@ -4,7 +4,7 @@ mod app;
 mod effect;
 mod event;
 
-pub(crate) use app::app;
+pub(crate) use app::{app, check};
 pub(crate) use effect::effect;
 pub(crate) use event::{culprit, event};
 

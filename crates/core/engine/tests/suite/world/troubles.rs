@@ -168,6 +168,21 @@ proptest! {
         prop_assert!(world.app.operation.is_none(), "the operation is never answered");
     }
 
+    /// What was found failing is looked at for ever, so that there is no end to wait for.
+    #[test]
+    fn what_fails_its_check_never_becomes_a_release(troubles in prop::collection::vec(any_trouble(), 0..12)) {
+        let mut world = World::new("auto prune heal check=smoke soak=3 grace=4");
+        let last = (100, Trouble::Wait(0));
+        for (n_effects, trouble) in troubles.iter().chain([&last]) {
+            for _ in 0..*n_effects {
+                world.go_on();
+            }
+            world.suffer(trouble);
+        }
+        prop_assert!(world.wrong.is_empty(), "{:#?}", world.wrong);
+        prop_assert!(world.releases.iter().all(|release| release.hash != hash("c")), "{:#?}", world.releases);
+    }
+
     /// Nothing that an older sync has sent may undo what a newer one did: without self-heal nobody would correct it.
     #[test]
     fn what_is_done_late_undoes_nothing(troubles in prop::collection::vec(any_push(), 1..12)) {
