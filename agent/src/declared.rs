@@ -19,8 +19,9 @@ use trial::Trial;
 const AT_A_TIME: usize = 4;
 /// Longest time for all checks of an app together.
 const DEADLINE: Duration = Duration::from_secs(45);
-/// How much longer an answer is waited for than it may take: the API server's part of it is found out.
-const MARGIN: Duration = Duration::from_secs(1);
+/// How long an answer of a Service is waited for, however soon it should be there: for 30 s the API server tries to reach a pod, and
+/// says so then; a network that is down is not the commit's fault.
+const PATIENCE: Duration = Duration::from_secs(35);
 /// How long the API server has to answer for itself.
 const CONTROL: Duration = Duration::from_secs(5);
 /// How long Prometheus has to answer.
@@ -50,10 +51,13 @@ impl Agent {
         let set = entry.sets.get(&hash);
         let trial = |check: &Check| match &check.probe {
             Probe::Job(job) => {
-                let wanted = set.and_then(|set| set.objects.get(&job.key()));
+                let objects = &set?.objects;
+                let keys = Trial::patterns(job);
+                // What is run is a Job, whatever its pattern is.
                 let is_permitted = Self::permits(entry, &job.key());
-                let live = self.live.get(&job.key()).map(|live| live.digest.uid.as_str());
-                Some(Trial::new(job, wanted.filter(|_| is_permitted), live, since))
+                let pattern = keys.iter().find(|key| is_permitted && objects.contains_key(key));
+                let live = pattern.and_then(|key| self.live.get(key)).map(|live| live.digest.uid.as_str());
+                Some(Trial::new(job, pattern.and_then(|key| objects.get(key)), live, since))
             }
             Probe::Http(_) | Probe::Query(_) => None,
         };
@@ -112,11 +116,10 @@ impl Looks {
     }
 
     async fn http(&self, probe: &HttpProbe) -> Look {
-        let HttpProbe { namespace, service, port, scheme, path, within, .. } = probe;
+        let HttpProbe { namespace, service, port, scheme, path, .. } = probe;
         let (namespace, service, port) = (namespace.clone(), service.clone(), port.clone());
         let to = ServicePort { namespace, service, port, scheme: *scheme };
-        let within = Duration::from_millis(u64::try_from(within.as_millis()).unwrap_or_default());
-        let relayed = self.cluster.ask_service(&to, path, &[], within + MARGIN).await;
+        let relayed = self.cluster.ask_service(&to, path, &[], PATIENCE).await;
         match check::http(probe, &relayed) {
             Look::Failed(_) => {
                 let control = self.cluster.ask_itself(CONTROL).await;

@@ -1,12 +1,12 @@
 //! How does a Job of the app's manifests become a check? It is the pattern of a Job of its own for each sync, which belongs to it and
-//! goes with it: a Job runs once, and cannot be changed into another one.
+//! goes with it: a Job runs once, and cannot be changed into another one. The pattern may be a `CronJob` as well, whose Job can.
 //!
 //! The name says for which sync it runs, so that whoever looks again, in this life or the next, finds the same one.
 
 use crate::wanted::Kept;
 use cluster::{Cluster, Endpoint, Priority};
 use health::check;
-use model::{ErrorClass, JobProbe, Look, Object, Timestamp, names};
+use model::{ErrorClass, JobProbe, Look, Object, ObjectKey, Timestamp, names};
 use serde_json::{Value, json};
 
 /// How long such a Job stays after its end, where the pattern says nothing: people may want to read its log.
@@ -20,14 +20,20 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Prepares a run; `wanted` is what the app's manifests say of the Job, `uid` that of the live one.
-    pub(super) fn new(probe: &JobProbe, wanted: Option<&Kept>, uid: Option<&str>, since: Timestamp) -> Self {
-        let job = match (wanted, uid) {
+    /// Prepares a run; `pattern` is what the app's manifests say of it, `uid` that of the live one.
+    pub(super) fn new(probe: &JobProbe, pattern: Option<&Kept>, uid: Option<&str>, since: Timestamp) -> Self {
+        let job = match (pattern, uid) {
             (None, _) => Err("is not among the app's objects"),
             (Some(_), None) => Err("is not there"),
-            (Some(wanted), Some(uid)) => Ok(copy(wanted.open().object, uid, since)),
+            (Some(pattern), Some(uid)) => Ok(run_of(&pattern.open().object, uid, since)),
         };
         Self { probe: probe.clone(), job }
+    }
+
+    /// Returns the objects that may be the pattern, the first that there is.
+    pub(super) fn patterns(probe: &JobProbe) -> [ObjectKey; 2] {
+        let JobProbe { namespace, name } = probe;
+        ["Job", "CronJob"].map(|kind| ObjectKey::new("batch", kind, namespace.as_str(), name.as_str()))
     }
 
     /// Returns whether it is a run of this one.
@@ -60,22 +66,35 @@ impl Trial {
 }
 
 /// Makes the Job that is run for a sync. It carries none of our labels: it is not one of the app's objects, and goes with its owner.
-fn copy(pattern: Object, uid: &str, since: Timestamp) -> Object {
-    let mut job = pattern;
-    let name = job.name().to_owned();
+fn run_of(pattern: &Object, uid: &str, since: Timestamp) -> Object {
+    let (kind, name) = (pattern.kind(), pattern.name());
+    let fields = pattern.fields();
+    let template = fields.get("spec").and_then(|spec| spec.get("jobTemplate")).and_then(Value::as_object);
+    let part = |field: &str| template.unwrap_or(fields).get(field).cloned();
+    let mut spec = part("spec").unwrap_or_default();
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("suspend");
+        spec.entry("ttlSecondsAfterFinished").or_insert(KEPT_SECONDS.into());
+    }
+    let text =
+        |field: &str| part("metadata").map(|metadata| metadata[field].clone()).filter(Value::is_object);
+    let mut metadata = json!({
+        "name": format!("{name}-{}", since.as_millis() / 1000),
+        "namespace": pattern.namespace(),
+        "ownerReferences": [{"apiVersion": "batch/v1", "kind": kind, "name": name, "uid": uid}],
+    });
+    for field in ["labels", "annotations"] {
+        if let Some(texts) = text(field) {
+            metadata[field] = texts;
+        }
+    }
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec});
+    let mut job = Object::from_value(job).expect("it has kind and name");
     for label in [names::INSTANCE_LABEL, names::PART_OF_LABEL] {
         job.remove_label(label);
     }
     for annotation in [names::TRACKING_ID, names::INSTALLATION_ID] {
         job.remove_annotation(annotation);
-    }
-    let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}]);
-    let metadata = job.metadata_mut();
-    metadata.insert("name".into(), format!("{name}-{}", since.as_millis() / 1000).into());
-    metadata.insert("ownerReferences".into(), owner);
-    if let Some(Value::Object(spec)) = job.fields_mut().get_mut("spec") {
-        spec.remove("suspend");
-        spec.entry("ttlSecondsAfterFinished").or_insert(KEPT_SECONDS.into());
     }
     job
 }
@@ -91,37 +110,48 @@ mod tests {
     use super::*;
     use crate::wanted::WantedObjects;
 
-    #[test]
-    fn what_is_run_belongs_to_its_pattern_and_not_to_the_app() {
-        let pattern = json!({
-            "apiVersion": "batch/v1", "kind": "Job",
-            "metadata": {
-                "name": "smoke", "namespace": "shop",
-                "labels": {"app": "shop", "tautline.dev/part-of": "x", "tautline.dev/instance": "y"},
-                "annotations": {"argocd.argoproj.io/tracking-id": "z"},
-            },
-            "spec": {"suspend": true, "backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never"}}},
-        });
+    fn run(pattern: Value, uid: Option<&str>) -> Result<Object, &'static str> {
         let wanted: WantedObjects = [Object::from_value(pattern).unwrap()].into_iter().collect();
         let probe = JobProbe { namespace: "shop".into(), name: "smoke".into() };
-        let since = Timestamp::from_millis(1_796_045_191_250);
-        let trial = Trial::new(&probe, wanted.get(&probe.key()), Some("u-1"), since);
-        let expected = json!({
-            "apiVersion": "batch/v1", "kind": "Job",
-            "metadata": {
-                "name": "smoke-1796045191", "namespace": "shop", "labels": {"app": "shop"}, "annotations": {},
-                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "smoke", "uid": "u-1"}],
-            },
-            "spec": {
-                "backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never"}}, "ttlSecondsAfterFinished": 3600,
-            },
+        let pattern = Trial::patterns(&probe).into_iter().find_map(|key| wanted.get(&key));
+        Trial::new(&probe, pattern, uid, Timestamp::from_millis(1_796_045_191_250)).job
+    }
+
+    #[test]
+    fn what_is_run_belongs_to_its_pattern_and_not_to_the_app() {
+        let metadata = json!({
+            "name": "smoke", "namespace": "shop",
+            "labels": {"app": "shop", "tautline.dev/part-of": "x", "tautline.dev/instance": "y"},
+            "annotations": {"argocd.argoproj.io/tracking-id": "z"},
         });
-        let job = trial.job.unwrap();
-        assert_eq!(job.to_value(), expected);
-        assert!(is_owned(&job, &job));
-        let other = Trial::new(&probe, wanted.get(&probe.key()), Some("u-2"), since).job.unwrap();
-        assert!(!is_owned(&other, &job), "made by somebody else");
-        assert!(Trial::new(&probe, wanted.get(&probe.key()), None, since).job.is_err());
-        assert!(Trial::new(&probe, None, Some("u-1"), since).job.is_err());
+        let template = json!({"spec": {"restartPolicy": "Never"}});
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata,
+            "spec": {"suspend": true, "backoffLimit": 0, "template": template},
+        });
+        let cron_job = json!({
+            "apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata,
+            "spec": {"suspend": true, "schedule": "0 0 1 1 *", "jobTemplate": {
+                "metadata": {"labels": {"app": "shop"}},
+                "spec": {"backoffLimit": 0, "template": template},
+            }},
+        });
+        for (kind, pattern) in [("Job", job), ("CronJob", cron_job)] {
+            let expected = json!({
+                "apiVersion": "batch/v1", "kind": "Job",
+                "metadata": {
+                    "name": "smoke-1796045191", "namespace": "shop", "labels": {"app": "shop"},
+                    "ownerReferences": [{"apiVersion": "batch/v1", "kind": kind, "name": "smoke", "uid": "u-1"}],
+                },
+                "spec": {"backoffLimit": 0, "template": template, "ttlSecondsAfterFinished": 3600},
+            });
+            let ours = run(pattern.clone(), Some("u-1")).unwrap();
+            assert_eq!(ours.to_value(), expected);
+            assert!(!is_owned(&run(pattern.clone(), Some("u-2")).unwrap(), &ours), "made for another one");
+            assert_eq!(run(pattern, None), Err("is not there"));
+        }
+        let other =
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a", "namespace": "shop"}});
+        assert_eq!(run(other, Some("u-1")), Err("is not among the app's objects"));
     }
 }

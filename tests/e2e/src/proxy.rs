@@ -4,6 +4,7 @@
 //! ```text
 //! agent ──http──▶ Proxy ──https──▶ kube-apiserver
 //!                   │ ╰───http───▶ GitServer
+//!                   │ serves: what a Service answers that no network leads to         (services)
 //!                   │ Rule: which request (verb, kind, name, n-th) ─▶ which fault     (fault)
 //!                   └ Entry: life of the agent, verb, kind, name, status, fault       (journal)
 //! ```
@@ -13,6 +14,7 @@
 mod asked;
 mod fault;
 mod journal;
+mod services;
 mod wire;
 
 use std::io::{BufRead, BufReader, Result, Write};
@@ -29,6 +31,7 @@ use crate::git_server::GitServer;
 use crate::scene::Scene;
 use crate::server::{self, Request};
 use journal::{Journal, Kept};
+use services::Services;
 use wire::{Far, Head, Upstream, chunk, chunked};
 
 /// How much later what is delayed is passed on.
@@ -47,6 +50,7 @@ struct Shared {
     journal: Journal,
     upstream: Upstream,
     places: Places,
+    services: Services,
 }
 
 impl Proxy {
@@ -57,7 +61,8 @@ impl Proxy {
     pub fn start(scene: &Scene) -> Self {
         let upstream = Upstream::new(scene.lab.url(), scene.lab.ca_file());
         let places = Places { control: scene.control.clone(), app: scene.namespace.clone() };
-        let shared = Arc::new(Shared { journal: Journal::default(), upstream, places });
+        let shared =
+            Arc::new(Shared { journal: Journal::default(), upstream, places, services: Services::default() });
         Self { address: Mutex::new(listen(&shared)), shared }
     }
 
@@ -131,6 +136,15 @@ impl Proxy {
         if refusal.is_some() {
             self.shared.journal.cut();
         }
+    }
+
+    /// Answers for a Service, such as `web:80` of a namespace, in the place of its pods: `answer` gets path and query.
+    pub fn serves(
+        &self,
+        service: (&str, &str),
+        answer: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static,
+    ) {
+        self.shared.services.put(service, answer);
     }
 
     /// Leaves an API group out of the answer that tells of all groups, or none any more.
@@ -259,6 +273,10 @@ impl<'a> Connection<'a> {
     fn answer(&mut self, exchange: &Exchange) -> Result<Next> {
         if let Some(next) = self.befall_request(exchange)? {
             return Ok(next);
+        }
+        if let Some(answer) = self.shared.services.answer(&exchange.request) {
+            self.pass_on(exchange.number, &answer)?;
+            return Ok(Next::Close);
         }
         let (mut far, socket) = self.upstream.send(&exchange.request)?;
         let _kept = self.shared.journal.keep(socket);

@@ -23,6 +23,7 @@ mod api_webhook;
 mod argo_cd;
 mod authority;
 mod canaries;
+mod checks;
 mod children;
 mod cli_app;
 mod cli_interrupted;

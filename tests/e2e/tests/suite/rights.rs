@@ -73,7 +73,11 @@ fn used(agent: &Agent) -> BTreeSet<Right> {
             "apply" | "dry-run" => "patch",
             other => other,
         };
-        let (resource, verb) = if verb == "log" { ("pods/log", "get") } else { (*resource, verb) };
+        let (resource, verb) = match verb {
+            "log" => ("pods/log", "get"),
+            "proxy" => ("services/proxy", "get"),
+            verb => (*resource, verb),
+        };
         used.insert(((*group).to_owned(), resource.to_owned(), verb.to_owned()));
     }
     used
@@ -113,7 +117,8 @@ fn everything(scene: &Scene, repo: &Repo, agent: &mut Agent) -> BTreeSet<Right> 
     let app = app.set("/spec/destination/namespace", made.as_str());
     let app = app.finalizer("resources-finalizer.argocd.argoproj.io");
     let app = app.set("/spec/revisionHistoryLimit", 4).annotation("tautline.dev/soak", "1s");
-    app.annotation("tautline.dev/deadline", "2s").create();
+    let check = "[{name: smoke, http: {service: web, port: 80}}]";
+    app.annotation("tautline.dev/deadline", "2s").annotation("tautline.dev/checks", check).create();
     // Why it is not healthy is known from its pods.
     scene.wait_app("shop", |app| {
         app["status"]["sync"]["revision"] == first.as_str()
@@ -126,6 +131,9 @@ fn everything(scene: &Scene, repo: &Repo, agent: &mut Agent) -> BTreeSet<Right> 
     let second = repo.commit("second");
     scene.wait_app("shop", |app| is_synced_to(app, &second));
     scene.wait_object("v1", "Service", &made, "old", |service| service.is_none());
+    // What it declares is asked of a Service whose pods no network leads to, which says nothing of the commit.
+    agent.wait_probe("/metrics", |_| used(agent).contains(&right("", "services/proxy", "get")));
+    scene.patch_app("shop", &json!({"metadata": {"annotations": {"tautline.dev/checks": null}}}));
     heal(scene, &made);
     heal(scene, &made);
     agent.wait_probe("/metrics", |_| used(agent).contains(&right("", "events", "patch")));

@@ -30,12 +30,14 @@ pub const AGENT_ROLE_RULES: &[Rule] = &[
 ];
 
 /// The agent's own calls in the whole cluster: it sees when kinds come and go, and it looks at the pods of workloads that
-/// are not healthy to say why; of one that made a commit fail it reads the last lines of its log and its events. Where its API asks callers for tokens, it asks whose they are and what these may. Discovery is
+/// are not healthy to say why; of one that made a commit fail it reads the last lines of its log and its events. It asks
+/// Services what apps declare as checks, in namespaces that their projects permit. Where its API asks callers for tokens, it asks whose they are and what these may. Discovery is
 /// everybody's right.
 pub const AGENT_CLUSTER_RULES: &[Rule] = &[
     Rule { group: "apiextensions.k8s.io", resource: "customresourcedefinitions", verbs: &["list", "watch"] },
     Rule { group: "", resource: "pods", verbs: &["list", "watch"] },
     Rule { group: "", resource: "pods/log", verbs: &["get"] },
+    Rule { group: "", resource: "services/proxy", verbs: &["get"] },
     Rule { group: "", resource: "events", verbs: &["list"] },
     Rule { group: "apps", resource: "replicasets", verbs: &["list", "watch"] },
     Rule { group: "authentication.k8s.io", resource: "tokenreviews", verbs: &["create"] },
