@@ -103,6 +103,12 @@ impl Checks {
         self.is_held
     }
 
+    /// Forgets what was said, for what is looked at is not well by itself; but not when that was: what comes and goes is not asked
+    /// each time that it comes.
+    pub(crate) fn interrupt(&mut self) {
+        *self = Self { asked_at: self.asked_at, is_answered: true, ..Self::default() };
+    }
+
     fn have_passed(&self, app: &App, end: Timestamp) -> bool {
         let is_of_the_end = self.is_answered && self.asked_at.is_some_and(|at| at >= end);
         let passed =

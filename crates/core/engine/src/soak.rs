@@ -126,7 +126,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
         }
         Standing::Waits(_) => {
             soak.well_since = None;
-            soak.checks = Checks::default();
+            soak.checks.interrupt();
         }
         // It may yet get well, and is watched anew then.
         Standing::Held(_) => state.soak = None,

@@ -118,7 +118,8 @@ fn everything(scene: &Scene, repo: &Repo, agent: &mut Agent) -> BTreeSet<Right> 
     let app = app.finalizer("resources-finalizer.argocd.argoproj.io");
     let app = app.set("/spec/revisionHistoryLimit", 4).annotation("tautline.dev/soak", "1s");
     let check = "[{name: smoke, http: {service: web, port: 80}}]";
-    app.annotation("tautline.dev/deadline", "2s").annotation("tautline.dev/checks", check).create();
+    let app = app.annotation("tautline.dev/checks", check).annotation("tautline.dev/degraded-grace", "1h");
+    app.annotation("tautline.dev/deadline", "2s").create();
     // Why it is not healthy is known from its pods.
     scene.wait_app("shop", |app| {
         app["status"]["sync"]["revision"] == first.as_str()
