@@ -138,15 +138,6 @@ impl Proxy {
         }
     }
 
-    /// Answers for a Service, such as `web:80` of a namespace, in the place of its pods: `answer` gets path and query.
-    pub fn serves(
-        &self,
-        service: (&str, &str),
-        answer: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static,
-    ) {
-        self.shared.services.put(service, answer);
-    }
-
     /// Leaves an API group out of the answer that tells of all groups, or none any more.
     pub fn hide_group(&self, group: Option<&str>) {
         self.shared.journal.hide_group(group);

@@ -403,32 +403,3 @@ fn a_project_that_says_nonsense_about_bad_commits_is_refused_rather_than_left_wi
     ];
     assert_eq!(rollback(&said, &json!({})), told.join("; "));
 }
-
-#[test]
-fn a_check_reaches_nothing_that_the_project_does_not_permit() {
-    let only_web = json!({"sourceRepos": ["*"], "destinations": [in_namespace("web")]});
-    let project = Project::read(&json!({"metadata": {"name": "team"}, "spec": only_web})).unwrap();
-    let refused = |namespace: &str| {
-        let checks = json!([
-            {"name": "up", "query": {"expr": "up", "above": 0}},
-            {"name": "web", "http": {"service": "web", "namespace": namespace, "port": 80}},
-        ]);
-        let app = json!({
-            "metadata": {
-                "name": "demo", "namespace": "argocd", "annotations": {"tautline.dev/checks": checks.to_string()},
-            },
-            "spec": {
-                "project": "team", "source": {"repoURL": "https://git.example.com/r", "path": "app"},
-                "destination": in_namespace("web"),
-            },
-        });
-        let problems = project.settle_rollback(&mut read(&app).unwrap());
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-    };
-    assert_eq!(refused("web"), "");
-    assert_eq!(
-        refused("kube-system"),
-        "tautline.dev/checks: check web: namespace kube-system is not permitted in project 'team' (not in spec.destinations; see \
-         spec.destinations of AppProject team)"
-    );
-}

@@ -2,10 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use application::read;
-use model::{
-    AddedFields, App, Bound, Cascade, FirstDeploy, NoData, NotYet, Probe, Refresh, RollbackPolicy, Scheme,
-    Seconds,
-};
+use model::{AddedFields, App, Cascade, FirstDeploy, NotYet, Refresh, RollbackPolicy, Seconds};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> Vec<Value> {
@@ -212,59 +209,6 @@ fn what_is_to_be_done_about_bad_commits_stands_in_annotations_or_in_the_spec() {
     let nothing = (None, None, Seconds::new(10), Seconds::new(15), FirstDeploy::Keep);
     assert_eq!(read(&json!({}), &json!({})), nothing);
     assert_eq!(read(&json!({}), &json!({"deadline": "", "soak": "", "degradedGrace": ""})), nothing);
-}
-
-#[test]
-fn checks_stand_in_an_annotation_or_in_the_spec() {
-    let list = json!([
-        {"name": "web", "http": {"service": "web", "port": 80}},
-        {"name": "api", "http": {
-            "service": "api", "namespace": "back", "port": "https", "path": "/healthz?full=1", "scheme": "https",
-            "status": [200, 204], "within": "250ms",
-        }},
-        {"name": "errors", "query": {"expr": "sum(rate(errors[1m]))", "atMostTimes": 1.5, "noData": "pass"}},
-        {"name": "up", "query": {"expr": "up", "above": 0}},
-        {"name": "smoke", "job": {"name": "smoke"}},
-    ]);
-    let of_spec = app(&json!({"spec": {"syncPolicy": {"rollback": {"checks": list}}}}));
-    assert_eq!(fields(&of_spec.not_yet), [""; 0]);
-    let annotated = |text: &str| json!({"metadata": {"annotations": {"tautline.dev/checks": text}}});
-    assert_eq!(app(&annotated(&list.to_string())).checks, of_spec.checks);
-    assert_eq!(app(&annotated(&serde_yaml::to_string(&list).unwrap())).checks, of_spec.checks);
-    let probes: Vec<Probe> = of_spec.checks.into_iter().map(|check| check.probe).collect();
-    let Probe::Http(web) = &probes[0] else { panic!("{probes:?}") };
-    assert_eq!((web.namespace.as_str(), web.port.as_str(), web.path.as_str()), ("web", "80", "/"));
-    assert_eq!((web.statuses.as_slice(), web.within), ([200].as_slice(), Seconds::new(1)));
-    let Probe::Http(api) = &probes[1] else { panic!("{probes:?}") };
-    assert_eq!((api.namespace.as_str(), api.port.as_str(), api.scheme), ("back", "https", Scheme::Https));
-    let Probe::Query(errors) = &probes[2] else { panic!("{probes:?}") };
-    assert_eq!((errors.bound, errors.no_data), (Bound::AtMostTimes(1.5), NoData::Pass));
-    let Probe::Query(up) = &probes[3] else { panic!("{probes:?}") };
-    assert_eq!((up.bound, up.no_data), (Bound::Above(0.0), NoData::Fail));
-
-    let mut both = annotated("[]");
-    merge(&mut both, &json!({"spec": {"syncPolicy": {"rollback": {"checks": list}}}}));
-    assert_eq!(app(&both).checks, [], "the annotation wins");
-    let many: Vec<Value> = (0..17).map(|n| json!({"name": n.to_string()})).collect();
-    let problems = read(&with(&annotated(&json!(many).to_string()))).unwrap_err();
-    let told = "metadata.annotations[tautline.dev/checks]: are 17 checks, of which 16 are the most";
-    assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [told]);
-}
-
-// N48: aliases that unfold in an annotation
-#[test]
-fn checks_that_unfold_without_end_are_refused_soon() {
-    let level = |n: usize| {
-        let items = if n == 0 { ["x"; 10].join(", ") } else { vec![format!("*a{}", n - 1); 10].join(", ") };
-        format!("a{n}: &a{n} [{items}]\n")
-    };
-    let text: String = (0..30).map(level).collect();
-    for text in [text, "[".repeat(10_000), format!("- {}", "x".repeat(20_000))] {
-        let annotations = json!({"metadata": {"annotations": {"tautline.dev/checks": text}}});
-        let problems = read(&with(&annotations)).unwrap_err();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].to_string().len() < 300, "{problems:?}");
-    }
 }
 
 #[test]

@@ -113,17 +113,7 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     }
     let Some(soak) = &mut state.soak else { return };
     match soak.run.standing(&comparison, app, now) {
-        Standing::Settled => {
-            let since = *soak.well_since.get_or_insert(now);
-            match checks::judge(soak, app, now, out) {
-                Opinion::Passed if now >= since + app.rollback.soak => settled(state, now, out),
-                Opinion::Passed | Opinion::Open => {}
-                Opinion::Condemned(message, about) => {
-                    soak.run.sick = Some((about, message.clone()));
-                    broken(state, Reason::CheckFailed, message, app, now, out);
-                }
-            }
-        }
+        Standing::Settled => well(state, app, now, out),
         Standing::Waits(_) => {
             soak.well_since = None;
             soak.checks.interrupt();
@@ -133,6 +123,20 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
         Standing::Condemned(..) if soak.is_baseline => state.soak = None,
         Standing::Condemned(reason, message) => {
             broken(state, reason, format!("{message}, after it had been healthy"), app, now, out);
+        }
+    }
+}
+
+/// All is well: has it been so for long enough, and do the app's own checks say the same?
+fn well(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
+    let Some(soak) = &mut state.soak else { return };
+    let since = *soak.well_since.get_or_insert(now);
+    match checks::judge(soak, app, now, out) {
+        Opinion::Passed if now >= since + app.rollback.soak => settled(state, now, out),
+        Opinion::Passed | Opinion::Open => {}
+        Opinion::Condemned(message, about) => {
+            soak.run.sick = Some((about, message.clone()));
+            broken(state, Reason::CheckFailed, message, app, now, out);
         }
     }
 }

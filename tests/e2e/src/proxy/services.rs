@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Proxy;
 use crate::server::{self, Request};
 
 /// Returns status and body for a path and a query.
@@ -40,5 +41,16 @@ impl Services {
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Service>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Proxy {
+    /// Answers for a Service, such as `web:80` of a namespace, in the place of its pods: `answer` gets path and query.
+    pub fn serves(
+        &self,
+        service: (&str, &str),
+        answer: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static,
+    ) {
+        self.shared.services.put(service, answer);
     }
 }

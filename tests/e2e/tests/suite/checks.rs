@@ -111,6 +111,28 @@ fn a_commit_whose_check_fails_is_rolled_back_and_one_that_passes_becomes_a_relea
     assert_eq!(condition(&app, "RolledBack"), "", "{app:#}");
 }
 
+#[test]
+fn a_restart_in_the_middle_changes_nothing_but_the_time() {
+    let mut place = Place::new("check-restart", &[]);
+    let status = Arc::new(AtomicU16::new(200));
+    let says = Arc::clone(&status);
+    place.proxy.serves((&place.scene.namespace, "web:80"), move |_, _| {
+        (says.load(Ordering::Acquire), String::new())
+    });
+    let good = place.push("web:1");
+    place.declare(&json!([{"name": "smoke", "http": {"service": "web", "port": 80}}]));
+    place.becomes_a_release(&good);
+    let long = json!({"metadata": {"annotations": {"tautline.dev/degraded-grace": "6s"}}});
+    place.scene.patch_app("shop", &long);
+    status.store(503, Ordering::Release);
+    place.push("web:2");
+    place.scene.wait_app("shop", |app| condition(app, "CheckWarning").contains("check smoke fails"));
+    place.agent.kill();
+    place.agent.restart();
+    let app = place.is_rolled_back("answered 503 instead of 200");
+    assert_eq!((place.image().as_str(), condition(&app, "CheckWarning")), ("web:1", ""), "{app:#}");
+}
+
 /// What Prometheus says of a number.
 fn sample(value: u64) -> (u16, String) {
     let result = json!([{"metric": {}, "value": [0, value.to_string()]}]);
