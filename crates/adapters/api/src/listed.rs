@@ -4,7 +4,6 @@
 
 use crate::{AppName, ListQuery, Namespace, dto};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// One Application as lists and streams see it: what it is chosen by, and its text.
 #[derive(Debug)]
@@ -27,7 +26,8 @@ pub struct Head {
     pub version: u64,
     /// Repository URLs of its sources, without passwords.
     repos: Box<[Box<str>]>,
-    labels: BTreeMap<Box<str>, Box<str>>,
+    /// Few: a map would take as much for one as for eleven.
+    labels: Box<[(Box<str>, Box<str>)]>,
 }
 
 impl Listed {
@@ -57,7 +57,7 @@ impl Listed {
 impl Head {
     /// Returns how much memory its words take, about.
     pub(crate) fn size(&self) -> usize {
-        // What an entry of a map and a piece of memory take themselves.
+        // What two words and their pieces of memory take themselves.
         const ENTRY: usize = 64;
         let words = [&self.name, &self.namespace, &self.project].into_iter().chain(self.repos.iter());
         let labels = self.labels.iter().map(|(label, value)| label.len() + value.len() + ENTRY);
@@ -94,7 +94,11 @@ impl Head {
             && is(query.name.as_ref().map(AppName::as_str), &self.name)
             && is(query.app_namespace.as_ref().map(Namespace::as_str), &self.namespace)
             && query.repo.as_ref().is_none_or(is_of)
-            && query.selector.matches(|key| self.labels.get(key).map(AsRef::as_ref))
+            && query.selector.matches(|key| self.label(key))
+    }
+
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels.iter().find(|(label, _)| **label == *key).map(|(_, value)| &**value)
     }
 
     /// Returns what Applications are sorted by.
