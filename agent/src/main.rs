@@ -85,6 +85,8 @@ mod writing;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before there is any other thread. Where it cannot be set, more memory is held than is used, and all else is as ever.
+    let _is_shared = heap::share_one();
     // One TLS provider for the whole process, before anything connects.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         return ExitCode::from(exit::OTHER);
