@@ -41,6 +41,8 @@ pub(crate) struct Open {
     pub files: usize,
     /// Threads.
     pub threads: usize,
+    /// Heaps that threads have of their own, beside the one of the process.
+    pub heaps: usize,
 }
 
 /// Counts what a process holds now.
@@ -50,7 +52,27 @@ pub(crate) fn open(pid: u32) -> anyhow::Result<Open> {
         let entries = std::fs::read_dir(&path).with_context(|| format!("read {path}"))?;
         anyhow::Ok(entries.count())
     };
-    Ok(Open { files: count("fd")?, threads: count("task")? })
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).context("read its mappings")?;
+    Ok(Open { files: count("fd")?, threads: count("task")?, heaps: heaps(&maps) })
+}
+
+/// Counts the heaps that glibc gave to threads: each begins at a multiple of 64 MiB, and what it does not use yet of as much
+/// may not be touched.
+fn heaps(maps: &str) -> usize {
+    const LONGEST: u64 = 64 << 20;
+    let regions: Vec<(u64, u64, &str)> = maps.lines().filter_map(region).collect();
+    let is_heap = |used: &(u64, u64, &str), rest: &(u64, u64, &str)| {
+        let is_whole = used.0.is_multiple_of(LONGEST) && used.1 == rest.0 && rest.1 == used.0 + LONGEST;
+        is_whole && used.2.starts_with("rw") && rest.2.starts_with("---")
+    };
+    regions.windows(2).filter(|pair| is_heap(&pair[0], &pair[1])).count()
+}
+
+/// Reads a line of proc(5)'s `maps`: from where, to where, and what may be done with it.
+fn region(line: &str) -> Option<(u64, u64, &str)> {
+    let mut words = line.split_ascii_whitespace();
+    let (from, to) = words.next()?.split_once('-')?;
+    Some((u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?, words.next()?))
 }
 
 /// Fields 14 and 15 of proc(5)'s `stat`, in ticks: a hundredth of a second on every Linux that we run on. The name in
@@ -77,6 +99,17 @@ mod tests {
     fn a_name_with_brackets_does_not_shift_the_fields() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 12 30 0 0 20 0 4 0 100 1000 200";
         assert_eq!(cpu(stat), Some(Duration::from_millis(420)));
+    }
+
+    #[test]
+    fn heaps_of_threads_are_told_from_other_memory() {
+        let maps = "\
+            561c2f1f4000-561c2f215000 rw-p 00000000 00:00 0                          [heap]\n\
+            7f2d44000000-7f2d44021000 rw-p 00000000 00:00 0 \n\
+            7f2d44021000-7f2d48000000 ---p 00000000 00:00 0 \n\
+            7f2d4c000000-7f2d4c021000 rw-p 00000000 00:00 0 \n\
+            7f2d4c021000-7f2d4c022000 ---p 00000000 00:00 0 \n";
+        assert_eq!(heaps(maps), 1, "the first is the process's, the last no whole one");
     }
 
     #[test]

@@ -25,6 +25,8 @@ struct Held {
     tasks: f64,
     files: f64,
     threads: f64,
+    /// Heaps that threads have of their own: each keeps what its busiest moment took.
+    heaps: f64,
     /// Without what streams may be resumed from.
     memory: f64,
     /// That: the agent bounds it, and it takes longer than a soak to get there.
@@ -60,6 +62,7 @@ impl Bench {
             .count(&bench, "open files more", after.files - before.files, 4.0)
             .note(format!("{} before", before.files));
         self.report.count(&bench, "threads more", after.threads - before.threads, 2.0);
+        self.report.count(&bench, "heaps of threads' own", after.heaps, 0.0);
         self.report
             .size(&bench, "memory grown", after.memory - before.memory, 8.0)
             .note(format!("{:.1} MiB before, {:.1} after", before.memory, after.memory));
@@ -132,6 +135,7 @@ impl Bench {
             tasks: super::figure(tasks),
             files: size(open.files),
             threads: size(open.threads),
+            heaps: size(open.heaps),
             memory: cost.resident - resumable,
             resumable,
         })
