@@ -12,7 +12,8 @@ use application::{Project, status};
 use engine::takeover::Inheritance;
 use engine::{Report, State};
 use model::{
-    App, AppKey, DesiredHash, Digest, GroupKind, ObjectKey, OperationPhase, Problem, Timestamp, tracking,
+    App, AppKey, DesiredHash, Digest, GroupKind, ObjectKey, OperationPhase, Problem, Reason, Timestamp,
+    tracking,
 };
 use serde_json::Value;
 use std::cell::LazyCell;
@@ -62,6 +63,8 @@ pub(crate) struct AppEntry {
     pub conflicts: BTreeMap<ObjectKey, String>,
     /// Syncs that ended since the agent started, by phase and whether they were dry runs.
     pub syncs: BTreeMap<(&'static str, bool), u64>,
+    /// Rollbacks that ended, by how.
+    pub rollbacks: BTreeMap<Reason, u64>,
     /// Number of the sync under way, 0 for none: what earlier syncs still have under way stops at it.
     pub fence: Arc<AtomicU64>,
     /// What is known of its releases, and which are to be written.
@@ -159,6 +162,7 @@ impl AppEntry {
             asked_to_go: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             syncs: BTreeMap::new(),
+            rollbacks: BTreeMap::new(),
             fence: Arc::default(),
             kept: Kept::default(),
             wake: None,

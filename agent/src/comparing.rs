@@ -163,10 +163,10 @@ impl Agent {
     }
 
     /// Says that what Git wants was deleted. Somebody did that, or a controller, or it went with its namespace.
-    pub(crate) fn tell_missing(&self, object: &ObjectKey) {
-        if let Some(key) = self.misses(object) {
+    pub(crate) fn tell_missing(&mut self, object: &ObjectKey) {
+        if let Some(key) = self.misses(object).cloned() {
             let message = format!("{object} drifted: it was deleted");
-            self.tell(key, &Note { reason: Reason::Drift, message, tone: Tone::Warning });
+            self.tell(&key, &Note { reason: Reason::Drift, message, tone: Tone::Warning });
         }
     }
 

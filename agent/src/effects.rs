@@ -65,23 +65,30 @@ impl Agent {
         }
     }
 
-    fn render(&mut self, key: &AppKey, app: &Arc<App>, revision: Revision, trust: Trust) {
-        let Some((_, repo)) = self.repos.of(key) else { return };
-        let Some(entry) = self.apps.get(key) else { return };
-        let job = Render {
+    /// Prepares the rendering of a revision, which knows what the app wants now and no cache.
+    pub(crate) fn render_of(&self, key: &AppKey, app: &Arc<App>, revision: Revision) -> Option<Render> {
+        let ((_, repo), entry) = (self.repos.of(key)?, self.apps.get(key)?);
+        Some(Render {
             sources: self.sources.clone(),
             repository: repo.repository.clone(),
             app: Arc::clone(app),
-            revision: revision.clone(),
+            revision,
             rules: self.rules_of(entry),
-            known: match trust {
-                Trust::Cache => entry.current().cloned(),
-                Trust::Nothing => None,
-            },
-            cache: (trust == Trust::Cache).then(|| self.cache.path(key)),
+            known: entry.current().cloned(),
+            cache: None,
             renders: Arc::clone(&self.renders),
             counter: self.metrics.renders.clone(),
-        };
+        })
+    }
+
+    fn render(&mut self, key: &AppKey, app: &Arc<App>, revision: Revision, trust: Trust) {
+        let Some(mut job) = self.render_of(key, app, revision.clone()) else { return };
+        let Some(entry) = self.apps.get(key) else { return };
+        if trust == Trust::Nothing {
+            job.known = None;
+        } else {
+            job.cache = Some(self.cache.path(key));
+        }
         let (of, serial) = (key.clone(), entry.spec_serial);
         let task = self.spawn_task(async move {
             let outcome = job.run().await;
@@ -93,23 +100,12 @@ impl Agent {
     }
 
     fn prepare(&mut self, key: &AppKey, app: &Arc<App>, sync: SyncId, target_revision: String) {
-        let (Some((_, repo)), Some(entry)) = (self.repos.of(key), self.apps.get(key)) else {
+        let Some(mut job) = self.render_of(key, app, Revision::new("")) else {
             let desired = Err("the repository cannot be used; the conditions say why".to_owned());
             self.event(key, Event::Prepared { sync, desired });
             return;
         };
-        let (sources, repository) = (self.sources.clone(), repo.repository.clone());
-        let mut job = Render {
-            sources: self.sources.clone(),
-            repository: repo.repository.clone(),
-            app: Arc::clone(app),
-            revision: Revision::new(""),
-            rules: self.rules_of(entry),
-            known: entry.current().cloned(),
-            cache: None,
-            renders: Arc::clone(&self.renders),
-            counter: self.metrics.renders.clone(),
-        };
+        let (sources, repository) = (job.sources.clone(), job.repository.clone());
         let of = key.clone();
         let task = self.spawn_task(async move {
             let outcome = match look_up(&sources, &repository, std::slice::from_ref(&target_revision)).await {
@@ -282,7 +278,8 @@ impl Agent {
 }
 
 /// Everything that one rendering needs.
-struct Render {
+#[derive(Clone)]
+pub(crate) struct Render {
     sources: Sources,
     repository: Repository,
     app: Arc<App>,
@@ -297,7 +294,7 @@ struct Render {
 impl Render {
     /// Renders when its turn comes, unless the commit changed nothing that the app reads. Hundreds may wait: what it takes
     /// to render is not reserved before.
-    async fn run(self) -> Result<Arc<DesiredSet>, RenderError> {
+    pub(crate) async fn run(self) -> Result<Arc<DesiredSet>, RenderError> {
         let _permit = Arc::clone(&self.renders).acquire_owned().await;
         Box::pin(self.render()).await
     }

@@ -18,6 +18,7 @@ pub(crate) fn text(agent: &Agent) -> String {
         info(agent),
         conditions(agent),
         syncs(agent),
+        rollbacks(agent),
         family(
             "tautline_live_objects",
             "Objects of which a digest is kept.",
@@ -131,6 +132,17 @@ fn syncs(agent: &Agent) -> Family {
         })
     });
     metrics::APP_SYNC_TOTAL.family(samples.collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+fn rollbacks(agent: &Agent) -> Family {
+    let samples = agent.apps.iter().flat_map(|(key, entry)| {
+        let project = entry.stored.labels(key).project;
+        entry.rollbacks.iter().map(move |(verdict, count)| {
+            metrics::ROLLBACKS.sample([&key.namespace, &key.name, project, verdict.as_str()], *count as f64)
+        })
+    });
+    metrics::ROLLBACKS.family(samples.collect())
 }
 
 /// There are more of them the more is under way, and as many as before when that is over.

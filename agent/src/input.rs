@@ -7,7 +7,7 @@ use crate::live::Baseline;
 use crate::look_up::Found;
 use crate::polling::Polled;
 use crate::releases::NotWritten;
-use crate::reverting::Wrong;
+use crate::reverting::{Pushed, Wrong};
 use crate::sources::RepoId;
 use crate::waits::WaitNews;
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
@@ -18,7 +18,7 @@ use model::{
 };
 use release::{Head, Listing};
 use serde_json::Value;
-use source::{Reverted, SourceError};
+use source::SourceError;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -44,7 +44,7 @@ pub(crate) enum Input {
     /// In which objects what Git wants differs from an app's last release.
     Differs(AppKey, DesiredHash, BTreeSet<ObjectKey>),
     /// A commit was taken back in Git, or not.
-    Reverted(Wrong, Result<Reverted, SourceError>),
+    Reverted(Wrong, Pushed),
     /// All releases were listed, or not.
     ReleasesListed(Result<Box<Listing>, CallError>),
     /// A release of an app was written, or not.

@@ -3,7 +3,6 @@
 //! ```text
 //!  lease ──▶ list ──▶ Listing ──each app──▶ Event::Stable
 //!  Effect::Release ──▶ queue of the app ──▶ Store::write ──▶ Event::Stable ──▶ trim, when much is to be trimmed
-//!  Effect::Recall  ──▶ Store::payload ──▶ Event::Recalled
 //! ```
 //!
 //! One release of an app is written at a time, in the order in which they came. A failed write is tried again for as long as we
@@ -11,13 +10,12 @@
 
 use crate::agent::Agent;
 use crate::culprit::Blames;
-use crate::desired::{self, DesiredSet};
+use crate::desired::DesiredSet;
 use crate::input::Input;
 use crate::live::images;
-use crate::releases::{NoPayload, NotWritten, Store};
-use cluster::Priority;
-use engine::{Event, NotRecalled, Outcome, Word};
-use model::{App, AppKey, CallError, DesiredHash, ObjectKey, ObjectOutcome, Reason, Stable};
+use crate::releases::{NotWritten, Store};
+use engine::{Event, Outcome, Word};
+use model::{App, AppKey, CallError, ObjectOutcome, Reason, Stable};
 use release::{Cause, Head, Listing, Payload, Record, Timings, Verdict};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -31,8 +29,6 @@ const FOUND: Duration = Duration::from_millis(50);
 /// The first and the longest wait before something is tried again that failed.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// How long a sync waits to hear what it changes.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How many releases beyond what is kept are trimmed at once.
 const BATCH: usize = 5;
 
@@ -304,93 +300,6 @@ impl Agent {
             Input::ReleasesTrimmed
         });
     }
-
-    /// Finds out in which objects what Git wants differs from a release: nobody waits long for that.
-    pub(crate) fn differ(&mut self, key: &AppKey, release: u64, hash: DesiredHash) {
-        let Some(entry) = self.apps.get(key) else { return };
-        let (Some(set), Some(app)) = (entry.sets.get(&hash).cloned(), entry.app.clone()) else {
-            return self.event(key, Event::Differs { hash, keys: BTreeSet::new() });
-        };
-        let (rules, store, key) = (self.rules_of(entry), self.releases.clone(), key.clone());
-        self.spawn(async move {
-            let read = store.payload(&key, &app.uid, release, Priority::Apply);
-            let found = tokio::time::timeout(PATIENCE, read).await;
-            let old = match found {
-                Ok(Ok((head, objects))) => desired::of_release(&app, &head.record, objects, &rules),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("the API server does not answer".to_owned()),
-            };
-            let keys = match old {
-                Ok(old) => changed(&old, &set),
-                Err(why) => {
-                    tracing::warn!(app = %key, release, %why, "which objects a commit changes could not be found out");
-                    BTreeSet::new()
-                }
-            };
-            Input::Differs(key, hash, keys)
-        });
-    }
-
-    /// Reads what a release holds.
-    pub(crate) fn recall(&mut self, key: &AppKey, release: u64, hash: DesiredHash) {
-        let Some(entry) = self.apps.get(key) else { return };
-        if let Some(set) = entry.sets.get(&hash) {
-            let desired = Ok(Arc::clone(&set.summary));
-            self.event(key, Event::Recalled { release, desired });
-            return;
-        }
-        if release == Stable::nothing().number {
-            let nothing = Arc::new(DesiredSet::nothing(hash));
-            return self.recalled(key, release, Ok(nothing));
-        }
-        let Some(app) = entry.app.clone() else { return };
-        let (rules, store, key) = (self.rules_of(entry), self.releases.clone(), key.clone());
-        self.spawn(async move {
-            let found = store.payload(&key, &app.uid, release, Priority::Apply).await;
-            let outcome = match found {
-                Err(NoPayload::Call(error)) => {
-                    Err(NotRecalled { message: error.to_string(), is_transient: true })
-                }
-                Err(NoPayload::Refused(refusal)) => {
-                    Err(NotRecalled { message: refusal.to_string(), is_transient: false })
-                }
-                Ok((head, _)) if head.record.hash != hash => Err(NotRecalled {
-                    message: format!("release {release} holds something else than what settled"),
-                    is_transient: false,
-                }),
-                Ok((head, objects)) => desired::of_release(&app, &head.record, objects, &rules)
-                    .map_err(|message| NotRecalled { message, is_transient: false }),
-            };
-            Input::Recalled(key, release, outcome)
-        });
-    }
-
-    /// Takes in what a release holds.
-    pub(crate) fn recalled(
-        &mut self,
-        key: &AppKey,
-        release: u64,
-        outcome: Result<Arc<DesiredSet>, NotRecalled>,
-    ) {
-        let desired = outcome.map(|set| {
-            for gvk in set.objects.gvks() {
-                self.watch_kind(&gvk);
-            }
-            let summary = Arc::clone(&set.summary);
-            if let Some(entry) = self.apps.get_mut(key) {
-                entry.sets.insert(set.hash(), set);
-            }
-            summary
-        });
-        self.event(key, Event::Recalled { release, desired });
-    }
-}
-
-/// Returns the objects that are wanted and differ from those of a release.
-fn changed(old: &DesiredSet, new: &DesiredSet) -> BTreeSet<ObjectKey> {
-    let is_same = |key: &ObjectKey, digest| old.objects.get(key).is_some_and(|kept| kept.digest == digest);
-    let differing = new.objects.iter().filter(|(key, kept)| !is_same(key, kept.digest));
-    differing.map(|(key, _)| key.clone()).collect()
 }
 
 async fn write(store: &Store, draft: &Draft) -> Result<Head, NotWritten> {

@@ -19,6 +19,7 @@ mod clock;
 mod comparing;
 mod config;
 mod configuring;
+mod content;
 mod culprit;
 mod declared;
 mod defined;

@@ -1,18 +1,23 @@
-//! When is a commit that was bad taken back in Git, and with which words?
+//! When is a commit that was bad taken back in Git?
 //!
 //! ```text
 //! Effect::Revert of each app ─▶ queue: one entry per repository, branch and commit
 //!                                 │ once nobody else is still finding out about that commit
 //!                                 ▼
-//!                        Sources::revert ─▶ Event::Reverted for all of them, and a poll
+//!      does Git hold the release? ─▶ Sources::revert ─▶ Event::Reverted for each of them, and a poll
 //! ```
 
+mod message;
+
 use crate::agent::Agent;
-use crate::input::Input;
+use crate::effects::Render;
+use crate::input::{Input, RenderError};
 use crate::repo::wait;
+use crate::sources::RepoId;
 use engine::{Event, Reversal};
-use model::{App, AppKey, HeldStage, Reason};
-use source::{Part, Repository, Revert, RevertPolicy, RevertTo, Reverted, SourceError};
+use message::message;
+use model::{App, AppKey, HeldStage, Reason, Revision};
+use source::{Part, Repository, Revert, RevertPolicy, RevertTo, Reverted, SourceError, Sources};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,16 +25,16 @@ use std::time::{Duration, Instant};
 /// How long the apps that are rolled back wait for others that still find out about the same commit: one commit that breaks
 /// several is taken back once.
 const GATHERS: Duration = Duration::from_mins(1);
+/// How often it is looked at whether they still do.
+const LOOKS: Duration = Duration::from_secs(1);
 /// After a failure that may pass, it is tried again as if that many looks at the repository had failed before: after some 15
 /// seconds, and up to five minutes.
 const PATIENCE: u32 = 3;
-/// Longest line of a message.
-const WIDTH: usize = 100;
 
-/// What is taken back by one commit: a normalised URL, what the apps follow, and the commit that was bad.
+/// What is taken back by one commit: a repository as one project reaches it, what the apps follow, and the commit that was bad.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Wrong {
-    url: String,
+    id: RepoId,
     branch: String,
     commit: String,
 }
@@ -39,41 +44,55 @@ pub(crate) struct Wrong {
 pub(crate) struct Reverting(BTreeMap<Wrong, Waiting>);
 
 struct Waiting {
-    policy: RevertPolicy,
     /// What was rolled back because of it.
     apps: BTreeMap<AppKey, (Arc<App>, Reversal)>,
+    /// When it is looked at again whether others still find out.
+    next_look: Instant,
     /// Until when others are waited for, and after a failure until when nothing is tried.
     until: Instant,
     n_failed: u32,
     is_pushing: bool,
 }
 
+/// What came of it.
+pub(crate) struct Pushed {
+    outcome: Result<Reverted, SourceError>,
+    /// Apps that it leaves out, and why.
+    left: BTreeMap<AppKey, String>,
+}
+
 impl Reverting {
     /// Returns when something is to be looked at although nothing happens.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.0.values().filter(|waiting| !waiting.is_pushing).map(|waiting| waiting.until).min()
+        let waiting = self.0.values().filter(|waiting| !waiting.is_pushing);
+        waiting.map(|waiting| waiting.until.min(waiting.next_look)).min()
     }
 }
 
 impl Agent {
     /// Has a commit taken back, where that is wanted of its repository.
     pub(crate) fn revert(&mut self, key: &AppKey, app: &Arc<App>, reversal: Reversal) {
-        let Some((id, repo)) = self.repos.of(key) else { return };
-        let secrets = self.settings.secrets();
-        let Some(policy) = source::reverts(&secrets, &repo.repository.url, &app.project) else { return };
+        let (Some((id, _)), true) = (self.repos.of(key), self.revert_policy(key).is_some()) else { return };
         let wrong = Wrong {
-            url: id.url.clone(),
+            id: id.clone(),
             branch: app.source.target_revision.clone(),
             commit: reversal.bad.revision.as_str().into(),
         };
+        let now = Instant::now();
         let waiting = self.reverting.0.entry(wrong).or_insert_with(|| Waiting {
-            policy: policy.clone(),
             apps: BTreeMap::new(),
-            until: Instant::now() + GATHERS,
+            next_look: now,
+            until: now + GATHERS,
             n_failed: 0,
             is_pushing: false,
         });
         waiting.apps.insert(key.clone(), (Arc::clone(app), reversal));
+    }
+
+    /// Returns what the Secret of an app's repository says about reverts now.
+    fn revert_policy(&self, key: &AppKey) -> Option<RevertPolicy> {
+        let (id, repo) = self.repos.of(key)?;
+        source::reverts(&self.settings.secrets(), &repo.repository.url, &id.project).cloned()
     }
 
     /// Takes back what is ripe for it.
@@ -89,12 +108,13 @@ impl Agent {
         let now = Instant::now();
         let mut queue = std::mem::take(&mut self.reverting.0);
         queue.retain(|wrong, waiting| {
-            if waiting.is_pushing {
+            if waiting.is_pushing || now < waiting.next_look.min(waiting.until) {
                 return true;
             }
-            waiting.apps.retain(|key, (_, reversal)| self.is_held_for(key, reversal));
-            let is_ripe =
-                waiting.until <= now || (waiting.n_failed == 0 && !self.is_undecided(wrong, waiting));
+            waiting.next_look = now + LOOKS;
+            waiting.apps.retain(|key, (_, reversal)| self.is_to_be_reverted(key, reversal));
+            let is_over = waiting.n_failed == 0 && !self.is_undecided(wrong, waiting);
+            let is_ripe = is_over || waiting.until <= now;
             if is_ripe {
                 waiting.is_pushing = self.push_revert(wrong, waiting);
             }
@@ -103,17 +123,18 @@ impl Agent {
         self.reverting.0 = queue;
     }
 
-    /// Returns whether an app is still kept away from what is to be taken back: Git may have moved on.
-    fn is_held_for(&self, key: &AppKey, reversal: &Reversal) -> bool {
-        let hold = self.apps.get(key).and_then(|entry| entry.state.hold.as_ref());
-        hold.is_some_and(|hold| hold.held.bad.hash == reversal.bad.hash && !hold.held.was_reverted)
+    /// Returns whether what an app was taken back from is still to be taken back: Git may have moved on, or people.
+    fn is_to_be_reverted(&self, key: &AppKey, reversal: &Reversal) -> bool {
+        let Some(entry) = self.apps.get(key) else { return false };
+        let is_same = entry.state.hold.as_ref().is_some_and(|hold| hold.held.bad.hash == reversal.bad.hash);
+        let is_going = entry.app.as_ref().is_none_or(|app| app.deletion.is_some() || app.skip_reconcile);
+        is_same && !is_going && entry.state.wants_to_revert()
     }
 
     /// Returns whether some other app of the branch is still finding out about the commit.
     fn is_undecided(&self, wrong: &Wrong, waiting: &Waiting) -> bool {
-        let is_of = |revision: &model::Revision| revision.as_str() == wrong.commit;
-        let followers =
-            self.repos.iter().filter(|(id, _)| id.url == wrong.url).flat_map(|(_, repo)| &repo.followers);
+        let is_of = |revision: &Revision| revision.as_str() == wrong.commit;
+        let followers = self.repos.get(&wrong.id).into_iter().flat_map(|repo| &repo.followers);
         let others =
             followers.filter(|(key, target)| **target == wrong.branch && !waiting.apps.contains_key(*key));
         others.filter_map(|(key, _)| self.apps.get(key)).any(|entry| {
@@ -131,41 +152,47 @@ impl Agent {
 
     /// Pushes a revert; returns whether it is on its way.
     fn push_revert(&self, wrong: &Wrong, waiting: &Waiting) -> bool {
-        let Some(repository) = waiting.apps.keys().find_map(|key| self.repos.of(key)) else { return false };
-        let repository: Repository = repository.1.repository.clone();
-        let revert = revert(wrong, waiting, self.settings.url.as_deref());
-        let (sources, wrong) = (self.sources.clone(), wrong.clone());
-        self.spawn(async move {
-            let outcome = sources.revert(&repository, &revert).await;
-            Input::Reverted(wrong, outcome)
-        });
+        let Some(first) = waiting.apps.keys().next() else { return false };
+        let (Some((_, repo)), Some(policy)) = (self.repos.of(first), self.revert_policy(first)) else {
+            return false;
+        };
+        let of_app = |(key, (app, reversal)): (&AppKey, &(Arc<App>, Reversal))| {
+            let render = self.render_of(key, app, reversal.at.revision.clone())?;
+            Some((key.clone(), Asked { app: Arc::clone(app), reversal: reversal.clone(), render }))
+        };
+        let push = Push {
+            sources: self.sources.clone(),
+            repository: repo.repository.clone(),
+            wrong: wrong.clone(),
+            policy,
+            url: self.settings.url.clone(),
+            apps: waiting.apps.iter().filter_map(of_app).collect(),
+        };
+        let wrong = wrong.clone();
+        self.spawn(async move { Input::Reverted(wrong, push.run().await) });
         true
     }
 
     /// Takes in what came of a revert.
-    pub(crate) fn reverted(&mut self, wrong: &Wrong, outcome: Result<Reverted, SourceError>) {
+    pub(crate) fn reverted(&mut self, wrong: &Wrong, pushed: Pushed) {
         let Some(waiting) = self.reverting.0.get_mut(wrong) else { return };
-        let commit = model::Revision::new(wrong.commit.as_str());
-        let outcome = match outcome {
-            Ok(Reverted::Pushed { revision, branch, left }) => {
-                for sentence in left {
-                    tracing::warn!(repository = wrong.url, reason = %Reason::Reverted, "{sentence}");
-                }
+        let commit = Revision::new(wrong.commit.as_str());
+        let not_back = |why: &str| Err(format!("{} is not taken back in Git: {why}", commit.short()));
+        let outcome = match pushed.outcome {
+            Ok(Reverted::Pushed { revision, branch, .. }) => {
                 Ok(format!("pushed {} to {branch}, which takes {} back", revision.short(), commit.short()))
             }
-            Ok(Reverted::Nothing(sentence)) => {
-                Ok(format!("{} is not taken back: {sentence}", commit.short()))
-            }
+            Ok(Reverted::Nothing(why)) => not_back(&why),
             Err(error) if error.is_transient() => {
                 waiting.is_pushing = false;
                 waiting.n_failed += 1;
                 waiting.until =
-                    Instant::now() + wait(Duration::ZERO, waiting.n_failed + PATIENCE, &wrong.url);
-                let reason = Reason::RevertFailed.as_str();
+                    Instant::now() + wait(Duration::ZERO, waiting.n_failed + PATIENCE, &wrong.id.url);
+                waiting.next_look = waiting.until;
                 tracing::warn!(
-                    repository = wrong.url,
-                    reason,
-                    "{} cannot be taken back, and is tried again: {error}",
+                    repository = wrong.id.url,
+                    reason = Reason::RevertFailed.as_str(),
+                    "{} cannot be taken back in Git, and that is tried again: {error}",
                     commit.short()
                 );
                 return;
@@ -174,148 +201,89 @@ impl Agent {
         };
         let Some(waiting) = self.reverting.0.remove(wrong) else { return };
         for (key, (_, reversal)) in waiting.apps {
-            self.event(&key, Event::Reverted { hash: reversal.bad.hash, outcome: outcome.clone() });
+            let own = pushed.left.get(&key).map(|why| not_back(why));
+            let outcome = own.unwrap_or_else(|| outcome.clone());
+            self.event(&key, Event::Reverted { hash: reversal.bad.hash, outcome });
         }
-        self.repos.hint(&wrong.url, Instant::now());
+        self.repos.hint(&wrong.id.url, Instant::now());
     }
 }
 
-/// Makes what is pushed.
-fn revert(wrong: &Wrong, waiting: &Waiting, url: Option<&str>) -> Revert {
-    let first = waiting.apps.values().next();
-    let bad = first.map(|(_, reversal)| reversal.bad.revision.clone());
-    let bad = bad.unwrap_or_else(|| model::Revision::new(wrong.commit.as_str()));
-    Revert {
-        branch: wrong.branch.clone(),
-        own_branch: (waiting.policy.to == RevertTo::Own).then(|| format!("tautline/revert-{}", bad.short())),
-        parts: waiting.apps.values().map(|(app, reversal)| part(app, reversal)).collect(),
-        message: message(&bad, &waiting.apps, url),
-        author: waiting.policy.author.clone(),
-        at: crate::clock::now(),
-        bad,
-    }
+/// Everything that one push needs.
+struct Push {
+    sources: Sources,
+    repository: Repository,
+    wrong: Wrong,
+    policy: RevertPolicy,
+    /// Where people see Applications.
+    url: Option<String>,
+    apps: BTreeMap<AppKey, Asked>,
 }
 
-fn part(app: &App, reversal: &Reversal) -> Part {
-    let directory = app.source.directory.clone();
-    Part {
-        folder: source::Folder { path: app.source.path.clone(), recurse: directory.recurse },
-        filter: Arc::new(move |relative: &str| crate::desired::is_read(relative, &directory)),
-        good: reversal.at.revision.clone(),
-    }
+struct Asked {
+    app: Arc<App>,
+    reversal: Reversal,
+    /// What the commit of the release gives for the app as it is now.
+    render: Render,
 }
 
-/// Tells in a commit's message what happened, with trailers for machines.
-fn message(
-    bad: &model::Revision,
-    apps: &BTreeMap<AppKey, (Arc<App>, Reversal)>,
-    url: Option<&str>,
-) -> String {
-    let who = match apps.len() {
-        1 => apps.keys().map(|key| key.name.clone()).collect(),
-        n => format!("{n} Applications"),
-    };
-    let were = if apps.len() == 1 { "was" } else { "were" };
-    let mut lines = vec![format!("Revert {}: {who} {were} rolled back", bad.short()), String::new()];
-    for (key, (_, reversal)) in apps {
-        lines.extend(wrapped(&format!("{key}: {}.", reversal.story.trim_end_matches('.'))));
-        lines.push(String::new());
-    }
-    lines.push(format!("Reverted-commit: {}", bad.as_str()));
-    for (key, (_, reversal)) in apps {
-        let Reversal { bad, at, .. } = reversal;
-        lines.push(format!("Application: {key}"));
-        lines.push(format!("Verdict: {} ({})", Reason::RolledBack, bad.reason));
-        lines.push(format!("Restored: {} (release {})", at.revision.as_str(), at.number));
-        lines.extend(url.map(|url| format!("Link: {}/applications/{key}", url.trim_end_matches('/'))));
-    }
-    lines.join("\n")
-}
-
-/// Breaks a sentence into lines.
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
+impl Push {
+    async fn run(mut self) -> Pushed {
+        let mut left = BTreeMap::new();
+        for (key, asked) in std::mem::take(&mut self.apps) {
+            let stable = &asked.reversal.at;
+            match asked.render.clone().run().await {
+                Ok(set) if set.hash() == stable.hash => {
+                    self.apps.insert(key, asked);
+                }
+                Err(RenderError::Source(error)) if error.is_transient() => {
+                    return Pushed { outcome: Err(error), left };
+                }
+                // The spec is another one since, and with it what the release was made of.
+                Ok(_) | Err(_) => {
+                    let (release, short) = (stable.number, stable.revision.short());
+                    left.insert(key, format!("{short} does not hold what release {release} does"));
+                }
             }
-            Some(_) | None => lines.push(word.to_owned()),
+        }
+        if self.apps.is_empty() {
+            let why = left.values().next().cloned().unwrap_or_default();
+            return Pushed { outcome: Ok(Reverted::Nothing(why)), left };
+        }
+        let outcome = self.sources.revert(&self.repository, &self.revert()).await;
+        if let Ok(Reverted::Pushed { left: places, .. }) = &outcome {
+            let keys: Vec<&AppKey> = self.apps.keys().collect();
+            let named =
+                places.iter().filter_map(|(place, why)| Some(((*keys.get(*place)?).clone(), why.clone())));
+            left.extend(named);
+        }
+        Pushed { outcome, left }
+    }
+
+    /// Makes what is pushed.
+    fn revert(&self) -> Revert {
+        let bad = Revision::new(self.wrong.commit.as_str());
+        let told = self.apps.iter().map(|(key, asked)| (key, &asked.reversal)).collect();
+        Revert {
+            branch: self.wrong.branch.clone(),
+            own_branch: (self.policy.to == RevertTo::Own).then(|| format!("tautline/revert-{}", bad.short())),
+            parts: self.apps.values().map(Asked::part).collect(),
+            message: message(&bad, &told, self.url.as_deref()),
+            author: self.policy.author.clone(),
+            at: crate::clock::now(),
+            bad,
         }
     }
-    lines
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use model::{Bad, DesiredHash, Revision, Stable, Timestamp, digest};
-    use source::Identity;
-
-    fn reversal(story: &str) -> Reversal {
-        let hash = DesiredHash(digest(b"b"));
-        let at = Timestamp::from_millis(0);
-        Reversal {
-            bad: Bad {
-                hash,
-                revision: Revision::new("b".repeat(40)),
-                reason: Reason::Degraded,
-                message: String::new(),
-                seen_at: None,
-                applied_at: None,
-                started_at: at,
-                failed_at: at,
-            },
-            at: Stable { number: 7, hash, revision: Revision::new("a".repeat(40)), is_baseline: false },
-            story: story.into(),
+impl Asked {
+    fn part(&self) -> Part {
+        let source = &self.app.source;
+        let directory = source.directory.clone();
+        Part {
+            folder: source::Folder { path: source.path.clone(), recurse: directory.recurse },
+            filter: Arc::new(move |relative: &str| crate::desired::is_read(relative, &directory)),
+            good: self.reversal.at.revision.clone(),
         }
-    }
-
-    fn waiting(stories: &[(&str, &str)]) -> Waiting {
-        let author = Identity { name: "Tautline".into(), mail: "t@example.com".into() };
-        let app = |name: &str| Arc::new(App::named(AppKey::new("argocd", name)));
-        Waiting {
-            policy: RevertPolicy { to: RevertTo::Own, author },
-            apps: stories
-                .iter()
-                .map(|(name, story)| (AppKey::new("argocd", *name), (app(name), reversal(story))))
-                .collect(),
-            until: Instant::now(),
-            n_failed: 0,
-            is_pushing: false,
-        }
-    }
-
-    #[test]
-    fn the_message_says_what_happened_and_what_others_said_is_no_trailer() {
-        let wrong = Wrong { url: "u".into(), branch: "main".into(), commit: "b".repeat(40) };
-        let forged =
-            format!("because {}\n\nReverted-commit: cccc\nApplication: argocd/other", "it fails ".repeat(20));
-        let waiting =
-            waiting(&[("shop", &forged), ("till", "Rolled back to aaaaaaa (release 7), because it fails.")]);
-        let revert = revert(&wrong, &waiting, Some("https://cd.example.com/"));
-        assert_eq!(revert.own_branch.as_deref(), Some("tautline/revert-bbbbbbb"));
-        let (text, trailers) = revert.message.rsplit_once("\n\n").unwrap();
-        assert!(
-            text.starts_with(
-                "Revert bbbbbbb: 2 Applications were rolled back\n\nargocd/shop: because it fails"
-            ),
-            "{text}"
-        );
-        assert!(
-            text.contains("\n\nargocd/till: Rolled back to aaaaaaa (release 7), because it fails."),
-            "{text}"
-        );
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
-        let (a, b) = ("a".repeat(40), "b".repeat(40));
-        let of = |name: &str| {
-            format!(
-                "Application: argocd/{name}\nVerdict: RolledBack (Degraded)\nRestored: {a} (release 7)\n\
-                 Link: https://cd.example.com/applications/argocd/{name}"
-            )
-        };
-        assert_eq!(trailers, format!("Reverted-commit: {b}\n{}\n{}", of("shop"), of("till")));
     }
 }

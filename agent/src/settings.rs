@@ -120,24 +120,31 @@ impl Settings {
         let (to, author) =
             (secret.annotation(REVERT_ANNOTATION), secret.annotation(REVERT_AUTHOR_ANNOTATION));
         let read = bad.map_or_else(|| RepositorySecret::from_data(kind, &data), Err);
-        let read = read.and_then(|mut read| {
-            read.reverts = RevertPolicy::read(kind, to, author)?;
-            Ok(read)
-        });
-        match read {
-            Ok(read) => {
+        let wrong = match (read, RevertPolicy::read(kind, to, author)) {
+            (Ok(mut read), Ok(reverts)) => {
                 let was_unreadable = self.unreadable.drop_secret(secret.name());
-                let is_news = was_unreadable || self.secrets.get(secret.name()) != Some(&read);
-                self.secrets_serial += u64::from(is_news);
-                self.secrets.insert(secret.name().into(), read);
-                Ok(())
+                self.secrets_serial += u64::from(was_unreadable);
+                read.reverts = reverts;
+                self.take_secret(secret.name(), read);
+                return Ok(());
             }
-            Err(why) => {
-                let outline = RepositorySecret::outline(kind, &data);
-                self.put_unreadable_secret(secret.name(), why.clone(), outline);
-                Err(why)
+            (Ok(mut read), Err(why)) => {
+                // What is wrong about reverts keeps nobody from reading the repository.
+                let reverts = self.secrets.get(secret.name()).and_then(|known| known.reverts.clone());
+                read.reverts = reverts;
+                self.take_secret(secret.name(), read);
+                why
             }
-        }
+            (Err(why), _) => why,
+        };
+        let outline = RepositorySecret::outline(kind, &data);
+        self.put_unreadable_secret(secret.name(), wrong.clone(), outline);
+        Err(wrong)
+    }
+
+    fn take_secret(&mut self, name: &str, secret: RepositorySecret) {
+        self.secrets_serial += u64::from(self.secrets.get(name) != Some(&secret));
+        self.secrets.insert(name.into(), secret);
     }
 
     /// Takes in that a repository Secret cannot be read, and what it is for where that can.

@@ -47,7 +47,7 @@ impl Agent {
             Input::Recalled(key, release, outcome) => self.recalled(&key, release, outcome),
             Input::Inspected(key, hash, since, looks) => self.inspected(&key, (hash, since), looks),
             Input::Differs(key, hash, keys) => self.event(&key, Event::Differs { hash, keys }),
-            Input::Reverted(wrong, outcome) => self.reverted(&wrong, outcome),
+            Input::Reverted(wrong, pushed) => self.reverted(&wrong, pushed),
             Input::ReleasesListed(outcome) => self.releases_listed(outcome),
             Input::ReleaseWritten(key, outcome) => self.release_written(&key, outcome),
             Input::ReleasesTrimmed | Input::UnreadTold => {}

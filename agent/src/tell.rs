@@ -7,7 +7,12 @@ use model::{AppKey, Reason};
 
 impl Agent {
     /// Tells a transition.
-    pub(crate) fn tell(&self, key: &AppKey, note: &Note) {
+    pub(crate) fn tell(&mut self, key: &AppKey, note: &Note) {
+        if let Reason::RolledBack | Reason::Inconclusive | Reason::RollbackFailed = note.reason
+            && let Some(entry) = self.apps.get_mut(key)
+        {
+            *entry.rollbacks.entry(note.reason).or_default() += 1;
+        }
         let revision = self
             .apps
             .get(key)
@@ -90,8 +95,8 @@ mod tests {
 
     #[tokio::test]
     async fn events_that_find_no_room_are_dropped_and_counted_and_hold_nothing_up() {
-        let harness = Harness::new(&[]).await;
-        let agent = &harness.agent;
+        let mut harness = Harness::new(&[]).await;
+        let agent = &mut harness.agent;
         let note = Note { reason: Reason::Synced, message: "look".into(), tone: Tone::Warning };
         let room = agent.event_room.available_permits();
         // Nothing is written meanwhile: the tasks do not run before this one waits.

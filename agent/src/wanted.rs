@@ -58,6 +58,11 @@ impl Kept {
 pub(crate) struct WantedObjects(Box<[(ObjectKey, Kept)]>);
 
 impl WantedObjects {
+    /// Returns all but some.
+    pub(crate) fn without(&self, is_left_out: impl Fn(&ObjectKey) -> bool) -> Self {
+        Self(self.0.iter().filter(|(key, _)| !is_left_out(key)).cloned().collect())
+    }
+
     /// Returns an object.
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Kept> {
         let place = self.0.binary_search_by(|(other, _)| other.cmp(key)).ok()?;

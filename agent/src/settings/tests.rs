@@ -151,3 +151,25 @@ fn what_says_the_same_again_is_no_news() {
     settings.drop_project("bad");
     assert_eq!((settings.projects_serial, settings.secrets_serial), (4, 5));
 }
+
+#[test]
+fn what_is_wrong_about_reverts_takes_nobodys_credentials() {
+    let mut settings = Settings::default();
+    let mut object = secret("shop");
+    let put = |settings: &mut Settings, object: &Object| settings.put_secret(object);
+    object.set_annotation("tautline.dev/revert", "commit");
+    object.set_annotation("tautline.dev/revert-author", "Ann <ann@example.com>");
+    assert_eq!(put(&mut settings, &object), Ok(()));
+    let known = settings.secrets.get("shop").unwrap().clone();
+    assert!(known.reverts.is_some());
+    object.set_annotation("tautline.dev/revert", "push");
+    object.fields_mut()["data"]["password"] = "Yw==".into();
+    assert!(put(&mut settings, &object).unwrap_err().contains("none of commit, branch"));
+    let now = &settings.secrets["shop"];
+    assert_ne!(now.credentials, known.credentials, "the new password is taken in");
+    assert_eq!(now.reverts, known.reverts, "what was said before about reverts stays");
+    // After a restart there is nothing that was said before.
+    let mut settings = Settings::default();
+    put(&mut settings, &object).unwrap_err();
+    assert!(settings.secrets["shop"].reverts.is_none());
+}

@@ -13,6 +13,7 @@ use crate::revert::{Part, Revert};
 use crate::tree::path_of;
 use git2::{ObjectType, Oid, Repository};
 use model::Revision;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// A commit that nobody has yet.
@@ -22,7 +23,7 @@ pub(crate) struct Draft {
     /// The commit and its new trees. What files it brings back is in the repository already.
     objects: Vec<(ObjectType, Vec<u8>)>,
     /// Which parts it leaves out, and why.
-    pub left: Vec<String>,
+    pub left: Vec<(usize, String)>,
 }
 
 /// What is to be done about a revert.
@@ -75,12 +76,13 @@ pub(crate) fn make(
     let mut drafting =
         Drafting { repository: &repository, known, token, bad, tip, tree, written: Vec::new() };
     let mut left = Vec::new();
-    for part in &revert.parts {
-        left.extend(drafting.take_back(part)?);
+    for (place, part) in revert.parts.iter().enumerate() {
+        left.extend(drafting.take_back(part)?.map(|why| (place, why)));
     }
     let Drafting { tree, mut written, .. } = drafting;
     if tree == parent.tree_id() {
-        let why = if left.is_empty() { "no app has a part in it".to_owned() } else { left.join("; ") };
+        let whys: Vec<&str> = left.iter().map(|(_, why)| why.as_str()).collect();
+        let why = if whys.is_empty() { "no app has a part in it".to_owned() } else { whys.join("; ") };
         return Ok(Drafted::Nothing(why));
     }
     let author = revert.signature()?;
@@ -134,6 +136,10 @@ impl Drafting<'_> {
             "" => "the root folder".to_owned(),
             path => format!("folder {path:?}"),
         };
+        if !self.comes_after(&part.good) {
+            let (good, bad) = (part.good.short(), self.bad.short());
+            return Ok(Some(format!("{name}: {good}, what it went back to, is not in the history of {bad}")));
+        }
         let places = match self.places(part) {
             Ok(places) => places,
             Err(Fault::Source(error)) if !error.is_transient() => return Ok(Some(error.message)),
@@ -150,7 +156,11 @@ impl Drafting<'_> {
             let (good, bad) = (part.good.short(), self.bad.short());
             return Ok(Some(format!("{name} holds for this app in {bad} what it does in {good}")));
         }
-        let since = self.between(part, [bad, now])?;
+        let mut since = self.between(part, [bad, now])?;
+        since.retain(|path, _| (part.filter)(&String::from_utf8_lossy(path)));
+        if let Some(file) = since.keys().find(|file| !undone.contains_key(*file)) {
+            return Ok(Some(self.went_on(&name, file)));
+        }
         let mut back = Vec::new();
         for (file, [was, became]) in &undone {
             match since.get(file).map_or(*became, |[_, now]| *now) {
@@ -163,6 +173,24 @@ impl Drafting<'_> {
             return Ok(Some(format!("{name} is again what it was in {}", part.good.short())));
         }
         self.apply(&back, &name)
+    }
+
+    /// Returns whether the bad commit comes after the good one: what another branch holds is not what this one is to hold. A
+    /// repository may end before that, and so does the search.
+    fn comes_after(&self, good: &Revision) -> bool {
+        let mut next = VecDeque::from_iter(Oid::from_str(self.bad.as_str()).ok());
+        let mut seen = BTreeSet::new();
+        while let Some(id) = next.pop_front().filter(|_| seen.len() < MOST_COMMITS) {
+            if id.to_string() == good.as_str() {
+                return true;
+            }
+            if seen.insert(id)
+                && let Ok(commit) = self.repository.find_commit(id)
+            {
+                next.extend(commit.parent_ids());
+            }
+        }
+        false
     }
 
     /// Finds the folder in the good commit, in the bad one, and in what is to become of the tip. In the good one it has to be.

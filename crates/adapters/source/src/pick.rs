@@ -81,7 +81,7 @@ pub fn rivals(secrets: &[RepositorySecret]) -> Vec<Vec<usize>> {
     }
     let says = |place: &usize| {
         let secret = &secrets[*place];
-        (&secret.credentials, secret.checks, &secret.not_yet)
+        (&secret.credentials, secret.checks, &secret.not_yet, &secret.reverts)
     };
     groups.into_values().filter(|group| group.iter().any(|place| says(place) != says(&group[0]))).collect()
 }

@@ -241,9 +241,9 @@ mod tests {
     #[tokio::test]
     async fn waiting_for_a_place_is_not_the_hosts_fault() {
         let pool = Arc::new(Pool::start("test", 2, 1).unwrap());
-        let length = Duration::from_millis(50);
+        let length = Duration::from_millis(100);
         let mut calls = JoinSet::new();
-        // Each takes a fifth of its time, and the last waits for nineteen before it.
+        // Each takes a tenth of its time, and the last waits for nineteen before it.
         for _ in 0..20 {
             let pool = Arc::clone(&pool);
             calls.spawn(async move {
@@ -252,7 +252,7 @@ mod tests {
                     std::thread::sleep(length);
                     Ok(())
                 };
-                pool.run("host", length * 5, work).await.is_ok()
+                pool.run("host", length * 10, work).await.is_ok()
             });
         }
         assert!(calls.join_all().await.into_iter().all(|is_ok| is_ok));

@@ -58,6 +58,15 @@ pub struct Identity {
     pub mail: String,
 }
 
+impl Identity {
+    /// Returns whether Git reads it as it is written: nothing of it begins a line of its own, or ends it.
+    pub(crate) fn is_sound(&self) -> bool {
+        [&self.name, &self.mail].into_iter().all(|text| {
+            !text.is_empty() && text.trim() == text && !text.chars().any(|c| is_hidden(c) || "<>".contains(c))
+        })
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reverted {
@@ -67,8 +76,8 @@ pub enum Reverted {
         revision: Revision,
         /// The branch that it is on, without `refs/heads/`.
         branch: String,
-        /// Which parts are not in it, and why: a sentence for each.
-        left: Vec<String>,
+        /// Which parts are not in it, by their places, and why: a sentence for each.
+        left: Vec<(usize, String)>,
     },
     /// There is nothing to do, for somebody did it or went on since: a sentence.
     Nothing(String),
@@ -84,10 +93,7 @@ impl Revert {
     /// [`Kind::Invalid`]
     pub(crate) fn check(&self) -> Result<(), SourceError> {
         let Identity { name, mail } = &self.author;
-        // What a line of its own would begin with, or Git read as the end of it.
-        let is_sound =
-            |text: &str| text.trim() == text && !text.chars().any(|c| is_hidden(c) || "<>".contains(c));
-        if !is_sound(name) || !is_sound(mail) || self.signature().is_err() {
+        if !self.author.is_sound() || self.signature().is_err() {
             let message = format!("nobody can sign off as {name:?} with the address {mail:?}");
             return Err(SourceError::new(Kind::Invalid, message)
                 .help("set a name and an e-mail address, without <, > or line breaks"));

@@ -72,6 +72,11 @@ pub(crate) enum Opinion {
 }
 
 impl Checks {
+    /// Returns since when each says what it says.
+    pub(crate) fn since_mut(&mut self) -> impl Iterator<Item = &mut Timestamp> {
+        self.told.iter_mut().flat_map(|told| [&mut told.since, &mut told.last])
+    }
+
     /// Returns what is known of those checks that the app has now: another one of the same name is another one.
     fn of<'a>(&'a self, app: &'a App) -> impl Iterator<Item = &'a Told> {
         self.told.iter().filter(|told| app.checks.contains(&told.check))
@@ -107,6 +112,12 @@ impl Checks {
     /// each time that it comes.
     pub(crate) fn interrupt(&mut self) {
         *self = Self { asked_at: self.asked_at, is_answered: true, ..Self::default() };
+    }
+
+    /// Returns whether a check need not be looked at again: a Job that has passed may be gone by now, and is not to run once more.
+    fn is_done(&self, check: &Check) -> bool {
+        matches!(check.probe, Probe::Job(_))
+            && self.told.iter().any(|told| told.check == *check && told.look == Look::Passed)
     }
 
     fn have_passed(&self, app: &App, end: Timestamp) -> bool {
@@ -159,8 +170,8 @@ pub(crate) fn judge(soak: &mut Soak, app: &App, now: Timestamp, out: &mut Vec<Ef
     if checks.due(app, end).is_none_or(|due| due <= now) || checks.asked_at.is_some_and(|at| at > now) {
         checks.asked_at = Some(now);
         checks.is_answered = false;
-        let inspection =
-            Inspection { hash: desired.hash, since: soak.run.started_at, checks: app.checks.clone() };
+        let open = app.checks.iter().filter(|check| !checks.is_done(check)).cloned().collect();
+        let inspection = Inspection { hash: desired.hash, since: soak.run.started_at, checks: open };
         out.push(Effect::Check(Box::new(inspection)));
     }
     Opinion::Open
@@ -201,6 +212,8 @@ pub(crate) fn answered(
     }
     checks.is_answered = true;
     let before = std::mem::take(&mut checks.told);
+    let is_left = |told: &&Told| looks.iter().all(|(check, _)| *check != told.check);
+    checks.told = before.iter().filter(is_left).filter(|told| told.look == Look::Passed).cloned().collect();
     for (check, look) in looks {
         let earlier = before.iter().find(|told| told.check == check);
         out.extend(transition(&check, earlier.map(|told| &told.look), &look));

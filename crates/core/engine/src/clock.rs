@@ -22,10 +22,15 @@ pub(crate) fn mind(state: &mut State, app: &App, now: Timestamp) {
     past.filter(|at| **at > latest).for_each(|at| *at = now);
     if let Some(run) = state.run_mut() {
         let past = [&mut run.started_at, &mut run.tried_at, &mut run.progress_at].into_iter();
-        past.chain(&mut run.broken_since).filter(|at| **at > latest).for_each(|at| *at = now);
+        let past = past.chain(&mut run.broken_since).chain(run.deferral.since_mut());
+        past.filter(|at| **at > latest).for_each(|at| *at = now);
     }
     if let Activity::Waiting(_, at) = &mut state.activity {
         *at = (latest + retry::longest_wait(app)).min(*at);
+    }
+    if let Some(soak) = &mut state.soak {
+        let past = soak.well_since.iter_mut().chain(&mut soak.unwell_since).chain(soak.checks.since_mut());
+        past.filter(|at| **at > latest).for_each(|at| *at = now);
     }
     if let Some(hold) = &mut state.hold
         && let Again::At(at, _) = &mut hold.held.again

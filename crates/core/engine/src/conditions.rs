@@ -108,7 +108,15 @@ fn auto_sync_obstacle(state: &State, app: &App) -> Option<String> {
     let automated = app.automated?;
     let (desired, comparison) = state.current()?;
     if let Some(bad) = state.quarantined() {
-        return Some(quarantine_sentence(bad));
+        let back = state
+            .stable
+            .as_ref()
+            .filter(|stable| state.hold.is_none() && !state.quarantine.contains(stable.hash));
+        let back = back.map(|stable| {
+            let (name, number, revision) = (&app.key.name, stable.number, stable.revision.short());
+            format!("; tautline app rollback {name} {number} goes back to {revision}")
+        });
+        return Some(format!("{}{}", quarantine_sentence(bad), back.unwrap_or_default()));
     }
     if trigger::would_wipe(automated, comparison) {
         return Some(format!(

@@ -38,6 +38,11 @@ impl Deferral {
         self.well_since = None;
     }
 
+    /// Returns since when everything is healthy.
+    pub(crate) fn since_mut(&mut self) -> Option<&mut Timestamp> {
+        self.well_since.as_mut()
+    }
+
     /// Returns whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.stages.is_empty()

@@ -28,8 +28,8 @@ use crate::trigger::Wish;
 use crate::verdict::{self, Verdict};
 use crate::{effect::Mode, note, suspect, trigger};
 use model::{
-    Again, App, Bad, Comparison, DesiredHash, FirstDeploy, HealthStatus, Held, HeldStage, OperationPhase,
-    Reason, RollbackPolicy, Seconds, Stable, SyncStatus, Timestamp,
+    Again, App, Bad, Comparison, DesiredHash, FirstDeploy, HealthStatus, Held, HeldStage, ObjectKey,
+    OperationPhase, Reason, RollbackPolicy, Seconds, Stable, SyncStatus, Timestamp,
 };
 use std::sync::Arc;
 
@@ -205,13 +205,7 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
     ));
     let nothing = Stable::nothing();
     let target = match decision {
-        // A person rolled back from it.
-        Decision::Restore
-            if state.quarantine.contains(state.stable.as_ref().map_or(bad.hash, |stable| stable.hash)) =>
-        {
-            state.hold.as_ref().map(|hold| &hold.held.at)
-        }
-        Decision::Restore => state.stable.as_ref(),
+        Decision::Restore => target(state),
         Decision::Remove if state.released.is_none() => Some(&nothing),
         Decision::Remove | Decision::Quarantine | Decision::Nothing => None,
     };
@@ -242,6 +236,15 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
             }
         }
     }
+}
+
+/// Returns what is gone back to: what is stable, or where a person rolled back from that, what they rolled back to.
+fn target(state: &State) -> Option<&Stable> {
+    let stable = state.stable.as_ref()?;
+    if state.quarantine.contains(stable.hash) {
+        return state.hold.as_ref().map(|hold| &hold.held.at);
+    }
+    Some(stable)
 }
 
 /// Adds to what is said of content that is quarantined; returns whether it is.
@@ -451,12 +454,19 @@ pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Option<Wish> {
         HeldStage::Restored | HeldStage::Kept | HeldStage::Inconclusive(_) => {
             match (app.automated, hold.comparison.as_ref().filter(|_| hold.desired().is_some())) {
                 (Some(automated), Some(comparison)) if automated.self_heal && comparison.is_settled => {
-                    trigger::heal(&state.heals, state.tried(), comparison.to_apply().cloned().collect(), now)
+                    let drifted = comparison.to_apply().filter(|key| !has_run(comparison, key)).cloned();
+                    trigger::heal(&state.heals, state.tried(), drifted.collect(), now)
                 }
                 _ => Wish::Nothing,
             }
         }
     })
+}
+
+/// Returns whether an object of a release is a Job that is not there any more: it has run.
+fn has_run(comparison: &Comparison, key: &ObjectKey) -> bool {
+    key.group_kind().is("batch", "Job")
+        && comparison.objects.iter().any(|object| object.key == *key && !object.is_live)
 }
 
 /// Returns when a release is to be asked for again, or a commit that was held up to be tried again.

@@ -66,6 +66,8 @@ pub struct Run {
     pub correction: Option<Correction>,
     /// What progress is measured by.
     pub progress: Option<Digest>,
+    /// What it was measured to be in this try: whoever goes to and fro between the same states does not get on.
+    pub seen: BTreeSet<Digest>,
     /// When something last got on.
     pub progress_at: Timestamp,
     /// Since when some watched object is Degraded by the content's own fault.
@@ -119,6 +121,7 @@ impl Run {
             was_blind: false,
             correction: None,
             progress: None,
+            seen: BTreeSet::new(),
             progress_at: now,
             broken_since: None,
             sick: None,
@@ -135,6 +138,7 @@ impl Run {
             Some(headway) => {
                 self.tried_at = headway.tried_at.min(now);
                 self.progress = Some(headway.progress);
+                self.seen.insert(headway.progress);
                 self.progress_at = headway.progress_at.min(now);
             }
             // The first try began with the sync; of later ones only the number is known.
@@ -203,12 +207,14 @@ impl Run {
         }
     }
 
-    /// Returns whether and in whose name the sync prunes.
-    pub fn prune(&self, app: &App) -> Prune {
+    /// Returns whether and in whose name the sync prunes; `is_held` says whether it keeps the app at a release.
+    pub fn prune(&self, app: &App, is_held: bool) -> Prune {
         match &self.cause {
             Cause::Operation(operation) if operation.prune => Prune::Person(self.started_at),
             Cause::Operation(_) => Prune::No,
             Cause::Rollback => Prune::Created(self.started_at),
+            // At a release, what Git holds is not what live is held against: what is extra there may have been there before.
+            Cause::SelfHeal(..) if is_held => Prune::No,
             Cause::NewDesired | Cause::SelfHeal(..)
                 if app.automated.is_some_and(|automated| automated.prune) =>
             {

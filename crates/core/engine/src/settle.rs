@@ -8,6 +8,8 @@ use model::{
 
 /// Longest time of one try in all.
 const DEADLINE_IN_ALL: Seconds = Seconds::new(3600);
+/// How many states of an app are told from new ones; who has more of them gets on.
+const MOST_SEEN: usize = 256;
 /// How the sentence begins that a person has to consent to a deletion.
 pub(crate) const CONSENT: &str = "waiting for pruning confirmation of ";
 
@@ -67,7 +69,10 @@ impl Run {
     pub fn standing(&mut self, comparison: &Comparison, app: &App, now: Timestamp) -> Standing {
         if self.progress != Some(comparison.progress) {
             self.progress = Some(comparison.progress);
-            self.progress_at = now;
+            // Pods that crash as soon as they are ready are ready again and again.
+            if self.seen.len() >= MOST_SEEN || self.seen.insert(comparison.progress) {
+                self.progress_at = now;
+            }
         }
         let obstacle = self.obstacle(comparison);
         let is_broken = obstacle.as_ref().is_some_and(|obstacle| obstacle.weight == Weight::Broken);
@@ -93,10 +98,15 @@ impl Run {
         self.obstacle(comparison).is_none()
     }
 
+    /// Returns how long nothing may get on.
+    pub(crate) fn patience(&self, app: &App) -> Seconds {
+        let rollout = self.desired.as_ref().map_or(Seconds::ZERO, |desired| desired.progress_deadline);
+        app.sync_deadline.unwrap_or(SYNC_DEADLINE).max(rollout)
+    }
+
     /// Returns when this try of the sync fails unless something gets on.
     pub fn deadline(&self, app: &App) -> Timestamp {
-        let rollout = self.desired.as_ref().map_or(Seconds::ZERO, |desired| desired.progress_deadline);
-        let quiet = app.sync_deadline.unwrap_or(SYNC_DEADLINE).max(rollout);
+        let quiet = self.patience(app);
         (self.progress_at + quiet).min(self.tried_at + DEADLINE_IN_ALL.max(quiet))
     }
 

@@ -25,8 +25,27 @@ pub struct Soak {
     pub healthy_at: Timestamp,
     /// Since when it has been without a break; none while something is not.
     pub well_since: Option<Timestamp>,
+    /// Since when something has not been well without a break.
+    pub unwell_since: Option<Timestamp>,
     /// What the app's own checks say.
     pub checks: Checks,
+}
+
+impl Soak {
+    /// Notes that something is not well. What had been well for long enough, and is only watched because of its checks, has all its
+    /// time again.
+    fn interrupt(&mut self, app: &App, now: Timestamp) {
+        if self.well_since.take().is_some_and(|since| now >= since + app.rollback.soak) {
+            (self.run.tried_at, self.run.progress_at) = (now, now);
+            self.run.seen.clear();
+        }
+        self.unwell_since.get_or_insert(now);
+        self.checks.interrupt();
+    }
+
+    fn is_blip(&self, app: &App, now: Timestamp) -> bool {
+        now < self.unwell_since.unwrap_or(now) + app.rollback.degraded_grace
+    }
 }
 
 /// Returns whether it has to be found out first which objects a commit changes. An earlier life may have begun with it and died
@@ -84,6 +103,7 @@ pub(crate) fn begin(state: &mut State, run: &Run, now: Timestamp) {
             is_baseline: false,
             healthy_at: now,
             well_since: Some(now),
+            unwell_since: None,
             checks: Checks::default(),
         }));
     }
@@ -101,8 +121,8 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     if is_busy || !state.may_write || trigger::ban(state, app).is_some() {
         return;
     }
-    let Some((desired, comparison)) = state.current() else { return };
-    let (desired, comparison) = (desired.hash, comparison.clone());
+    let Some(desired) = state.current().map(|(desired, _)| desired.hash) else { return };
+    let Some(comparison) = state.comparison.clone() else { return };
     if state.soak.is_none() {
         let is_stable = state.released == Some(desired)
             || state.stable.as_ref().is_some_and(|stable| stable.hash == desired);
@@ -113,11 +133,13 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     }
     let Some(soak) = &mut state.soak else { return };
     match soak.run.standing(&comparison, app, now) {
-        Standing::Settled => well(state, app, now, out),
-        Standing::Waits(_) => {
-            soak.well_since = None;
-            soak.checks.interrupt();
+        Standing::Settled => {
+            soak.unwell_since = None;
+            well(state, app, now, out);
         }
+        Standing::Waits(_) => soak.interrupt(app, now),
+        // What was well a moment ago has a moment to become so again.
+        Standing::Condemned(Reason::HealthTimeout, _) if soak.is_blip(app, now) => soak.interrupt(app, now),
         // It may yet get well, and is watched anew then.
         Standing::Held(_) => state.soak = None,
         Standing::Condemned(..) if soak.is_baseline => state.soak = None,
@@ -159,7 +181,14 @@ fn found(state: &State, now: Timestamp) -> Soak {
     if let Some(last) = state.tried().filter(|_| is_ours) {
         run.started_at = last.started_at;
     }
-    Soak { run, is_baseline: !is_ours, healthy_at: now, well_since: Some(now), checks: Checks::default() }
+    Soak {
+        run,
+        is_baseline: !is_ours,
+        healthy_at: now,
+        well_since: Some(now),
+        unwell_since: None,
+        checks: Checks::default(),
+    }
 }
 
 /// What stayed well is a release.
@@ -206,9 +235,11 @@ fn broken(
 /// Returns when what is watched has to be judged again although nothing happens.
 pub(crate) fn wake(state: &State, app: &App) -> Option<Timestamp> {
     let soak = state.soak.as_ref().filter(|_| state.knows_releases)?;
-    match soak.well_since {
-        // At its end there is a look at the checks, if there are any, and another one later.
-        Some(since) => checks::wake(soak, app).or(Some(since + app.rollback.soak)),
-        None => Some(soak.run.next_judgement(app)),
-    }
+    let Some(since) = soak.well_since else {
+        let blip = soak.unwell_since.map(|since| since + app.rollback.degraded_grace);
+        let next = soak.run.next_judgement(app);
+        return Some(blip.map_or(next, |blip| blip.max(next)));
+    };
+    // At its end there is a look at the checks, if there are any, and another one later.
+    checks::wake(soak, app).or(Some(since + app.rollback.soak))
 }

@@ -213,7 +213,8 @@ pub(crate) fn prepared(
 
 fn make_plan(state: &mut State, run: Run, app: &App, out: &mut Vec<Effect>) {
     let hash = run.desired.as_ref().expect("a plan is made of something desired").hash;
-    out.push(Effect::Plan { sync: run.id, hash, selection: run.selection(), prune: run.prune(app) });
+    let prune = run.prune(app, state.is_of_hold(&run));
+    out.push(Effect::Plan { sync: run.id, hash, selection: run.selection(), prune });
     state.activity = Activity::Planning(run);
 }
 

@@ -104,7 +104,7 @@ pub(crate) fn fail(
     if verdict.is_condemned || run.retries == 0 {
         out.extend(run.suspect(verdict.reason).map(|suspect| Effect::Inquire(Box::new(suspect))));
     }
-    if let Some(message) = rollback::held_back::must_go_back(state, &run, &verdict, app) {
+    if let Some(message) = rollback::held_back::must_go_back(state, &run, &verdict, app, now) {
         verdict.message = message;
         let bad = rollback::bad(&run, verdict.reason, verdict.message.clone(), now);
         finish(state, run, verdict, app, now, out);
@@ -129,6 +129,7 @@ pub(crate) fn fail(
         run.retries += 1;
         run.progress_at = now;
         run.progress = None;
+        run.seen.clear();
         run.broken_since = None;
         run.waits_for = verdict.message;
         state.activity = Activity::Waiting(run, at);

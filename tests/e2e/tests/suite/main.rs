@@ -59,6 +59,8 @@ mod hostile;
 mod input;
 mod kinds;
 mod large;
+mod loop_cases;
+mod loop_ends;
 mod manual;
 mod open_files;
 mod outage;

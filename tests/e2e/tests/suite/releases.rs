@@ -144,6 +144,14 @@ fn how_well_is_delivered_is_told_per_app_and_in_total() {
             .map(|figure| told[figure].clone())
     };
     assert_eq!(figures(&own), [json!(2), json!(1), json!(13.0), json!(0.333), json!(12.0)], "{own:#}");
+    let labels = format!("{{namespace=\"{}\",name=\"shop\",project=\"default\"}}", shop.scene.control);
+    let metrics = agent.probe("/metrics").body;
+    for name in ["tautline_failed_changes", "tautline_lead_time_seconds", "tautline_time_to_restore_seconds"]
+    {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("{name}{labels}")));
+        let value: f64 = line.and_then(|line| line.rsplit(' ').next()).unwrap().parse().unwrap();
+        assert!(value > 0.0, "{line:?}");
+    }
     let all = agent.get("/api/v1/delivery").json();
     assert_eq!(figures(&all["total"]), figures(&own), "{all:#}");
     assert_eq!(all["items"][0]["name"], "shop", "{all:#}");

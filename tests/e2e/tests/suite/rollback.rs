@@ -62,6 +62,19 @@ fn a_bad_commit_is_rolled_back_stays_quarantined_and_the_next_one_resumes() {
     assert_eq!(app["status"]["operationState"]["phase"], "Succeeded");
     assert_eq!(app["status"]["operationState"]["syncResult"]["revision"], json!(good));
 
+    // A person is called, and finds what happened where people look.
+    let described = scene.lab.kubectl(&["-n", &scene.control, "describe", "application", "shop"]).unwrap();
+    assert!(
+        described.contains("Rolled back to") && described.contains("the next commit that changes what is"),
+        "{described}"
+    );
+    for reason in ["Quarantined", "RollingBack", "RolledBack"] {
+        assert!(described.contains(reason), "no event {reason}: {described}");
+    }
+    let labels =
+        format!("namespace=\"{}\",name=\"shop\",project=\"default\",verdict=\"RolledBack\"", scene.control);
+    assert_eq!(agent.metric(&format!("tautline_rollbacks_total{{{labels}}}")), 1);
+
     // The same content under another commit, and one that has nothing to do with the app.
     repo.write("readme.txt", "nothing to deploy");
     repo.commit("a readme");

@@ -39,6 +39,13 @@ pub const APP_SYNC_TOTAL: Metric<6> = Metric {
     kind: Kind::Counter,
     labels: ["namespace", "name", "project", "dest_server", "phase", "dry_run"],
 };
+/// Rollbacks that ended; `verdict` is `RolledBack`, `Inconclusive` or `RollbackFailed`.
+pub const ROLLBACKS: Metric<4> = Metric {
+    name: "tautline_rollbacks_total",
+    help: "Rollbacks of an Application that ended, by verdict.",
+    kind: Kind::Counter,
+    labels: ["namespace", "name", "project", "verdict"],
+};
 /// How long syncs took, in seconds.
 pub const APP_SYNC_SECONDS: Metric<4> = Metric {
     name: "argocd_app_sync_duration_seconds_total",

@@ -56,9 +56,7 @@ impl RevertPolicy {
 /// Reads `Name <mail>`.
 fn identity(text: &str) -> Option<Identity> {
     let (name, mail) = text.trim().strip_suffix('>')?.split_once('<')?;
-    let (name, mail) = (name.trim(), mail.trim());
-    let is_sound = |text: &str| !text.is_empty() && !text.chars().any(|c| c.is_control() || "<>".contains(c));
-    (is_sound(name) && is_sound(mail)).then(|| Identity { name: name.into(), mail: mail.into() })
+    Some(Identity { name: name.trim().into(), mail: mail.trim().into() }).filter(Identity::is_sound)
 }
 
 #[cfg(test)]

@@ -49,7 +49,9 @@ impl Case {
 
     async fn pushed(&self, revert: &Revert) -> (Revision, Vec<String>) {
         match self.run(revert).await.unwrap() {
-            Reverted::Pushed { revision, left, .. } => (revision, left),
+            Reverted::Pushed { revision, left, .. } => {
+                (revision, left.into_iter().map(|(_, why)| why).collect())
+            }
             Reverted::Nothing(why) => panic!("nothing was pushed: {why}"),
         }
     }
@@ -222,6 +224,37 @@ async fn apps_broken_by_one_commit_go_back_in_one_and_those_that_somebody_went_o
 }
 
 #[tokio::test]
+async fn a_fix_in_another_file_of_the_app_is_somebody_who_went_on() {
+    let case = Case::of_two();
+    let fixed = [("api/b.yaml", "2"), ("other.txt", "2"), ("web/a.yaml", "2"), ("web/c.yaml", "3")];
+    case.it.repo.commit("main", &fixed);
+    assert_eq!(
+        case.told(&case.revert(&["web"])).await,
+        format!(
+            "folder \"web\" holds \"c.yaml\" otherwise than {} left it: somebody went on",
+            case.bad.short()
+        )
+    );
+    // Whose files those are not has nothing to do with it.
+    case.pushed(&case.revert(&["api"])).await;
+}
+
+#[tokio::test]
+async fn the_content_of_another_branch_is_brought_to_none() {
+    let case = Case::of_two();
+    let elsewhere = case.it.repo.commit("release-1", &[("web/a.yaml", "0")]);
+    let wanted = revert(&case.bad, vec![part("web", &elsewhere)]);
+    assert_eq!(
+        case.told(&wanted).await,
+        format!(
+            "folder \"web\": {}, what it went back to, is not in the history of {}",
+            elsewhere.short(),
+            case.bad.short()
+        )
+    );
+}
+
+#[tokio::test]
 async fn what_is_mended_already_is_left_alone() {
     let case = Case::of_two();
     let mended = case.it.repo.commit("main", &[("api/b.yaml", "2"), ("other.txt", "2"), ("web/a.yaml", "1")]);
@@ -313,7 +346,7 @@ async fn a_branch_that_never_stands_still_is_left_to_others() {
 }
 
 #[tokio::test]
-async fn a_good_commit_that_no_branch_leads_to_is_brought() {
+async fn a_good_commit_that_no_branch_leads_to_is_looked_for_and_not_gone_back_to() {
     let case = Case::of_two();
     let lone = case.it.repo.commit("temporary", &[("web/a.yaml", "0")]);
     case.it.repo.delete("refs/heads/temporary");
@@ -321,8 +354,7 @@ async fn a_good_commit_that_no_branch_leads_to_is_brought() {
     let told = case.told(&wanted).await;
     assert!(told.starts_with(&format!("RevisionNotFound: commit {}", lone.short())), "{told}");
     case.it.repo.git.config().unwrap().set_bool("uploadpack.allowAnySHA1InWant", true).unwrap();
-    case.pushed(&wanted).await;
-    assert_eq!(case.show("main"), "api/b.yaml: 2, other.txt: 2, web/a.yaml: 0, web/notes.txt: 2");
+    assert!(case.told(&wanted).await.contains("is not in the history of"));
 }
 
 #[tokio::test]

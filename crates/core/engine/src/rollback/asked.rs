@@ -2,9 +2,11 @@
 
 use super::{Content, Hold};
 use crate::effect::{Effect, Tone};
-use crate::state::State;
+use crate::state::{SourceView, State};
 use crate::{note, trigger, verdict};
-use model::{Again, App, Asked, Bad, Held, HeldStage, Reason, ReleaseRequest, Stable, Timestamp};
+use model::{
+    Again, App, Asked, Bad, DesiredHash, Held, HeldStage, Reason, ReleaseRequest, Revision, Stable, Timestamp,
+};
 
 /// Carries out what a person asks for beside a sync, once it is known what Git holds.
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
@@ -21,8 +23,10 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
         state.answered = Some(request.clone());
         return;
     }
-    if state.desired.is_none() {
-        // It is answered when Git has been read.
+    let is_away = matches!(state.source, SourceView::Failing(..)) && state.knows_releases;
+    let needs_git = !matches!(request.what, Asked::RollBack { .. } | Asked::Unreadable(_));
+    if state.desired.is_none() && (needs_git || !is_away) {
+        // It is answered when Git has been read; going back needs no Git, where it is away.
         return;
     }
     state.answered = Some(request.clone());
@@ -58,12 +62,20 @@ fn resume(state: &mut State, request: &ReleaseRequest, now: Timestamp, out: &mut
     out.push(Effect::Compare);
 }
 
+/// Returns what Git holds, or held when somebody read it last: what was tried last, else what is stable.
+fn newest(state: &State) -> Option<(DesiredHash, Revision)> {
+    let read = state.desired.as_ref().map(|desired| (desired.hash, desired.revision.clone()));
+    let tried = || state.tried().and_then(|last| Some((last.hash?, last.revision.clone())));
+    let stable = || state.stable.as_ref().map(|stable| (stable.hash, stable.revision.clone()));
+    read.or_else(tried).or_else(stable)
+}
+
 /// Returns what stands in the quarantine of what nothing is wrong with but that a person says so.
 fn unwanted(state: &State, message: String, now: Timestamp) -> Option<Bad> {
-    let desired = state.desired.as_ref()?;
+    let (hash, revision) = newest(state)?;
     Some(Bad {
-        hash: desired.hash,
-        revision: desired.revision.clone(),
+        hash,
+        revision,
         reason: Reason::Requested,
         message,
         seen_at: None,

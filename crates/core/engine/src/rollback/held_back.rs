@@ -1,7 +1,7 @@
 //! What if a commit is only held up, and less serves meanwhile than before? Then the app goes back to what was stable, and the
 //! commit is tried again: a few times, for what holds passes, and who goes to and fro helps nobody.
 
-use super::{Content, Decision, Facts, Hold, decide};
+use super::{Content, Decision, Facts, Hold, decide, target};
 use crate::effect::{Effect, Mode, Tone};
 use crate::run::{Cause, Run};
 use crate::state::State;
@@ -33,7 +33,9 @@ pub(crate) fn note_serving(state: &mut State) {
 fn lost(state: &State, run: &Run) -> Option<String> {
     let view = state.view_of(run).filter(|view| view.is_complete && view.sync != SyncStatus::Unknown)?;
     let serves_less = |object: &&model::ObjectStatus| {
-        let Some(before) = state.serving.get(&object.key) else { return false };
+        // What else ails is not this commit's doing, and would not be better for going back.
+        let before = state.serving.get(&object.key).filter(|_| state.touched.contains(&object.key));
+        let Some(before) = before else { return false };
         object.available.is_some_and(|Available { now, wanted }| now < wanted.min(*before))
     };
     let object = view.objects.iter().filter(|object| !object.requires_pruning).find(serves_less)?;
@@ -42,7 +44,13 @@ fn lost(state: &State, run: &Run) -> Option<String> {
 }
 
 /// Returns what is said of a try of a sync that is only held up, where the app goes back until the next one.
-pub(crate) fn must_go_back(state: &State, run: &Run, verdict: &Verdict, app: &App) -> Option<String> {
+pub(crate) fn must_go_back(
+    state: &State,
+    run: &Run,
+    verdict: &Verdict,
+    app: &App,
+    now: Timestamp,
+) -> Option<String> {
     let is_whole = match &run.cause {
         Cause::NewDesired => true,
         Cause::Operation(_) => run.is_full() && !run.is_pinned() && run.mode() == Mode::Real,
@@ -50,15 +58,18 @@ pub(crate) fn must_go_back(state: &State, run: &Run, verdict: &Verdict, app: &Ap
     };
     let hash = run.desired.as_ref()?.hash;
     let goes_back = || decide(&Facts::of(app, hash, state.stable.as_ref())) == Decision::Restore;
-    if verdict.is_condemned || !is_whole || app.automated.is_none() || !goes_back() {
+    // In the middle of any rollout there are fewer.
+    let is_early = now < run.begun_at + run.patience(app);
+    if verdict.is_condemned || is_early || !is_whole || app.automated.is_none() || !goes_back() {
         return None;
     }
+    target(state)?;
     lost(state, run).map(|lost| format!("{}; {lost}", verdict.message))
 }
 
 /// Goes back for a while.
 pub(crate) fn go_back(state: &mut State, bad: Bad, app: &App, now: Timestamp) {
-    let Some(at) = state.stable.clone() else { return };
+    let Some(at) = target(state).cloned() else { return };
     let known = state.hold.as_ref().map(|hold| &hold.held).filter(|held| held.bad.hash == bad.hash);
     let times = match known.map(|held| held.again) {
         Some(Again::Now(times)) => times + 1,

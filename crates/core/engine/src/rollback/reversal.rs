@@ -1,7 +1,7 @@
 //! Is the commit that was bad taken back in Git, too? Once the app is back at what was stable, and once only: whoever brings the
 //! content back after that has a reason.
 
-use super::{Hold, story};
+use super::story;
 use crate::effect::{Effect, Reversal, Tone};
 use crate::note;
 use crate::state::State;
@@ -9,14 +9,11 @@ use model::{Again, DesiredHash, HeldStage, Reason};
 
 /// Asks for it, once in this life of the agent; whether the repository is to be written at all is not known here.
 pub(crate) fn advance(state: &mut State, out: &mut Vec<Effect>) {
-    let wanted = state.desired.as_ref().map(|desired| desired.hash);
-    let Some(hold) = state.hold.as_deref_mut().filter(|hold| Some(hold.held.bad.hash) == wanted) else {
+    if !state.wants_to_revert() {
         return;
-    };
-    if !is_due(hold)
-        || !state.quarantine.contains(hold.held.bad.hash)
-        || std::mem::replace(&mut hold.asks_to_revert, true)
-    {
+    }
+    let Some(hold) = state.hold.as_deref_mut() else { return };
+    if std::mem::replace(&mut hold.asks_to_revert, true) {
         return;
     }
     let kept = &hold.held;
@@ -27,15 +24,18 @@ pub(crate) fn advance(state: &mut State, out: &mut Vec<Effect>) {
     })));
 }
 
-/// What a person asked for, what is only held up and what had never settled is no commit's fault.
-fn is_due(hold: &Hold) -> bool {
-    let kept = &hold.held;
-    kept.stage == HeldStage::Restored
-        && kept.again == Again::Quarantined
-        && !(kept.was_reverted
-            || kept.until_resumed
-            || kept.at.is_nothing()
-            || story::is_asked_for(&kept.bad))
+impl State {
+    /// Returns whether what Git holds is to be taken back in it: not what a person asked for, what is only held up, and what had
+    /// never settled, for that is no commit's fault; nor what was lifted since, or is not what Git holds any more.
+    pub fn wants_to_revert(&self) -> bool {
+        let Some(kept) = self.hold.as_ref().map(|hold| &hold.held) else { return false };
+        let is_left = kept.was_reverted || kept.until_resumed || kept.at.is_nothing();
+        kept.stage == HeldStage::Restored
+            && kept.again == Again::Quarantined
+            && !(is_left || story::is_asked_for(&kept.bad))
+            && self.quarantine.contains(kept.bad.hash)
+            && self.desired.as_ref().is_some_and(|desired| desired.hash == kept.bad.hash)
+    }
 }
 
 /// Takes in what came of it.

@@ -51,7 +51,11 @@ pub fn confirmed(probe: &HttpProbe, relayed: &Relayed, control: &Relayed) -> Loo
         (Relayed::Answer { took, .. }, Relayed::Silence) if *took > probe.within => {
             Look::Unknown(slow(*took))
         }
-        (Relayed::Answer { .. }, _) => first,
+        (Relayed::Answer { status: 200, .. }, _) => first,
+        // Something stands before the API server and answers in its place.
+        (Relayed::Answer { status, .. }, _) => {
+            Look::Unknown(format!("{why}, but the API server itself answers {status}"))
+        }
         (Relayed::Refused { .. } | Relayed::Silence | Relayed::Failed(_), _) => {
             Look::Unknown(format!("{why}, but the API server itself does not answer as it should"))
         }
@@ -64,7 +68,10 @@ fn is_early(all: Seconds, own: Seconds, within: Seconds) -> bool {
 }
 
 fn is_nobody_there(message: &str) -> bool {
-    message.contains(UNREACHABLE) && message.contains("connection refused")
+    // A proxy on the way to the pods that is away says nothing of them.
+    message.contains(UNREACHABLE)
+        && message.contains("connection refused")
+        && !message.contains("dialing proxy")
 }
 
 /// Writes what is asked for, without the query: that may hold anything.

@@ -33,6 +33,10 @@ pub fn query(probe: &QueryProbe, now: &Relayed, before: Option<&Relayed>) -> Loo
         }
         Some(Err(why)) => return Look::Unknown(format!("at the sync's start: {why}")),
     };
+    if start == 0.0 {
+        // However little more than nothing it is, it is more times as much.
+        return Look::Unknown("was 0 at the sync's start, which nothing can be compared with".into());
+    }
     let (holds, word) =
         if is_most { (value <= times * start, "more") } else { (value >= times * start, "less") };
     bounded(
