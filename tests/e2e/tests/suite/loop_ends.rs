@@ -95,7 +95,7 @@ fn what_was_there_before_stays_and_a_job_that_has_run_is_not_run_again() {
     assert!(scene.get("batch/v1", "Job", &scene.namespace, "migrate").is_none(), "it ran a second time");
 }
 
-// N38: a project that was narrowed since the release
+// N31, N38: a project that was narrowed since the release
 #[test]
 fn what_the_project_permits_no_more_is_not_brought_back_by_a_release() {
     let scene = Scene::new("narrowed");
