@@ -23,8 +23,13 @@ use tokio::sync::{Notify, watch};
 
 /// How many changes are kept for those who come back.
 const LONGEST: usize = 4096;
-/// How many bytes of Applications they may hold.
+/// How many bytes of Applications they may hold at most.
 const LARGEST: usize = 32 * 1024 * 1024;
+/// How many they may hold where there are few Applications.
+const LEAST: usize = 2 * 1024 * 1024;
+/// How many times as much they may hold as the Applications themselves take: who comes back after a few changes of each finds
+/// them all, and what there is of them says what the agent takes.
+const TIMES: usize = 4;
 /// How many ways to write one change are remembered: most streams ask for the same fields.
 const WRITTEN: usize = 4;
 
@@ -75,6 +80,8 @@ struct Ring {
     /// Number of the first of them; each has the next number.
     first: u64,
     n_bytes: usize,
+    /// How many bytes the Applications take that there are.
+    n_now: usize,
     /// The resourceVersion that the watch has come to.
     version: u64,
     /// What it had come to when, each with the number of the first change that was not told by then.
@@ -126,6 +133,9 @@ impl Feed {
     /// Tells of a change at a resourceVersion. `before` is what the Application was, where it was.
     pub fn tell(&self, kind: Kind, app: &Arc<Listed>, before: Option<&Listed>, (by, version): (By, u64)) {
         let mut ring = self.0.ring();
+        let (was, is) = (before.map_or(0, Listed::size), app.size());
+        let is = if kind == Kind::Deleted { 0 } else { is };
+        ring.n_now = (ring.n_now + is).saturating_sub(was);
         let place = (by == By::Watch && !ring.is_listing).then(|| ring.version.max(version));
         let change = Change {
             kind,
@@ -225,7 +235,8 @@ impl Ring {
     fn push(&mut self, change: Change) {
         self.n_bytes += change.size();
         self.changes.push_back(Arc::new(change));
-        while self.changes.len() > LONGEST || self.n_bytes > LARGEST {
+        let most = (TIMES * self.n_now).clamp(LEAST, LARGEST);
+        while self.changes.len() > LONGEST || self.n_bytes > most {
             let Some(oldest) = self.changes.pop_front() else { return };
             self.first += 1;
             self.n_bytes -= oldest.size();

@@ -174,6 +174,33 @@ fn the_ring_is_bounded_and_who_is_slower_is_cut_off() {
     assert!(feed.kept().1 <= LARGEST && feed.kept().0 == 3);
 }
 
+#[test]
+fn few_applications_that_change_all_the_time_take_little() {
+    let feed = feed(1);
+    let large = |name: &str| {
+        Arc::new(Listed::new(
+            &json!({"metadata": {"name": name, "annotations": {"a": "x".repeat(LEAST / 100)}}}),
+        ))
+    };
+    let apps: Vec<_> = (0..100).map(|n| large(&format!("app-{n}"))).collect();
+    for app in &apps {
+        feed.tell(Kind::Added, app, None, (By::Watch, 2));
+    }
+    let change_all = || {
+        for app in apps.iter().cycle().take(1_000) {
+            feed.tell(Kind::Modified, app, Some(app), (By::Watch, 3));
+        }
+        feed.kept().1
+    };
+    let all: usize = apps.iter().map(|app| app.size()).sum();
+    let kept = change_all();
+    assert!(kept <= TIMES * all && kept > (TIMES - 1) * all, "{kept} of {all}");
+    for app in &apps[1..] {
+        feed.tell(Kind::Deleted, app, Some(app), (By::Watch, 4));
+    }
+    assert!(feed.kept().1 <= LEAST, "{}", feed.kept().1);
+}
+
 /// What ended streams say is said again and again; the first time counts.
 fn all_but_endless(stream: &mut Subscription) -> String {
     of(stream.poll().unwrap())
