@@ -4,6 +4,7 @@
 mod trial;
 
 use crate::agent::Agent;
+use crate::desired::DesiredSet;
 use crate::input::Input;
 use cluster::{Cluster, ServicePort};
 use engine::{Event, Inspection};
@@ -37,8 +38,8 @@ struct Looks {
     prometheus: Option<ServicePort>,
     /// The Jobs that are checks.
     trials: Vec<Trial>,
-    /// What may not be told.
-    redaction: Redaction,
+    /// What is deployed, with the values that may not be told.
+    set: Option<Arc<DesiredSet>>,
     /// When the sync began.
     since: Timestamp,
 }
@@ -65,7 +66,7 @@ impl Agent {
             cluster: self.cluster.for_app(key),
             prometheus: self.config.prometheus.clone(),
             trials: checks.iter().filter_map(trial).collect(),
-            redaction: Redaction::new(set.iter().flat_map(|set| set.objects.secret_values())),
+            set: set.cloned(),
             since,
         };
         let key = key.clone();
@@ -109,10 +110,15 @@ impl Looks {
         };
         match look {
             Look::Passed => Look::Passed,
-            Look::Failed(why) => Look::Failed(self.redaction.hide(&why)),
-            Look::Waits(why) => Look::Waits(self.redaction.hide(&why)),
-            Look::Unknown(why) => Look::Unknown(self.redaction.hide(&why)),
+            Look::Failed(why) => Look::Failed(self.hide(&why)),
+            Look::Waits(why) => Look::Waits(self.hide(&why)),
+            Look::Unknown(why) => Look::Unknown(self.hide(&why)),
         }
+    }
+
+    /// Takes the values of the app's Secrets out of a sentence; they are read for what is told only.
+    fn hide(&self, why: &str) -> String {
+        Redaction::new(self.set.iter().flat_map(|set| set.objects.secret_values())).hide(why)
     }
 
     async fn http(&self, probe: &HttpProbe) -> Look {
