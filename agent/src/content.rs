@@ -102,9 +102,7 @@ impl Agent {
         });
         self.event(key, Event::Recalled { release, desired });
     }
-}
 
-impl Agent {
     /// Leaves out Jobs that are not there any more: they have run, and the app lacks nothing without them.
     fn without_jobs_that_ran(&self, set: Arc<DesiredSet>) -> Arc<DesiredSet> {
         let jobs = GroupKind::new("batch", "Job");

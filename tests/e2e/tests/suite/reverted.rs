@@ -1,6 +1,6 @@
 //! Is a bad commit taken back in Git, where the Secret of its repository asks for that?
 
-use e2e::{GitServer, Repo, Scene, condition, config_map, is_synced_to};
+use e2e::{Agent, GitServer, Repo, Scene, condition, config_map, is_synced_to};
 use serde_json::{Value, json};
 
 fn deployment(name: &str, image: &str) -> String {
@@ -41,6 +41,15 @@ fn served(scene: &Scene) -> (Repo, GitServer) {
 fn app(scene: &Scene, name: &str, url: &str) {
     let app = scene.application(name).set("/spec/source/repoURL", url).path(name).automated();
     app.annotation("tautline.dev/deadline", "5s").annotation("tautline.dev/soak", "1s").create();
+}
+
+/// Begins with a release of one app; returns its commit.
+fn cart(scene: &Scene, agent: &Agent, repo: &Repo, url: &str) -> String {
+    let good = repo.write("cart/web.yaml", &deployment("cart", "web:1")).commit("first");
+    app(scene, "cart", url);
+    scene.wait_app("cart", |app| is_synced_to(app, &good));
+    agent.wait_log(|line| line["message"] == "a release is kept");
+    good
 }
 
 /// Has the agent look at Git now, as a webhook would.
@@ -114,10 +123,7 @@ fn a_revert_goes_to_a_branch_of_its_own_where_somebody_is_to_merge_it() {
     let (repo, server) = served(&scene);
     let url = server.url("shop");
     scene.create(&secret(&scene, &url, "branch")).unwrap();
-    let good = repo.write("cart/web.yaml", &deployment("cart", "web:1")).commit("first");
-    app(&scene, "cart", &url);
-    scene.wait_app("cart", |app| is_synced_to(app, &good));
-    agent.wait_log(|line| line["message"] == "a release is kept");
+    let good = cart(&scene, &agent, &repo, &url);
 
     let bad = repo.write("cart/web.yaml", &deployment("cart", "web:not-found")).commit("bad");
     look(&scene, "cart");
@@ -142,10 +148,7 @@ fn a_push_that_is_refused_is_told_and_changes_nothing_about_the_rollback() {
     let url = server.url("shop");
     repo.git(&["config", "http.receivepack", "false"]);
     scene.create(&secret(&scene, &url, "commit")).unwrap();
-    let good = repo.write("cart/web.yaml", &deployment("cart", "web:1")).commit("first");
-    app(&scene, "cart", &url);
-    scene.wait_app("cart", |app| is_synced_to(app, &good));
-    agent.wait_log(|line| line["message"] == "a release is kept");
+    cart(&scene, &agent, &repo, &url);
     let bad = repo.write("cart/web.yaml", &deployment("cart", "web:not-found")).commit("bad");
     look(&scene, "cart");
     let line = agent.wait_log(|line| line["reason"] == "RevertFailed");

@@ -7,10 +7,7 @@ use crate::run::{Cause, Run};
 use crate::state::State;
 use crate::verdict::Verdict;
 use crate::{note, retry, rollback};
-use model::{
-    Again, App, Available, Bad, Comparison, Held, HeldStage, ObjectKey, Reason, SyncStatus, Timestamp,
-};
-use std::collections::BTreeMap;
+use model::{Again, App, Available, Bad, Comparison, Held, HeldStage, Reason, SyncStatus, Timestamp};
 
 /// How often an app goes back from one commit that is held up.
 pub(crate) const MOST: u32 = 3;
@@ -22,10 +19,10 @@ pub(crate) fn note_serving(state: &mut State) {
     let views = state.comparison.as_deref().into_iter().chain(of_hold);
     let is_rest = |view: &&Comparison| view.hash == stable && rollback::is_well(view);
     let Some(view) = views.into_iter().find(is_rest) else { return };
-    let serving = |object: &model::ObjectStatus| Some((object.key.clone(), object.available?.now));
-    let serving: BTreeMap<ObjectKey, u32> = view.objects.iter().filter_map(serving).collect();
-    if state.serving != serving {
-        state.serving = serving;
+    // Each event of an app at rest comes here, and hardly any changes it.
+    let serving = || view.objects.iter().filter_map(|object| Some((&object.key, object.available?.now)));
+    if !serving().eq(state.serving.iter().map(|(key, now)| (key, *now))) {
+        state.serving = serving().map(|(key, now)| (key.clone(), now)).collect();
     }
 }
 
