@@ -28,10 +28,8 @@ impl Agent {
             Err(error) => return send(reply, Err(error)),
         };
         let operation = body.operation(username);
-        if let Some(answer) = answer_already(&entry.stored.value(), &operation) {
-            return send(reply, answer);
-        }
-        let version = entry.stored.resource_version.to_string();
+        let answered = answer_already(&entry.stored.value(), &operation).is_some();
+        let version = (!answered).then(|| entry.stored.resource_version.to_string());
         if !self.may_write {
             return send(reply, Err(not_the_writer(self.writing())));
         }
@@ -72,27 +70,28 @@ impl Agent {
     }
 }
 
-/// Writes an `operation` into the version of an Application that is known to ask for none. Whoever wrote meanwhile, the agent's
-/// own status or another caller, is looked at, and only who asks for something else stands in the way. Returns the answer, and
-/// what the Application is like as far as that was heard.
+/// Writes an `operation` into the version of an Application that is known to ask for none; without such a version it is looked
+/// at first, for a watch may be behind what the caller has seen: nobody is told of an operation that has ended. Whoever wrote
+/// meanwhile, the agent's own status or another caller, is looked at, and only who asks for something else stands in the way.
+/// Returns the answer, and what the Application is like as far as that was heard.
 async fn ask_for(
     cluster: &Cluster,
     key: &AppKey,
     operation: &Value,
-    mut version: String,
+    mut version: Option<String>,
 ) -> (Reply, Option<Object>) {
     let mut now = None;
     for _ in 0..TRIES {
-        let patch = json!({"operation": operation, "metadata": {"resourceVersion": version}});
-        let by = (Priority::User, names::FIELD_MANAGER);
-        let error = match patch_application(cluster, by, key, &patch).await {
-            Ok(patched) => {
-                return (Ok(Body::Json(api::dto::application(&patched.to_value()))), Some(patched));
+        if let Some(version) = version.take() {
+            let patch = json!({"operation": operation, "metadata": {"resourceVersion": version}});
+            let by = (Priority::User, names::FIELD_MANAGER);
+            match patch_application(cluster, by, key, &patch).await {
+                Ok(patched) => {
+                    return (Ok(Body::Json(api::dto::application(&patched.to_value()))), Some(patched));
+                }
+                Err(error) if error.class != ErrorClass::Conflict => return (Err(refusal(error)), now),
+                Err(_) => {}
             }
-            Err(error) => error,
-        };
-        if error.class != ErrorClass::Conflict {
-            return (Err(refusal(error)), now);
         }
         let gone = || CallError::new(ErrorClass::NotFound, "");
         let found = get_application(cluster, Priority::User, key).await;
@@ -103,7 +102,7 @@ async fn ask_for(
         if let Some(answer) = answer_already(&found.to_value(), operation) {
             return (answer, Some(found));
         }
-        found.resource_version().clone_into(&mut version);
+        version = Some(found.resource_version().to_owned());
         now = Some(found);
     }
     (Err(ApiError::conflict("the application changes all the time; ask again")), now)

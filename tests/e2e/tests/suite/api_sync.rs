@@ -107,3 +107,16 @@ fn an_operation_that_was_written_meanwhile_is_the_callers_own_or_in_its_way() {
         assert_eq!(scene.app("shop")["operation"], operation, "it was written over");
     }
 }
+
+#[test]
+fn nobody_is_told_of_what_ended_before_the_agent_heard_of_it() {
+    let scene = Scene::new("sync-ended");
+    let (_proxy, agent) = deaf(&scene);
+    assert_eq!(agent.post(SYNC, &json!({"prune": true})).status, 200);
+    for asked in [json!({}), json!({})] {
+        scene.patch_app("shop", &json!({"operation": null}));
+        let answer = agent.post(SYNC, &asked);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(scene.app("shop")["operation"]["sync"], asked, "it was asked for and not written");
+    }
+}
