@@ -128,8 +128,6 @@ pub(crate) struct Agent {
     pub reverting: Reverting,
     /// How releases are kept.
     pub keeping: Keeping,
-    /// Releases of Applications that were not read yet.
-    pub unclaimed: Option<Box<release::Listing>>,
     /// Who waits for what comes of a revision.
     pub waits: crate::waits::Waits,
 }

@@ -16,7 +16,7 @@ use crate::live::images;
 use crate::releases::{NotWritten, Store};
 use engine::{Event, Outcome, Word};
 use model::{App, AppKey, CallError, ObjectOutcome, Reason, Stable};
-use release::{Cause, Head, Listing, Payload, Record, Timings, Verdict};
+use release::{Cause, Head, Listing, Payload, Record, Timings, Unclaimed, Verdict};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub(crate) struct Keeping {
     n_failed: u32,
     turns: Arc<Semaphore>,
     found_turns: Arc<Semaphore>,
+    /// What was listed of Applications that have not been read yet: they are told of it then.
+    unclaimed: Unclaimed,
 }
 
 /// What is known of an app's releases.
@@ -74,6 +76,7 @@ impl Default for Keeping {
             n_failed: 0,
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
             found_turns: Arc::new(Semaphore::new(1)),
+            unclaimed: Unclaimed::default(),
         }
     }
 }
@@ -121,33 +124,33 @@ impl Agent {
         for refusal in &listing.refused {
             tracing::warn!(%refusal, "a release is not used");
         }
+        self.keeping.unclaimed = Unclaimed::from(*listing);
         let keys: Vec<AppKey> = self.apps.keys().cloned().collect();
-        let mut listing = *listing;
         for key in keys {
-            self.take_releases(&key, &listing);
+            self.claim_releases(&key);
         }
-        // Applications that are read only now find theirs in it.
-        listing.heads.retain(|head| !self.apps.contains_key(&head.record.app));
-        self.unclaimed = (!listing.heads.is_empty()).then(|| Box::new(listing));
     }
 
     /// Tells an app's engine what it can go back to, as far as that is known.
     pub(crate) fn tell_releases(&mut self, key: &AppKey) {
         let is_told = self.apps.get(key).is_none_or(|entry| entry.state.knows_releases);
-        if is_told || !self.keeping.is_listed {
-            return;
+        if !is_told && self.keeping.is_listed {
+            self.claim_releases(key);
         }
-        let listing = self.unclaimed.take().unwrap_or_default();
-        self.take_releases(key, &listing);
-        self.unclaimed = Some(listing).filter(|listing| !listing.heads.is_empty());
     }
 
-    fn take_releases(&mut self, key: &AppKey, listing: &Listing) {
+    /// Takes what was listed of an app. An Application that has not been read has no engine that could be told, and takes it
+    /// later.
+    fn claim_releases(&mut self, key: &AppKey) {
+        let Some(entry) = self.apps.get(key).filter(|entry| entry.app.is_some()) else { return };
+        let own = self.keeping.unclaimed.take(key, &entry.stored.uid);
+        self.take_releases(key, &own);
+    }
+
+    fn take_releases(&mut self, key: &AppKey, own: &Listing) {
         let Some(entry) = self.apps.get_mut(key) else { return };
-        let uid = entry.stored.uid.to_string();
-        let own = listing.of(key, &uid);
         if !entry.kept.is_writing {
-            entry.kept.next = release::next_number(&own);
+            entry.kept.next = release::next_number(own);
         }
         entry.kept.n_since_trim = own.heads.len().saturating_sub(model::HISTORY);
         if !entry.kept.is_writing {
@@ -337,3 +340,6 @@ pub(crate) fn stable(head: &Head) -> Stable {
         is_baseline: record.cause == Cause::Baseline,
     }
 }
+
+#[cfg(test)]
+mod tests;

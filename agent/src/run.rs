@@ -251,7 +251,6 @@ pub(crate) fn assemble(
         identity: Identity::new(&config.namespace, first.installation_id),
         reverting: crate::reverting::Reverting::default(),
         keeping: Keeping::default(),
-        unclaimed: None,
         config,
         cluster,
         sources,

@@ -21,6 +21,7 @@ mod payload;
 mod record;
 mod refusal;
 mod seal;
+mod unclaimed;
 
 pub use delivery::{Delivery, History, WINDOW};
 pub use head::{Head, Listing, PayloadState, claimed_number, open_head, open_payload};
@@ -31,3 +32,4 @@ pub use payload::{LARGEST, Payload, TooLarge};
 pub use record::{Cause, Record, Timings, Verdict};
 pub use refusal::{Refusal, Why};
 pub use seal::{FORMAT, ROOM, seal};
+pub use unclaimed::Unclaimed;

@@ -33,14 +33,11 @@ impl Bench {
         let took = self.agent.age();
         let requests = self.bed.settled().await?.since(&before);
         let (counters, dry_runs) = (Counters::read(&self.agent)?, self.dry_runs()?);
-        let releases = requests.of("release");
         self.report.time(&bench, "start to ready", ready.as_secs_f64(), "s", Some(3.0));
         self.report.time(&bench, "start to last dry-run", took.as_secs_f64(), "s", None);
         self.report
-            .count(&bench, "writes", figure(requests.writes().saturating_sub(dry_runs + releases)), 0.0)
+            .count(&bench, "writes", figure(requests.writes().saturating_sub(dry_runs)), 0.0)
             .note(format!("{requests}, of which {dry_runs} dry-runs"));
-        // It should be none: one was seen once in several plays, of the app that has most releases, and why is not known yet.
-        self.report.count(&bench, "release writes", figure(releases), 1.0);
         self.report.count(
             &bench,
             "changes of managed objects",
