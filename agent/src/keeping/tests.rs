@@ -1,3 +1,5 @@
+//! Does each app come to the releases that were listed, whichever was there first?
+
 use super::*;
 use crate::harness::{Harness, shop};
 use model::{DesiredHash, digest};
