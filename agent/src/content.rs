@@ -1,5 +1,7 @@
 //! What does a release hold, and in what does Git differ from it?
 
+mod lasting;
+
 use crate::agent::Agent;
 use crate::desired::{self, DesiredSet, Rules};
 use crate::input::Input;
@@ -62,22 +64,25 @@ impl Agent {
     /// Reads what a release holds.
     pub(crate) fn recall(&mut self, key: &AppKey, release: u64, hash: DesiredHash) {
         let Some(entry) = self.apps.get(key) else { return };
-        if let Some(set) = entry.sets.get(&hash).cloned() {
-            return self.recalled(key, release, Ok(set));
+        let mut known = entry.sets.get(&hash).cloned();
+        if known.is_none() && release == Stable::nothing().number {
+            known = Some(Arc::new(DesiredSet::nothing(hash)));
         }
-        if release == Stable::nothing().number {
-            let nothing = Arc::new(DesiredSet::nothing(hash));
-            return self.recalled(key, release, Ok(nothing));
+        if let Some(set) = known.as_ref().filter(|set| !lasting::has_some(set)) {
+            return self.recalled(key, release, Ok(Arc::clone(set)));
         }
-        let (Some(store), key) = (self.shelf(key), key.clone()) else { return };
+        let (Some(store), cluster, key) = (self.shelf(key), self.cluster.clone(), key.clone()) else {
+            return;
+        };
         self.spawn(async move {
-            let outcome = store.content(release).await.and_then(|set| {
-                if set.hash() == hash {
-                    return Ok(set);
-                }
-                let message = format!("release {release} holds something else than what settled");
-                Err(NotRecalled { message, is_transient: false })
-            });
+            let found = match known {
+                Some(set) => Ok(set),
+                None => store.content(release).await.and_then(|set| is_what_settled(set, release, hash)),
+            };
+            let outcome = match found {
+                Ok(set) => lasting::keep(&cluster, set).await,
+                Err(why) => Err(why),
+            };
             Input::Recalled(key, release, outcome)
         });
     }
@@ -113,6 +118,18 @@ impl Agent {
         }
         Arc::new(DesiredSet { objects: set.objects.without(has_run), ..DesiredSet::clone(&set) })
     }
+}
+
+fn is_what_settled(
+    set: Arc<DesiredSet>,
+    release: u64,
+    hash: DesiredHash,
+) -> Result<Arc<DesiredSet>, NotRecalled> {
+    if set.hash() == hash {
+        return Ok(set);
+    }
+    let message = format!("release {release} holds something else than what settled");
+    Err(NotRecalled { message, is_transient: false })
 }
 
 /// Returns the objects that are wanted and differ from those of a release.

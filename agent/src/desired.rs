@@ -228,6 +228,7 @@ fn summary(
         not_yet,
         repeated,
         overruled: Vec::new(),
+        lasting: Vec::new(),
     }
 }
 
@@ -372,6 +373,7 @@ impl DesiredSet {
                 not_yet: texts("notYet")?.into_iter().map(|field| NotYet { field }).collect(),
                 repeated: texts("repeated")?,
                 overruled: texts("overruled")?,
+                lasting: Vec::new(),
             }),
             inputs: text("inputs")?.into(),
             objects,

@@ -120,6 +120,7 @@ fn unknown_content(revision: Revision) -> Desired {
         not_yet: Vec::new(),
         repeated: Vec::new(),
         overruled: Vec::new(),
+        lasting: Vec::new(),
     }
 }
 

@@ -41,6 +41,7 @@ fn desired(revision: &str) -> Arc<Desired> {
         not_yet: Vec::new(),
         repeated: Vec::new(),
         overruled: Vec::new(),
+        lasting: Vec::new(),
     })
 }
 

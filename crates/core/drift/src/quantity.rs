@@ -43,6 +43,11 @@ pub(crate) fn same_amount(a: &Value, b: &Value) -> bool {
     }
 }
 
+/// Returns whether both are quantities, and the first is more.
+pub(crate) fn larger(a: &Value, b: &Value) -> bool {
+    matches!((amount(a), amount(b)), (Some(a), Some(b)) if a > b)
+}
+
 /// Reads a quantity as an exact count of nanos; `None` for what is none, or beyond what fits.
 fn amount(value: &Value) -> Option<i128> {
     match value {

@@ -3,7 +3,7 @@
 use crate::report::{BLIND_GRACE, Condition, ConditionKind};
 use crate::state::{SourceView, State};
 use crate::wording::{CANNOT_BE_DEPLOYED, CANNOT_BE_READ, FAILED, WHY};
-use crate::{deletion, rollback, trigger, unreadable};
+use crate::{deletion, trigger, unreadable};
 use model::{App, Bad, OperationPhase, Reason, SyncStatus, Timestamp};
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ pub(crate) fn of(state: &State, app: &App, now: Timestamp) -> Vec<Condition> {
         add(ConditionKind::SyncError, read_only_sentence(&fields));
     }
     if let Some(hold) = &state.hold {
-        add(ConditionKind::RolledBack, rollback::told(&hold.held));
+        add(ConditionKind::RolledBack, hold.story());
     } else if let Some(message) = auto_sync_obstacle(state, app) {
         add(ConditionKind::SyncError, message);
     }

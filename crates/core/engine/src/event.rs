@@ -156,6 +156,8 @@ pub struct Desired {
     pub repeated: Vec<String>,
     /// What the manifests say and is not done, to remain the one writer: sentences.
     pub overruled: Vec<String>,
+    /// What of a release cannot be restored, and stays as it is: sentences.
+    pub lasting: Vec<String>,
 }
 
 /// What a pass of the cascade deletion found.

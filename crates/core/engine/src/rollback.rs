@@ -224,10 +224,8 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
                 has_chance: !had_chance,
                 until_resumed: false,
             };
-            // What the release holds may be at hand since the last time.
-            let known = state.hold.take().filter(|hold| hold.held.at == held.at);
-            let content = known.map_or(Content::Due(now), |hold| hold.content);
-            state.hold = Some(Box::new(Hold { content, ..Hold::new(held) }));
+            // What it holds may be at hand since the last time; what of it can be restored now is not.
+            state.hold = Some(Box::new(Hold { content: Content::Due(now), ..Hold::new(held) }));
         }
         None => {
             // Where it is not known yet what can be gone back to, that is decided when it is.
@@ -297,7 +295,7 @@ fn ended(state: &mut State, verdict: &Verdict, out: &mut Vec<Effect>) {
     let was_told = hold.held.stage != HeldStage::Restoring;
     hold.held.stage = reached;
     if !was_told {
-        let message = told(&hold.held);
+        let message = hold.story();
         if !story::is_asked_for(&bad) {
             out.push(outcome(&bad, word, &message));
         }
@@ -398,6 +396,11 @@ pub(crate) fn recalled(
             format!("release {release} needs what Tautline does not act on yet: {}", fields.join(", "))
         }
         Ok(desired) => {
+            if !desired.lasting.is_empty() && hold.held.stage == HeldStage::Restoring {
+                let message =
+                    format!("not all of release {release} can be restored: {}", desired.lasting.join("; "));
+                out.push(note(Reason::RollingBack, message, Tone::Warning));
+            }
             hold.content = Content::Known(Arc::clone(&desired));
             if let Activity::Preparing(run) = &mut state.activity
                 && run.cause == Cause::Rollback

@@ -59,6 +59,7 @@ mod hostile;
 mod input;
 mod kinds;
 mod large;
+mod lasting;
 mod loop_cases;
 mod loop_ends;
 mod manual;

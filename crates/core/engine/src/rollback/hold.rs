@@ -1,9 +1,10 @@
 //! Which release is an app kept at, and is it kept there now?
 
+use super::told;
 use crate::event::Desired;
 use crate::run::{Cause, Run};
 use crate::state::State;
-use model::{App, Bad, Comparison, Held, Timestamp};
+use model::{App, Bad, Comparison, Held, HeldStage, Timestamp};
 use std::sync::Arc;
 
 /// An app that is kept at a release instead of what Git wants.
@@ -38,6 +39,17 @@ impl Hold {
             content: Content::Due(Timestamp::from_millis(0)),
             asks_to_revert: false,
             comparison: None,
+        }
+    }
+
+    /// Tells what happened to the app, what runs now, what of the release does not, and what to do.
+    pub(crate) fn story(&self) -> String {
+        let lasting = self.desired().map(|desired| desired.lasting.join("; ")).filter(|all| !all.is_empty());
+        match (&self.held.stage, lasting) {
+            (HeldStage::Restored | HeldStage::Kept | HeldStage::Inconclusive(_), Some(lasting)) => {
+                format!("{}. Not restored: {lasting}", told(&self.held))
+            }
+            (_, Some(_) | None) => told(&self.held),
         }
     }
 

@@ -3,7 +3,6 @@
 use super::{Outcome, Verdict, Wanted, Word, decided, named, sentences, tried_verdict};
 use crate::conditions::{quarantine_sentence, read_only_sentence};
 use crate::event::Desired;
-use crate::rollback::told;
 use crate::soak::Soak;
 use crate::state::{Attempt, SourceView, State};
 use crate::trigger;
@@ -72,7 +71,7 @@ fn left_alone(state: &State, desired: &Desired) -> Option<Outcome> {
     let held_back = state.hold.as_ref().filter(|hold| hold.held.leaves_alone(desired.hash));
     let bad = state.quarantine.get(desired.hash).or(held_back.map(|hold| &hold.held.bad))?;
     let hold = state.hold.as_ref().filter(|hold| hold.held.bad.hash == bad.hash);
-    let (word, message) = match hold.map(|hold| (&hold.held.stage, told(&hold.held))) {
+    let (word, message) = match hold.map(|hold| (&hold.held.stage, hold.story())) {
         Some((HeldStage::Restoring, _)) => {
             return Some(Outcome::Waits("what was stable to be restored".into()));
         }

@@ -366,6 +366,7 @@ fn desired(name: &str) -> Arc<Desired> {
         not_yet: Vec::new(),
         repeated: Vec::new(),
         overruled: Vec::new(),
+        lasting: Vec::new(),
     })
 }
 

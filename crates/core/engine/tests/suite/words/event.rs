@@ -162,7 +162,7 @@ fn needs(text: &str) -> Vec<NotYet> {
     text.split_whitespace().map(|field| NotYet { field: field.into() }).collect()
 }
 
-/// Makes what Git wants. The revision `b-2` has the content of `b`; `needs=x` and `repeats=x` say what is odd.
+/// Makes what Git wants. The revision `b-2` has the content of `b`; `needs=x`, `repeats=x` and `keeps=x` say what is odd.
 fn desired(name: &str, words: &str) -> Arc<Desired> {
     let content = name.split('-').next().unwrap_or_default();
     let all = |prefix: &str| -> Vec<String> {
@@ -179,6 +179,7 @@ fn desired(name: &str, words: &str) -> Arc<Desired> {
         not_yet: all("needs=").into_iter().map(|field| NotYet { field }).collect(),
         repeated: all("repeats="),
         overruled: all("overrules="),
+        lasting: all("keeps="),
     })
 }
 
