@@ -3,10 +3,11 @@
 //! ```text
 //! cargo run --release -p e2e --example faults -- all [--every N] [--at-a-time N] [--quiet SECONDS] [--file FILE]
 //! cargo run --release -p e2e --example faults -- list
+//! cargo run --release -p e2e --example faults -- rollback
 //! cargo run --release -p e2e --example faults -- 'deploy: apply configmaps app/shop-0 #1: killed-after: cache wiped'
 //! ```
 //!
-//! `--every N` plays each N-th case only. The exit code is 1 when an invariant was broken.
+//! `--every N` plays each N-th case only, the name of a scenario those of it. The exit code is 1 when an invariant was broken.
 #![expect(clippy::print_stdout, reason = "it is a program for people")]
 
 use std::process::ExitCode;
@@ -43,15 +44,20 @@ fn wanted() -> Wanted {
 /// Returns each N-th of the cases whose text has all of the words.
 fn chosen(wanted: &Wanted, references: &[Reference]) -> Vec<Case> {
     let all = references.iter().flat_map(Reference::cases);
-    let has = |case: &Case, word: &str| word == "all" || word == "list" || case.to_string().contains(word);
+    let has = |case: &Case, word: &str| {
+        word == "all" || word == "list" || Scenario::named(word).is_some() || case.to_string().contains(word)
+    };
     all.filter(|case| wanted.what.iter().all(|word| has(case, word))).step_by(wanted.every).collect()
 }
 
 fn main() -> ExitCode {
     let wanted = wanted();
     let named: Vec<Case> = wanted.what.iter().filter_map(|text| Case::parse(text)).collect();
-    let is_needed =
-        |scenario: Scenario| named.is_empty() || named.iter().any(|case| case.scenario == scenario);
+    let asked: Vec<Scenario> = wanted.what.iter().filter_map(|word| Scenario::named(word)).collect();
+    let is_needed = |scenario: Scenario| match named.as_slice() {
+        [] => asked.is_empty() || asked.contains(&scenario),
+        named => named.iter().any(|case| case.scenario == scenario),
+    };
     let references: Vec<Reference> = std::thread::scope(|threads| {
         let needed = Scenario::ALL.into_iter().filter(|(scenario, _)| is_needed(*scenario));
         let played: Vec<_> =

@@ -17,8 +17,10 @@ const MISSED: usize = 4;
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// The longest ones first.
-const SAMPLE: [&str; 69] = [
+const SAMPLE: [&str; 71] = [
+    "hasty: watch deployments.apps -/* #1: frozen",
     "deploy: watch deployments.apps -/* #1: frozen",
+    "hasty: apply deployments.apps app/shop-0 #1: killed-after",
     "deploy: apply secrets app/shop-1 #1: 429-for-a-day",
     "deploy: apply services app/shop-0 #1: answer-held",
     "deploy: list replicasets.apps app/* #1: held",

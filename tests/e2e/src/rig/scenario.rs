@@ -32,6 +32,8 @@ pub enum Scenario {
     Fetch,
     /// A commit that turns out bad: it is rolled back.
     Rollback,
+    /// The commit of [`Scenario::Update`], which has to get somewhere every few seconds or is bad: it never is.
+    Hasty,
     /// The agent ends and starts again, and finds what it deployed, some of it changed by hand.
     Restart,
 }
@@ -52,7 +54,7 @@ pub(crate) struct Stage {
 
 impl Scenario {
     /// All of them, by name.
-    pub const ALL: [(Self, &str); 8] = [
+    pub const ALL: [(Self, &str); 9] = [
         (Self::Deploy, "deploy"),
         (Self::Update, "update"),
         (Self::Drift, "drift"),
@@ -60,6 +62,7 @@ impl Scenario {
         (Self::Claim, "claim"),
         (Self::Fetch, "fetch"),
         (Self::Rollback, "rollback"),
+        (Self::Hasty, "hasty"),
         (Self::Restart, "restart"),
     ];
 
@@ -71,9 +74,13 @@ impl Scenario {
     /// Returns the Applications that there are at its end.
     pub(crate) fn apps(self) -> &'static [&'static str] {
         match self {
-            Self::Deploy | Self::Update | Self::Drift | Self::Fetch | Self::Rollback | Self::Restart => {
-                &["shop"]
-            }
+            Self::Deploy
+            | Self::Update
+            | Self::Drift
+            | Self::Fetch
+            | Self::Rollback
+            | Self::Hasty
+            | Self::Restart => &["shop"],
             Self::Delete => &[],
             Self::Claim => &["rival", "shop"],
         }
@@ -107,7 +114,7 @@ impl Scenario {
             app = app.set("/spec/source/repoURL", stage.proxy.before(&server, "shop"));
             app = app.set("/spec/destination/namespace", &*stage.namespace).option("CreateNamespace=true");
         }
-        if self == Self::Rollback {
+        if matches!(self, Self::Rollback | Self::Hasty) {
             app = app.annotation("tautline.dev/soak", "1s").annotation("tautline.dev/deadline", "5s");
         }
         app.finalizer("resources-finalizer.argocd.argoproj.io").create();
@@ -132,6 +139,11 @@ impl Scenario {
             Self::Restart => asked.verb == Verb::DryRun || asked.verb.writes(),
             // All of what a rollback is; what it has in common with an update is told there.
             Self::Rollback => asked.verb.writes() || asked.resource == "secrets",
+            // What tells how far pods are, and what is done about it.
+            Self::Hasty => {
+                let tells = ["deployments.apps", "replicasets.apps", "pods", "applications.argoproj.io"];
+                asked.verb == Verb::Watch || tells.contains(&asked.resource.as_str())
+            }
             Self::Deploy | Self::Update | Self::Drift | Self::Delete | Self::Claim => true,
         }
     }
@@ -153,7 +165,7 @@ impl Scenario {
         if !self.begins_with_start() {
             stage.wait_healthy("shop", &stage.commits[0]);
         }
-        if self == Self::Rollback {
+        if matches!(self, Self::Rollback | Self::Hasty) {
             stage.wait_release(1);
         }
     }
@@ -162,7 +174,7 @@ impl Scenario {
     pub(crate) fn act(self, stage: &mut Stage) {
         match self {
             Self::Deploy => {}
-            Self::Update => stage.commit(Commit::Second),
+            Self::Update | Self::Hasty => stage.commit(Commit::Second),
             Self::Rollback => stage.commit(Commit::Bad),
             Self::Fetch => {
                 stage.wait_healthy("shop", &stage.commits[0]);
@@ -187,6 +199,10 @@ impl Scenario {
         match self {
             Self::Deploy | Self::Update | Self::Fetch => {
                 stage.wait_healthy("shop", stage.commits.last().expect("there is one"));
+            }
+            Self::Hasty => {
+                stage.wait_healthy("shop", stage.commits.last().expect("there is one"));
+                stage.wait_release(2);
             }
             Self::Drift | Self::Restart => {
                 stage.wait_repaired();
