@@ -79,6 +79,11 @@ impl Report {
         self.add(bench, measure, value, "ms", Some(limit), Judged::Yes)
     }
 
+    /// Adds a time in seconds that follows from what is configured; above its limit it fails the run.
+    pub(crate) fn bound(&mut self, bench: &str, measure: &'static str, value: f64, limit: f64) -> &mut Row {
+        self.add(bench, measure, value, "s", Some(limit), Judged::Yes)
+    }
+
     fn add(
         &mut self,
         bench: &str,

@@ -35,43 +35,52 @@ impl Bench {
     /// Gives one app an image that never becomes ready, and then has the repository asked again and again.
     pub(crate) async fn bad_image(&mut self) -> anyhow::Result<()> {
         let bench = self.scale.label("B10 bad image");
+        self.bad_commit(&bench, false).await
+    }
+
+    /// The same with the repository gone from when the sync has begun until the app is restored.
+    pub(crate) async fn bad_image_without_git(&mut self) -> anyhow::Result<()> {
+        let bench = self.scale.label("B12 bad image, no Git");
+        self.bad_commit(&bench, true).await
+    }
+
+    async fn bad_commit(&mut self, bench: &str, is_git_gone: bool) -> anyhow::Result<()> {
         let rollouts = self.deploy_web().await?;
         let (begin, others) = (self.rest().await?, self.others(&rollouts));
-        self.undo(&bench, &rollouts, false).await?;
+        self.undo(bench, &rollouts, is_git_gone).await?;
+        if is_git_gone {
+            self.bed.repository.hide(false)?;
+            // What the repository was found to be is told of every app that is of it.
+            self.poll_on(1).await?;
+        }
         let before = self.rest().await?;
         self.poll_on(POLLS).await?;
         let after = self.rest().await?;
         let requests = after.0.since(&before.0);
         let polls = usize::try_from(after.1.polls - before.1.polls)?;
         self.report
-            .count(&bench, "polls that are missing of ten afterwards", size(POLLS.saturating_sub(polls)), 0.0)
+            .count(bench, "polls that are missing of ten afterwards", size(POLLS.saturating_sub(polls)), 0.0)
             .note("each finds a commit: nobody's, or the same content under another SHA, by turns");
         for (measure, kind) in [
             ("applies in them", "apply"),
             ("status writes in them", "status"),
             ("release writes in them", "release"),
         ] {
-            self.report.count(&bench, measure, figure(requests.of(kind)), 0.0).note(requests.to_string());
+            self.report.count(bench, measure, figure(requests.of(kind)), 0.0).note(requests.to_string());
         }
-        self.deployed_once(&bench, &rollouts, &after.0.since(&begin.0));
+        self.deployed_once(bench, &rollouts, &after.0.since(&begin.0));
         let now = self.others(&rollouts);
-        let changed = now.iter().filter(|(name, version)| others.get(*name) != Some(version)).count();
-        self.report
-            .count(&bench, "objects of the other apps that changed, and Applications", size(changed), 0.0)
-            .note(format!("of {}", now.len()));
-        Ok(())
-    }
-
-    /// The same with the repository gone from when the sync has begun until the app is restored.
-    pub(crate) async fn bad_image_without_git(&mut self) -> anyhow::Result<()> {
-        let bench = self.scale.label("B12 bad image, no Git");
-        let rollouts = self.deploy_web().await?;
-        let begin = self.rest().await?.0;
-        self.undo(&bench, &rollouts, true).await?;
-        self.bed.repository.hide(false)?;
-        self.poll_on(1).await?;
-        let after = self.rest().await?.0;
-        self.deployed_once(&bench, &rollouts, &after.since(&begin));
+        // That the repository was away is told of every app.
+        let counts = |name: &str| !is_git_gone || !name.starts_with("Application ");
+        let is_other = |name: &String, version: &String| counts(name) && others.get(name) != Some(version);
+        let changed = now.iter().filter(|(name, version)| is_other(name, version)).count();
+        let measure = if is_git_gone {
+            "objects of the other apps that changed"
+        } else {
+            "objects of the other apps that changed, and Applications"
+        };
+        let n = now.keys().filter(|name| counts(name)).count();
+        self.report.count(bench, measure, size(changed), 0.0).note(format!("of {n}"));
         Ok(())
     }
 
@@ -114,7 +123,14 @@ impl Bench {
             note = format!("{note}; the repository was looked for {looks} times in vain");
         }
         let most = (WINDOW + BEYOND).as_secs_f64();
-        self.report.time(bench, "push to restored", took.as_secs_f64(), "s", Some(most)).note(note);
+        let (measure, took) = ("push to restored", took.as_secs_f64());
+        // Beside every change the machine may be busy with anything.
+        let row = if self.scale.is_short {
+            self.report.time(bench, measure, took, "s", Some(most))
+        } else {
+            self.report.bound(bench, measure, took, most)
+        };
+        row.note(note);
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod api_wait;
 mod api_webhook;
 mod argo_cd;
 mod authority;
+mod breaking_config;
 mod canaries;
 mod checks;
 mod children;
