@@ -216,6 +216,7 @@ impl Agent {
             self.wake_due();
             self.explain_workloads();
             self.compare_dirty();
+            self.unblock();
             self.push_reverts();
             self.tend_kinds();
             self.sweep_cache();

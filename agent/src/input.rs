@@ -12,6 +12,7 @@ use crate::sources::RepoId;
 use crate::waits::WaitNews;
 use cluster::{Discovery, Holding, WatchEvent, WatchId};
 use engine::{CascadePass, NotRecalled, Suspect};
+use health::Stuck;
 use model::{
     AppKey, CallError, Check, Culprit, DesiredHash, Digest, Look, Match, Object, ObjectKey, ObjectResult,
     Revision, SyncId, Timestamp,
@@ -71,6 +72,8 @@ pub(crate) enum Input {
     UnreadTold,
     /// Who is to blame that a commit failed was asked.
     Culprit(AppKey, Box<Suspect>, Box<Culprit>),
+    /// A pod was deleted that a workload of an app waits for, or not.
+    Replaced(AppKey, ObjectKey, Stuck, Result<(), CallError>),
     /// A pass of a cascade deletion is done, and what the API server answered.
     Cascaded(AppKey, CascadePass, Answers),
     /// The finalizers are off, or not.

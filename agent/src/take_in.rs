@@ -51,6 +51,9 @@ impl Agent {
             Input::ReleasesListed(outcome) => self.releases_listed(outcome),
             Input::ReleaseWritten(key, outcome) => self.release_written(&key, outcome),
             Input::ReleasesTrimmed | Input::UnreadTold => {}
+            Input::Replaced(app, workload, stuck, outcome) => {
+                self.replaced(&app, &workload, &stuck, outcome);
+            }
             Input::Cascaded(key, pass, answers) => self.cascaded(&key, pass, answers),
             Input::Finalized(key, outcome) => self.finalized(&key, outcome),
             Input::Discovered(outcome) => self.discovered(outcome),

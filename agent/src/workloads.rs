@@ -1,11 +1,14 @@
 //! Why is a workload not healthy? Its pods know; they are watched only while it matters.
 
+mod unblocking;
+
 use crate::agent::{Agent, Watched};
 use crate::watching::spec;
 use cluster::{Endpoint, WatchEvent, WatchHandle, WatchSpec};
 use health::{Cause, Member, Members, Redaction};
 use model::{DesiredHash, Evidence, Health, HealthStatus, Object, ObjectKey, names};
 use std::collections::{BTreeMap, BTreeSet};
+use unblocking::Unblocking;
 
 /// How many namespaces are watched one by one; beyond that one watch of the whole cluster is cheaper.
 const MOST: usize = 50;
@@ -26,6 +29,8 @@ pub(crate) struct Workloads {
     watches: BTreeMap<String, Vec<WatchHandle>>,
     /// What is taken out of what containers leave behind, by part-of label and for which content.
     pub redactions: BTreeMap<String, (DesiredHash, Redaction)>,
+    /// Which pods have to go so that a rollback goes on.
+    unblocking: Unblocking,
 }
 
 struct Unhealthy {
@@ -36,6 +41,7 @@ struct Unhealthy {
 impl Workloads {
     /// Takes a workload in that is not healthy; returns whether its namespace had none.
     fn put(&mut self, key: ObjectKey, workload: &Object, health: Health) -> bool {
+        self.unblocking.turn(&key);
         let mut workload = workload.clone();
         workload.metadata_mut().remove("managedFields");
         let of_namespace = self.unhealthy.entry(key.namespace.clone()).or_default();
@@ -48,12 +54,14 @@ impl Workloads {
     fn remove(&mut self, key: &ObjectKey) -> bool {
         let Some(of_namespace) = self.unhealthy.get_mut(&key.namespace) else { return false };
         of_namespace.remove(key);
+        self.unblocking.forget(key);
         let is_last = of_namespace.is_empty();
         if is_last {
             self.unhealthy.remove(&key.namespace);
         }
         if self.unhealthy.is_empty() {
             self.redactions.clear();
+            self.unblocking.clear();
         }
         is_last
     }
@@ -157,6 +165,7 @@ impl Workloads {
     fn explain_stirred(&mut self) -> Vec<(ObjectKey, Assessment)> {
         let stirred = std::mem::take(&mut self.stirred);
         let workloads = stirred.iter().filter_map(|namespace| self.unhealthy.get(namespace)).flatten();
+        workloads.clone().for_each(|(key, _)| self.unblocking.turn(key));
         workloads.map(|(key, it)| (key.clone(), self.explained(&it.workload, &it.health))).collect()
     }
 }

@@ -35,6 +35,8 @@ pub struct Members {
 #[derive(Clone, Debug)]
 pub(crate) struct PodDigest {
     pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
     /// When it was made, as the API server writes it.
     pub(crate) made: String,
     pub(crate) revision_hash: Option<String>,
@@ -125,6 +127,8 @@ impl PodDigest {
         }
         Some(Self {
             name: pod.name().into(),
+            uid: pod.uid().into(),
+            resource_version: pod.resource_version().into(),
             made: text(pod, "metadata/creationTimestamp").into(),
             revision_hash: pod.label(REVISION_HASH).map(str::to_owned),
             template_generation: pod.label(POD_TEMPLATE_GENERATION).map(str::to_owned),

@@ -83,6 +83,7 @@ mod sight;
 mod sigterm;
 mod sinks;
 mod ssh;
+mod stateful;
 mod takeover;
 mod tenant;
 mod tls;

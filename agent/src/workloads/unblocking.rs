@@ -1,0 +1,130 @@
+//! What if a `StatefulSet` goes back to a release, and its controller waits for a pod that the bad commit broke? That pod is
+//! deleted, as people do by hand; the controller makes it anew as the release has it. Its volumes stay.
+
+use super::pods;
+use crate::agent::Agent;
+use crate::input::Input;
+use cluster::{DeleteOptions, Priority, Propagation};
+use engine::{Cause, Note, Tone};
+use health::{Members, Stuck};
+use model::{AppKey, CallError, ErrorClass, Match, ObjectKey, Reason};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long until a deletion is tried again that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Whose pods are to be looked at, and which of them have been.
+#[derive(Default)]
+pub(super) struct Unblocking {
+    /// `StatefulSet`s that changed, or whose pods did.
+    turned: BTreeSet<ObjectKey>,
+    /// Uids of pods whose deletion was asked for.
+    asked: BTreeSet<String>,
+}
+
+impl Unblocking {
+    /// Takes in that a workload that is not healthy changed, or that its pods did.
+    pub(super) fn turn(&mut self, workload: &ObjectKey) {
+        if workload.is_kind("apps", "StatefulSet") {
+            self.turned.insert(workload.clone());
+        }
+    }
+
+    pub(super) fn forget(&mut self, workload: &ObjectKey) {
+        self.turned.remove(workload);
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Agent {
+    /// Deletes the pods that `StatefulSet`s wait for which go back to a release.
+    pub(crate) fn unblock(&mut self) {
+        for workload in self.workloads.unblocking.turned.clone() {
+            let Some(app) = self.going_back(&workload) else {
+                self.workloads.unblocking.turned.remove(&workload);
+                continue;
+            };
+            if !self.is_back(&app, &workload) {
+                continue;
+            }
+            self.workloads.unblocking.turned.remove(&workload);
+            for stuck in self.stuck(&workload) {
+                if self.workloads.unblocking.asked.insert(stuck.uid.clone()) {
+                    self.replace(&app, &workload, stuck);
+                }
+            }
+        }
+    }
+
+    /// Returns the app that has a workload and goes back to a release now.
+    fn going_back(&self, workload: &ObjectKey) -> Option<AppKey> {
+        let part_of = &self.live.get(workload)?.digest.part_of;
+        let app = self.by_part_of.get(part_of)?;
+        let run = self.apps.get(app)?.state.run()?;
+        (self.may_write && run.cause == Cause::Rollback).then(|| app.clone())
+    }
+
+    /// Returns whether a workload is of the release by now.
+    fn is_back(&self, app: &AppKey, workload: &ObjectKey) -> bool {
+        let set = self.apps.get(app).and_then(|entry| entry.enforced());
+        let is_wanted = set.is_some_and(|set| set.objects.contains_key(workload));
+        let matching = self.live.get(workload).map(|entry| entry.digest.matching);
+        is_wanted && matching == Some(Match::InSync)
+    }
+
+    fn stuck(&self, workload: &ObjectKey) -> Vec<Stuck> {
+        let of_namespace = self.workloads.unhealthy.get(&workload.namespace);
+        let Some(it) = of_namespace.and_then(|all| all.get(workload)) else { return Vec::new() };
+        let nothing = Members::default();
+        health::stuck(&it.workload, self.workloads.members.get(&workload.namespace).unwrap_or(&nothing))
+    }
+
+    fn replace(&self, app: &AppKey, workload: &ObjectKey, stuck: Stuck) {
+        let (app, workload, cluster) = (app.clone(), workload.clone(), self.cluster.for_app(app));
+        self.spawn(async move {
+            let key = ObjectKey::new("", "Pod", &workload.namespace, &stuck.name);
+            let options = DeleteOptions {
+                uid: stuck.uid.clone(),
+                resource_version: stuck.resource_version.clone(),
+                propagation: Propagation::Background,
+                priority: Priority::Apply,
+            };
+            let outcome = cluster.delete(&pods(), &key, &options).await.map(drop);
+            if outcome.as_ref().is_err_and(|error| error.class != ErrorClass::Forbidden) {
+                tokio::time::sleep(AGAIN).await;
+            }
+            Input::Replaced(app, workload, stuck, outcome)
+        });
+    }
+
+    /// Takes in whether a pod was deleted that a `StatefulSet` waits for.
+    pub(crate) fn replaced(
+        &mut self,
+        app: &AppKey,
+        workload: &ObjectKey,
+        stuck: &Stuck,
+        outcome: Result<(), CallError>,
+    ) {
+        let Stuck { name, uid, why, .. } = stuck;
+        let message = match outcome {
+            Ok(()) => {
+                format!("pod {name} is deleted, for {workload} waits for it and does not replace it: {why}")
+            }
+            Err(error) if error.class == ErrorClass::Forbidden => format!(
+                "pod {name} stands in the way of {workload}, which waits for it and does not replace it ({why}); it may not be \
+                 deleted ({error}), so delete it by hand: kubectl -n {} delete pod {name}",
+                workload.namespace
+            ),
+            Err(error) => {
+                tracing::warn!(%app, pod = name, %error, "a pod that a StatefulSet waits for could not be deleted; trying again");
+                self.workloads.unblocking.asked.remove(uid);
+                return self.workloads.unblocking.turn(workload);
+            }
+        };
+        self.tell(app, &Note { reason: Reason::RollingBack, message, tone: Tone::Warning });
+    }
+}
