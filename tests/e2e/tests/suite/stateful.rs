@@ -1,5 +1,4 @@
 //! Does a `StatefulSet` come back, whose controller waits for the pod that a bad commit broke?
-#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 use e2e::{Scene, condition, is_synced_to};
 
