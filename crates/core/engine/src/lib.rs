@@ -107,11 +107,15 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
             if !state.may_write {
                 // Somebody else may have written meanwhile.
                 state.reported = None;
+                rollback::untold::find(state);
             }
             state.may_write = true;
         }
         Event::Writes(Writes::Forbidden) => {
             state.may_write = false;
+            rollback::untold::leave(state);
+            // So is what somebody asked for, as long as it stands in the Application.
+            state.answered = None;
             // Whoever writes next asks anew.
             if let Some(hold) = &mut state.hold {
                 hold.asks_to_revert = false;

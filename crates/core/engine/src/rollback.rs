@@ -14,6 +14,7 @@ mod hold;
 mod quarantine;
 pub(crate) mod reversal;
 mod story;
+pub(crate) mod untold;
 
 pub(crate) use asked::advance as answer;
 pub use hold::{Content, Hold, NotRecalled};

@@ -58,6 +58,8 @@ pub struct State {
     pub quarantine: Quarantine,
     /// What the app is kept at instead of what Git wants.
     pub hold: Option<Box<Hold>>,
+    /// When the last verdict came from which something followed by the time we were to write no more.
+    pub decided: Option<Timestamp>,
     /// How many pods of each workload served when the app was last well at its stable release.
     pub serving: BTreeMap<ObjectKey, u32>,
     /// The newest revision, and when it was seen first.
@@ -262,6 +264,7 @@ impl State {
             differs: None,
             quarantine: Quarantine::default(),
             hold: None,
+            decided: None,
             serving: BTreeMap::new(),
             seen: None,
             unsupported: Vec::new(),
