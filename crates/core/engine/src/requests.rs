@@ -7,7 +7,7 @@ use crate::trigger;
 use crate::unanswered;
 use crate::verdict;
 use crate::verdict::{Verdict, finish, supersede};
-use model::{App, OperationPhase, Reason, Timestamp};
+use model::{App, HeldStage, OperationPhase, Reason, Timestamp};
 
 /// Ends a sync that may not go on, or that nobody wants any more.
 pub(crate) fn withdraw(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
@@ -32,7 +32,12 @@ pub(crate) fn withdraw(state: &mut State, app: &App, now: Timestamp, out: &mut V
 
 /// Ends in the status what an earlier life of the agent left running and nobody asks for any more.
 pub(crate) fn close_abandoned(state: &mut State, app: &App, now: Timestamp) {
-    let is_asked_for = app.operation.is_some() || app.automated.is_some();
+    // What is left alone is no more asked for, nor what could not be gone back to.
+    let is_left = match &state.hold {
+        None => state.quarantined().is_some(),
+        Some(hold) => matches!(hold.held.stage, HeldStage::Failed(_)) && !state.wants_other(app),
+    };
+    let is_asked_for = app.operation.is_some() || (app.automated.is_some() && !is_left);
     if !state.may_write || state.spec.is_none() || is_asked_for || state.activity != Activity::Idle {
         return;
     }
