@@ -313,6 +313,8 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     }
     if is_as_git_wants(state) {
         state.hold = None;
+        // What going back left standing is Git's to prune.
+        state.tried_mut().into_iter().for_each(|last| last.was_blind = true);
     }
     hold_instead(state, app, now);
     held_back::advance(state, now, out);
@@ -367,8 +369,14 @@ fn recall(state: &mut State, now: Timestamp, out: &mut Vec<Effect>) {
 
 fn is_as_git_wants(state: &State) -> bool {
     let (Some(hold), Some((desired, comparison))) = (&state.hold, state.current()) else { return false };
-    let is_left = state.quarantine.contains(desired.hash) || hold.held.leaves_alone(desired.hash);
-    !hold.held.until_resumed && !is_left && is_there(comparison)
+    let held = &hold.held;
+    if held.until_resumed || state.quarantine.contains(desired.hash) || held.leaves_alone(desired.hash) {
+        return false;
+    }
+    // What the release leaves standing, Git may not: held at what it wants, the app would never be rid of it.
+    let is_at = held.at.hash == desired.hash && matches!(held.stage, HeldStage::Restored | HeldStage::Kept);
+    // What is being tried is not judged by being there.
+    is_at || (is_there(comparison) && !trigger::is_open(state, comparison))
 }
 
 pub(crate) fn is_there(comparison: &Comparison) -> bool {

@@ -223,7 +223,7 @@ pub struct Attempt {
     pub is_condemned: bool,
     /// Whether the ground changed since, so that a repeat makes sense although the limit is reached.
     pub may_repeat: bool,
-    /// Whether something could not be pruned because the cluster was not seen whole.
+    /// Whether something could not be pruned because the cluster was not seen whole, or was not to be while the app went back.
     pub was_blind: bool,
     /// Whether this was reported already, by an earlier life of the agent.
     pub is_old: bool,

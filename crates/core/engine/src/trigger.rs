@@ -88,11 +88,7 @@ fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp
     if !comparison.is_settled || would_wipe(automated, comparison) {
         return Wish::Nothing;
     }
-    let interrupted = state.tried().is_some_and(|last| !last.phase.is_completed());
-    if interrupted {
-        return Wish::Sync(Cause::NewDesired);
-    }
-    if is_unrecorded(state, desired, comparison) || is_unjudged(state, comparison) {
+    if is_open(state, comparison) || is_unrecorded(state, desired, comparison) {
         return Wish::Sync(Cause::NewDesired);
     }
     let applies = comparison.to_apply().next().is_some();
@@ -128,6 +124,12 @@ fn is_unrecorded(state: &State, desired: &Desired, comparison: &Comparison) -> b
 fn is_unjudged(state: &State, comparison: &Comparison) -> bool {
     let was_cut_short = state.tried().is_some_and(|last| last.reason == Reason::Superseded && !last.is_old);
     was_cut_short && !state.touched.is_empty() && rollback::is_there(comparison)
+}
+
+/// Returns whether a sync that was cut short has yet to come to its end.
+pub(crate) fn is_open(state: &State, comparison: &Comparison) -> bool {
+    let is_under_way = state.tried().is_some_and(|last| !last.phase.is_completed());
+    is_under_way || is_unjudged(state, comparison)
 }
 
 /// Returns what self-heal corrects: what it applies and, as Argo CD does, what it prunes, save what the last attempt had
