@@ -114,7 +114,7 @@ fn take_in(state: &mut State, event: Event, now: Timestamp, app: &App, out: &mut
         Event::Writes(Writes::Forbidden) => {
             state.may_write = false;
             rollback::untold::leave(state);
-            // So is what somebody asked for, as long as it stands in the Application.
+            // Nor may it be told what came of a request that still stands in the Application.
             state.answered = None;
             // Whoever writes next asks anew.
             if let Some(hold) = &mut state.hold {

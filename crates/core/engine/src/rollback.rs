@@ -369,12 +369,12 @@ fn recall(state: &mut State, now: Timestamp, out: &mut Vec<Effect>) {
 
 fn is_as_git_wants(state: &State) -> bool {
     let (Some(hold), Some((desired, comparison))) = (&state.hold, state.current()) else { return false };
-    let held = &hold.held;
-    if held.until_resumed || state.quarantine.contains(desired.hash) || held.leaves_alone(desired.hash) {
+    let kept = &hold.held;
+    if kept.until_resumed || state.quarantine.contains(desired.hash) || kept.leaves_alone(desired.hash) {
         return false;
     }
     // What the release leaves standing, Git may not: held at what it wants, the app would never be rid of it.
-    let is_at = held.at.hash == desired.hash && matches!(held.stage, HeldStage::Restored | HeldStage::Kept);
+    let is_at = kept.at.hash == desired.hash && matches!(kept.stage, HeldStage::Restored | HeldStage::Kept);
     // What is being tried is not judged by being there.
     is_at || (is_there(comparison) && !trigger::is_open(state, comparison))
 }
