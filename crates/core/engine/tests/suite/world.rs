@@ -8,15 +8,23 @@ use engine::{
     State, Word, Writes, step,
 };
 use model::{
-    App, Available, Comparison, DesiredHash, ErrorClass, Evidence, Health, HealthStatus, HeldStage, Look,
-    ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus, OperationPhase, Reason, Revision, Seconds, Stable,
-    SyncStatus, Timestamp, digest,
+    App, Asked, Available, Comparison, DesiredHash, ErrorClass, Evidence, Headway, Health, HealthStatus,
+    HeldStage, Look, ObjectKey, ObjectOutcome, ObjectResult, ObjectStatus, Operation, OperationPhase, Reason,
+    Revision, Seconds, Stable, SyncStatus, Timestamp, digest,
 };
 use plan::{InSync, Plan, Selection, prune::Prune, stages};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+mod cluster;
+mod endings;
+mod ledger;
+mod persisted;
+mod restarts;
 mod troubles;
+
+use ledger::Ledger;
+use persisted::Persisted;
 
 type Objects = BTreeMap<ObjectKey, u8>;
 
@@ -43,9 +51,8 @@ struct World {
     now: Timestamp,
     head: &'static str,
     live: Objects,
-    /// What the status says, as a restarted agent reads it.
-    status: Option<OperationReport>,
-    said: Option<Box<Report>>,
+    /// What stands in the cluster, as a restarted agent reads it.
+    kept: Persisted,
     todo: VecDeque<Effect>,
     wake: Option<Timestamp>,
     /// Applies that were sent and are done later.
@@ -60,8 +67,12 @@ struct World {
     /// What ails `web`, and until when.
     sick: Option<(Evidence, Timestamp)>,
     wrong: Vec<String>,
+    /// What was decided of each content.
+    ledger: Ledger,
     /// How often the app went back.
     n_back: usize,
+    /// How often somebody asked for something beside a sync.
+    n_asked: usize,
 }
 
 impl World {
@@ -72,8 +83,7 @@ impl World {
             now: Timestamp::from_millis(0),
             head: "a",
             live: Objects::new(),
-            status: None,
-            said: None,
+            kept: Persisted::default(),
             todo: VecDeque::new(),
             wake: None,
             flying: VecDeque::new(),
@@ -83,8 +93,11 @@ impl World {
             fresh: BTreeSet::new(),
             sick: None,
             wrong: Vec::new(),
+            ledger: Ledger::default(),
             n_back: 0,
+            n_asked: 0,
         };
+        (world.state.is_new, world.state.was_untold) = (true, true);
         world.tell(Event::AppChanged);
         world.tell(Event::Stable(None));
         world
@@ -93,22 +106,10 @@ impl World {
     fn tell(&mut self, event: Event) {
         let (state, effects) = step(self.state.clone(), event, self.now, &self.app);
         self.wrong.extend(broken(&self.state, &state, &effects, &self.app, self.now));
+        let settled = self.releases.last();
+        self.wrong.extend(self.ledger.take_in((&self.state, &state), &effects, settled));
         self.state = state;
         self.todo.extend(effects);
-    }
-
-    /// Dies between two effects and starts again with what the status says.
-    fn restart(&mut self) {
-        self.todo.clear();
-        self.flying.clear();
-        self.wake = None;
-        self.state = State::new(self.status.as_ref().map(remembered), true);
-        if let Some(said) = &self.said {
-            self.state.quarantine = said.quarantine.clone();
-            self.state.hold = said.held.clone().map(|held| Box::new(Hold::new(held)));
-        }
-        self.tell(Event::AppChanged);
-        self.tell(Event::Stable(self.releases.last().cloned()));
     }
 
     /// Carries out one effect, or lets time go by to the next wake-up; returns whether there was anything to do.
@@ -177,13 +178,14 @@ impl World {
             }
             Effect::WakeAt(at) => self.wake = Some(at),
             Effect::Report(report) => {
-                if let Some(operation) = &report.operation {
-                    self.status = Some(operation.clone());
-                }
                 if report.clear_operation {
                     self.app.operation = None;
                 }
-                self.said = Some(report);
+                if report.clear_request {
+                    self.app.request = None;
+                }
+                self.kept.write(report);
+                self.ledger.told();
                 self.tell(Event::AppChanged);
             }
             Effect::Note(note) => self.n_back += usize::from(note.reason == Reason::RollingBack),
@@ -231,125 +233,6 @@ impl World {
         self.fresh.clear();
         self.tell(Event::Stable(self.releases.last().cloned()));
     }
-
-    /// Carries out an apply that was sent a while ago; returns whether there was one.
-    fn land(&mut self) -> bool {
-        let Some(Effect::Apply { sync, hash, keys, mode }) = self.flying.pop_front() else { return false };
-        let wanted = commit(name_of(hash));
-        let results = keys.into_iter().map(|key| self.apply(&wanted, key, mode)).collect();
-        // A watch tells of it, whoever waits for the answer.
-        self.compare();
-        self.tell(Event::StageDone { sync, results });
-        true
-    }
-
-    fn apply(&mut self, wanted: &Objects, key: ObjectKey, mode: Mode) -> ObjectResult {
-        if self.n_failing > 0 {
-            self.n_failing -= 1;
-            return result(key, ObjectOutcome::Failed(ErrorClass::Unavailable, "timeout".into()));
-        }
-        let value = wanted[&key];
-        let old = match mode {
-            Mode::Real => self.live.insert(key.clone(), value),
-            Mode::DryRun => self.live.get(&key).copied(),
-        };
-        if mode == Mode::Real && old.is_none() {
-            self.fresh.insert(key.clone());
-        }
-        let outcome = match old {
-            None => ObjectOutcome::Created,
-            Some(old) if old == value => ObjectOutcome::Unchanged,
-            Some(_) => ObjectOutcome::Configured,
-        };
-        result(key, outcome)
-    }
-
-    fn compare(&mut self) {
-        let wanted = self.state.desired.as_ref().map(|desired| desired.hash);
-        if let Some(hash) = wanted {
-            self.tell(Event::Compared(Arc::new(self.comparison(hash))));
-        }
-        // A revision that somebody chose is compared as well.
-        let running = self.state.run().and_then(|run| run.desired.as_ref()).map(|desired| desired.hash);
-        if let Some(hash) = running.filter(|_| running != wanted) {
-            self.tell(Event::Compared(Arc::new(self.comparison(hash))));
-        }
-        let held = self.state.hold.as_ref().map(|hold| hold.held.at.hash);
-        if let Some(hash) = held.filter(|_| held != wanted && held != running) {
-            self.tell(Event::Compared(Arc::new(self.comparison(hash))));
-        }
-    }
-
-    fn comparison(&self, hash: DesiredHash) -> Comparison {
-        let wanted = commit(name_of(hash));
-        let keys: BTreeSet<&ObjectKey> = wanted.keys().chain(self.live.keys()).collect();
-        let objects: Vec<ObjectStatus> = keys
-            .into_iter()
-            .map(|key| {
-                let is_same = self.live.get(key) == wanted.get(key);
-                let (health, evidence) = self.health(key);
-                let serves = |health: &Health| health.status == HealthStatus::Healthy;
-                let available =
-                    health.as_ref().map(|health| Available { now: u32::from(serves(health)), wanted: 1 });
-                ObjectStatus {
-                    key: key.clone(),
-                    version: "v1".into(),
-                    sync: Some(if is_same { SyncStatus::Synced } else { SyncStatus::OutOfSync }),
-                    health,
-                    evidence,
-                    available,
-                    is_live: self.live.contains_key(key),
-                    requires_pruning: !wanted.contains_key(key),
-                    requires_confirmation: false,
-                    refused: String::new(),
-                }
-            })
-            .collect();
-        let is_synced = objects.iter().all(|object| object.sync == Some(SyncStatus::Synced));
-        let health = objects.iter().filter_map(|object| object.health.as_ref()).map(|h| h.status).max();
-        Comparison {
-            hash,
-            objects,
-            sync: if is_synced { SyncStatus::Synced } else { SyncStatus::OutOfSync },
-            health: Health::new(health.unwrap_or(HealthStatus::Healthy), ""),
-            is_complete: true,
-            is_settled: true,
-            progress: digest(format!("{:?}", self.live).as_bytes()),
-            shared: Vec::new(),
-            unseen: Vec::new(),
-            images: Vec::new(),
-            links: Vec::new(),
-        }
-    }
-
-    fn health(&self, key: &ObjectKey) -> (Option<Health>, Evidence) {
-        if key.name != "web" || !self.live.contains_key(key) {
-            return (None, Evidence::None);
-        }
-        if self.live.get(key) == Some(&BAD) {
-            return (Some(Health::new(HealthStatus::Degraded, "crashes")), Evidence::Condemns);
-        }
-        match self.sick.filter(|(_, until)| *until > self.now) {
-            None => (Some(Health::healthy()), Evidence::None),
-            Some((evidence, _)) => (Some(Health::new(HealthStatus::Progressing, "")), evidence),
-        }
-    }
-
-    fn plan(&self, hash: DesiredHash, selection: &Selection, prune: Prune) -> Plan {
-        let comparison = self.comparison(hash);
-        let objects = comparison.objects.iter().filter(|object| !object.requires_pruning).map(|object| {
-            let is_same = object.sync == Some(SyncStatus::Synced);
-            (object.key.clone(), if is_same { InSync::Yes } else { InSync::No })
-        });
-        let mut plan = Plan { stages: stages(&objects.collect(), selection), ..Plan::default() };
-        if prune != Prune::No {
-            let is_fresh =
-                |key: &&ObjectKey| !matches!(prune, Prune::Created(_)) || self.fresh.contains(*key);
-            plan.prunes = plan::staged(comparison.to_prune().filter(is_fresh).cloned());
-        }
-        plan.delete_only(selection);
-        plan
-    }
 }
 
 fn name_of(of: DesiredHash) -> &'static str {
@@ -372,26 +255,4 @@ fn desired(name: &str) -> Arc<Desired> {
 
 fn result(key: ObjectKey, outcome: ObjectOutcome) -> ObjectResult {
     ObjectResult { key, version: "v1".into(), outcome, images: Vec::new() }
-}
-
-fn remembered(told: &OperationReport) -> Attempt {
-    Attempt {
-        hash: told.hash,
-        revision: told.revision.clone().unwrap_or_else(|| Revision::new("")),
-        phase: told.phase,
-        reason: told.reason.unwrap_or(Reason::Synced),
-        message: told.message.clone(),
-        started_at: told.started_at,
-        finished_at: told.finished_at.unwrap_or(told.started_at),
-        retries: told.retries,
-        results: Vec::new(),
-        operation: told.operation.clone(),
-        selective: told.selective.clone(),
-        heals: told.heals,
-        is_condemned: told.is_condemned,
-        may_repeat: false,
-        was_blind: false,
-        is_old: true,
-        headway: told.headway.clone(),
-    }
 }
