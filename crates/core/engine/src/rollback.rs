@@ -311,10 +311,8 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     if is_busy || !state.may_write || trigger::ban(state, app).is_some() {
         return;
     }
-    if is_as_git_wants(state) {
-        state.hold = None;
-        // What going back left standing is Git's to prune.
-        state.tried_mut().into_iter().for_each(|last| last.was_blind = true);
+    if state.is_as_git_wants() {
+        state.let_go();
     }
     hold_instead(state, app, now);
     held_back::advance(state, now, out);
@@ -365,18 +363,6 @@ fn recall(state: &mut State, now: Timestamp, out: &mut Vec<Effect>) {
         hold.content = Content::Asked;
         out.push(Effect::Recall { release: hold.held.at.number, hash: hold.held.at.hash });
     }
-}
-
-fn is_as_git_wants(state: &State) -> bool {
-    let (Some(hold), Some((desired, comparison))) = (&state.hold, state.current()) else { return false };
-    let kept = &hold.held;
-    if kept.until_resumed || state.quarantine.contains(desired.hash) || kept.leaves_alone(desired.hash) {
-        return false;
-    }
-    // What the release leaves standing, Git may not: held at what it wants, the app would never be rid of it.
-    let is_at = kept.at.hash == desired.hash && matches!(kept.stage, HeldStage::Restored | HeldStage::Kept);
-    // What is being tried is not judged by being there.
-    is_at || (is_there(comparison) && !trigger::is_open(state, comparison))
 }
 
 pub(crate) fn is_there(comparison: &Comparison) -> bool {

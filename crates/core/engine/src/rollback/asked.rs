@@ -51,7 +51,7 @@ fn resume(state: &mut State, request: &ReleaseRequest, now: Timestamp, out: &mut
     }
     let Some(hash) = state.desired.as_ref().map(|desired| desired.hash) else { return };
     state.quarantine.lift(hash);
-    state.hold = None;
+    state.let_go();
     for attempt in state.last.iter_mut().chain(state.before.as_deref_mut()) {
         if attempt.hash == Some(hash) {
             attempt.is_condemned = false;

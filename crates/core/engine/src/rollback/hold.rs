@@ -1,9 +1,10 @@
 //! Which release is an app kept at, and is it kept there now?
 
-use super::told;
+use super::{is_there, told};
 use crate::event::Desired;
 use crate::run::{Cause, Run};
 use crate::state::State;
+use crate::trigger;
 use model::{App, Bad, Comparison, Held, HeldStage, Timestamp};
 use std::sync::Arc;
 
@@ -96,6 +97,30 @@ impl State {
             !is_kept && !self.quarantine.contains(desired.hash) && !is_left(desired.hash)
         };
         app.automated.is_some() && self.desired.as_ref().is_some_and(is_free)
+    }
+
+    /// Returns whether nothing is left to hold the app for: it is as Git wants it, and may be.
+    pub(crate) fn is_as_git_wants(&self) -> bool {
+        let (Some(hold), Some((desired, comparison))) = (&self.hold, self.current()) else { return false };
+        let kept = &hold.held;
+        if kept.until_resumed || self.quarantine.contains(desired.hash) || kept.leaves_alone(desired.hash) {
+            return false;
+        }
+        // What the release leaves standing, Git may not: held at what it wants, the app would never be rid of it.
+        let is_at =
+            kept.at.hash == desired.hash && matches!(kept.stage, HeldStage::Restored | HeldStage::Kept);
+        // What is being tried is not judged by being there.
+        is_at || (is_there(comparison) && !trigger::is_open(self, comparison))
+    }
+
+    /// Lets Git decide again.
+    pub(crate) fn let_go(&mut self) {
+        if self.hold.take().is_some()
+            && let Some(last) = self.tried_mut()
+        {
+            // What going back left standing is Git's to prune.
+            last.was_blind = true;
+        }
     }
 
     /// Returns why Git's content is left alone, if it is.
