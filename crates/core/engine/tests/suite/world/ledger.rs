@@ -70,7 +70,7 @@ impl Ledger {
         settled: Option<&Stable>,
     ) -> Vec<String> {
         let mut wrong = Vec::new();
-        self.take_in_request(before, after);
+        self.take_in_request(before, after, &mut wrong);
         self.take_in_verdict(before, after, settled);
         self.take_in_hold(before, after, settled, &mut wrong);
         for effect in effects {
@@ -86,18 +86,35 @@ impl Ledger {
         wrong
     }
 
-    /// A person's word counts for more than what was found.
-    fn take_in_request(&mut self, before: &State, after: &State) {
-        let Some(request) = after.answered.as_ref().filter(|_| before.answered != after.answered) else {
-            return;
-        };
-        let Some(hash) = after.desired.as_ref().map(|desired| desired.hash) else { return };
+    /// A person's word counts for more than what was found, and is carried out.
+    fn take_in_request(&mut self, before: &State, after: &State, wrong: &mut Vec<String>) {
+        let answered = after.answered.as_ref().filter(|_| before.answered != after.answered);
+        let (Some(request), Some(desired)) = (answered, &after.desired) else { return };
+        let hash = desired.hash;
         self.known.restores.values_mut().for_each(|restores| restores.held = 0);
-        match &request.what {
-            Asked::Resume => self.let_go(hash),
-            Asked::Quarantine => drop(self.known.bad.insert(hash)),
-            Asked::RollBack { to, .. } if to.hash != hash => drop(self.known.bad.insert(hash)),
-            Asked::RollBack { .. } | Asked::Unreadable(_) => {}
+        let held = after.hold.as_ref().map(|hold| &hold.held);
+        let is_left = after.quarantine.contains(hash);
+        let is_done = match &request.what {
+            Asked::Resume => {
+                self.let_go(hash);
+                held.is_none() && !is_left
+            }
+            Asked::Quarantine => {
+                self.known.bad.insert(hash);
+                is_left
+            }
+            // There is nothing to go back from.
+            Asked::RollBack { to, until_resumed: false } if to.hash == hash => true,
+            Asked::RollBack { to, until_resumed } => {
+                if to.hash != hash {
+                    self.known.bad.insert(hash);
+                }
+                held.is_some_and(|held| held.at == *to && held.until_resumed == *until_resumed)
+            }
+            Asked::Unreadable(_) => true,
+        };
+        if !is_done {
+            wrong.push(format!("says that it is done, and has not done it: {:?}", request.what));
         }
     }
 
