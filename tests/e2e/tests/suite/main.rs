@@ -72,6 +72,7 @@ mod prune;
 mod readonly;
 mod refresh;
 mod refusals;
+mod release_gone;
 mod releases;
 mod restart;
 mod restored;
