@@ -215,6 +215,71 @@ fn what_argocd_app_sync_asks_for_comes_to_an_end_that_it_sees() {
     assert!(ended.is_some() && compared >= ended, "compared {compared:?}, ended {ended:?}");
 }
 
+/// Asks for what `argocd app rollback --prune` writes: a sync to the revision and the source of an entry of the history.
+fn ask_for_entry(scene: &Scene, index: usize) -> Value {
+    let entry = &scene.app("shop")["status"]["history"][index];
+    let (revision, source) = (&entry["revision"], &entry["source"]);
+    let sync = json!({"revision": revision, "source": source, "prune": true, "syncStrategy": {"apply": {}}});
+    let operation = json!({"initiatedBy": {"username": "ada"}, "retry": {}, "sync": sync});
+    scene.patch_app("shop", &json!({"operation": operation}));
+    revision.clone()
+}
+
+fn deployed_by_and_by(app: &Value) -> Vec<&str> {
+    let history = app["status"]["history"].as_array().into_iter().flatten();
+    history.filter_map(|entry| entry["revision"].as_str()).collect()
+}
+
+#[test]
+fn what_argocd_app_rollback_asks_for_stays_where_nobody_syncs_by_himself() {
+    let scene = Scene::new("argocd-rollback");
+    let _agent = scene.agent();
+    let (_repo, first, second) = shop(&scene);
+    scene.sync("shop", &json!({"prune": true}));
+    scene.wait_app("shop", |app| is_synced_to(app, &second));
+    assert_eq!(value(&scene, "old"), None);
+    assert_eq!(ask_for_entry(&scene, 0), json!(first));
+    let is_back = |app: &Value| settled(app) && deployed_by_and_by(app) == [&first, &second, &first];
+    let app = scene.wait_app("shop", is_back);
+    let state = &app["status"]["operationState"];
+    assert_eq!((operation_phase(&app), &state["syncResult"]["revision"]), ("Succeeded", &json!(first)));
+    scene.let_pass("marker");
+    let app = scene.app("shop");
+    assert_eq!((sync_status(&app), &app["status"]["sync"]["revision"]), ("OutOfSync", &json!(second)));
+    let live = ["web", "old"].map(|name| value(&scene, name));
+    assert_eq!(live, [Some("one".to_owned()), Some("one".to_owned())], "it stays at what was asked for");
+}
+
+/// Argo CD's server refuses such a request while auto-sync is on; whoever writes it all the same gets what Argo CD's
+/// controller does: that revision, and then the newest, for what was tried last is another one.
+#[test]
+fn what_argocd_app_rollback_asks_for_is_done_under_auto_sync_which_then_goes_on() {
+    let scene = Scene::new("argocd-rollback-auto");
+    let agent = scene.agent();
+    let applies = || agent.requests().get("apply ConfigMap").copied().unwrap_or_default();
+    for (n, automated) in [json!({}), json!({"prune": true, "selfHeal": true})].into_iter().enumerate() {
+        let name = format!("map-{n}");
+        let repo = scene.repo(&name);
+        let first = repo.write("web.yaml", &config_map(&name, "one")).commit("first");
+        scene.application("shop").repo(&repo).set("/spec/syncPolicy/automated", automated).create();
+        scene.wait_app("shop", |app| is_synced_to(app, &first));
+        let second = repo.write("web.yaml", &config_map(&name, "two")).commit("second");
+        scene.wait_app("shop", |app| is_synced_to(app, &second));
+        let before = applies();
+        ask_for_entry(&scene, 0);
+        let back = format!("sync to {} succeeded", &first[..7]);
+        let is_back = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with(&back));
+        agent.wait_log(|line| is_back(line) && line["revision"] == second[..7]);
+        let app = scene.wait_app("shop", |app| is_synced_to(app, &second) && applies() == before + 2);
+        assert_eq!(value(&scene, &name).as_deref(), Some("two"));
+        assert_eq!(app["status"]["operationState"]["operation"]["initiatedBy"]["automated"], true, "{app:#}");
+        scene.let_pass(&format!("marker-{n}"));
+        assert_eq!(applies(), before + 3, "it goes on with it: the marker is all that is applied besides");
+        scene.delete_app("shop");
+        scene.wait_app_gone("shop");
+    }
+}
+
 #[test]
 fn a_sync_can_be_terminated() {
     let scene = Scene::new("terminate");
