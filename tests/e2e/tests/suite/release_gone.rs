@@ -76,3 +76,53 @@ fn a_release_whose_objects_were_trimmed_is_not_gone_back_to_and_nothing_changes(
     assert_eq!(agent.post("/api/v1/applications/shop/rollback", &json!({"id": 3})).status, 200);
     scene.wait_config_map("shop", |web| web.is_some_and(|web| web["data"]["key"] == "value 3"));
 }
+
+#[test]
+fn releases_go_with_their_app_and_one_of_the_same_name_begins_anew() {
+    let scene = Scene::new("release-orphans");
+    let agent = scene.agent();
+    let repo = deployed(&scene, "shop");
+    deployed(&scene, "till");
+    repo.write("web.yaml", &config_map("shop", "two")).commit("two");
+    kept(&scene, "shop", 2);
+    scene.delete_app("shop");
+    scene.wait_app_gone("shop");
+    for name in ["shop.v1", "shop.v2"] {
+        secret(&scene, name, |secret| secret.is_none());
+    }
+    kept(&scene, "till", 1);
+    assert!(scene.get("v1", "Secret", &scene.control, "tautline-release-key").is_some(), "it is all apps'");
+    create(&scene, "shop", &repo);
+    let first = kept(&scene, "shop", 1);
+    assert_eq!(first["metadata"]["ownerReferences"][0]["uid"], scene.app("shop")["metadata"]["uid"]);
+    let told = agent.get("/api/v1/applications/shop/releases").json();
+    assert_eq!((of(&told, "items", "id"), of(&told, "refused", "id")), (vec![json!(1)], vec![]), "{told:#}");
+}
+
+#[test]
+fn when_the_key_is_lost_old_releases_are_not_used_and_what_is_found_becomes_one() {
+    let scene = Scene::new("release-keyless");
+    let mut agent = scene.agent();
+    let repo = deployed(&scene, "shop");
+    let first = kept(&scene, "shop", 1);
+    assert_eq!(agent.terminate().code(), Some(0));
+    scene.delete("v1", "Secret", &scene.control, "tautline-release-key");
+    agent.restart();
+    let line = agent.wait_log(|line| line["message"] == "a release is not used");
+    let told = line["refusal"].as_str().unwrap_or_default();
+    let expected =
+        format!("release 1 of {}/shop does not match: it is sealed with another key", scene.control);
+    assert!(told.starts_with(&expected), "{told}");
+    kept(&scene, "shop", 2);
+    let told = agent.get("/api/v1/applications/shop/releases").json();
+    assert_eq!((of(&told, "items", "id"), of(&told, "refused", "id")), (vec![json!(2)], vec![json!(1)]));
+    assert_eq!(kept(&scene, "shop", 1), first, "what another key sealed is left to people");
+    let why = refused(&scene, &agent, 1, (400, 6));
+    assert!(why.contains("another key than the one in Secret tautline-release-key"), "{why}");
+    // From here on all is as ever.
+    let second = repo.write("web.yaml", &config_map("shop", "two")).commit("two");
+    scene.wait_app("shop", |app| is_synced_to(app, &second));
+    kept(&scene, "shop", 3);
+    assert_eq!(agent.post("/api/v1/applications/shop/rollback", &json!({})).status, 200);
+    scene.wait_config_map("shop", |web| web.is_some_and(|web| web["data"]["key"] == "one"));
+}
