@@ -176,9 +176,8 @@ impl Inquiry {
     }
 
     async fn log(&self, redaction: &Redaction) -> Vec<String> {
-        let Some(cause) = self.cause.as_ref().filter(|cause| !cause.container.is_empty()) else {
-            return Vec::new();
-        };
+        let has_log = |cause: &&Cause| !cause.container.is_empty() && !cause.never_ran();
+        let Some(cause) = self.cause.as_ref().filter(has_log) else { return Vec::new() };
         // Whoever was restarted has little to say yet: what counts is how the run before ended.
         let of = if cause.restart_count > 0 { LogOf::Previous } else { LogOf::Current };
         let container =

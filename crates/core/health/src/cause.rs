@@ -1,7 +1,7 @@
 //! What does a person need to know about an unhealthy workload?
 
 use crate::read::{Condition, condition, whole};
-use crate::{Members, newest, pod_trouble, text};
+use crate::{Members, image, newest, pod_trouble, text};
 use model::{Evidence, Health, Object};
 use std::cmp::Reverse;
 
@@ -36,6 +36,11 @@ impl Cause {
             exit_code: None,
             evidence: Evidence::Holds,
         }
+    }
+
+    /// Returns whether the container never ran, for it waits for its first image: it has written nothing.
+    pub fn never_ran(&self) -> bool {
+        self.restart_count <= 0 && self.exit_code.is_none() && image::is_pull(&self.reason)
     }
 
     /// Writes `pod web-7c9d4-abcde, container app: OOMKilled: ...; restarted 4 times, exit code 137`.
@@ -118,4 +123,19 @@ pub(crate) fn replica_failure(object: &Object) -> Option<Cause> {
 fn is_refused_content(message: &str) -> bool {
     message.contains(" is invalid: ")
         || (message.contains("admission webhook") && message.contains("denied the request"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_the_first_image_never_ran() {
+        let cause = |reason: &str| Cause { container: "web".into(), ..Cause::unknown(reason) };
+        assert!(cause("ImagePullBackOff").never_ran());
+        assert!(!Cause { restart_count: 1, ..cause("ImagePullBackOff") }.never_ran(), "it ran before");
+        for reason in ["CrashLoopBackOff", "Error", "Unready"] {
+            assert!(!cause(reason).never_ran(), "{reason}");
+        }
+    }
 }
