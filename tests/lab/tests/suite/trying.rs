@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, in its helpers as well")]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
+
+use serde_json::Value;
 
 /// What a line brings about in a moment: part of the line, an object, a path in it, its value.
 const PROMISES: &[(&str, &str, &str, &str)] = &[
@@ -77,6 +80,14 @@ impl Try {
         text
     }
 
+    /// Ends it as Ctrl-C does, and returns the log.
+    fn end(mut self) -> String {
+        let interrupt = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(interrupt.unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+        self.log.take().unwrap().join().unwrap()
+    }
+
     fn wait_for(&self, object: &str, path: &str, value: &str) {
         self.shell(&format!("kubectl wait {object} --for=jsonpath='{{{path}}}'={value} --timeout=60s"));
     }
@@ -91,7 +102,7 @@ impl Drop for Try {
 }
 
 /// Does what a printed `curl` line does; curl need not be installed where the tests run.
-fn curl(command: &str) -> String {
+fn curl(command: &str, status: u16) -> String {
     let mut words = command.split_whitespace().map(|word| word.trim_matches('"'));
     let address = words.find_map(|word| word.strip_prefix("http://")).unwrap();
     let (host, path) = address.split_once('/').unwrap();
@@ -108,18 +119,18 @@ fn curl(command: &str) -> String {
     .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{command}: {answer}");
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{command}: {answer}");
     answer
 }
 
 #[test]
 fn every_printed_line_does_what_the_text_says() {
-    let mut trial = Try::start();
+    let trial = Try::start();
     let mut done = Vec::new();
     for command in &trial.commands {
         let head = trial.shell("git rev-parse HEAD");
         let text = if command.starts_with("curl") {
-            curl(&command.replace("$(git rev-parse HEAD)", head.trim()))
+            curl(&command.replace("$(git rev-parse HEAD)", head.trim()), 200)
         } else {
             trial.shell(command)
         };
@@ -145,10 +156,52 @@ fn every_printed_line_does_what_the_text_says() {
     assert!(said("/metrics").contains("argocd_app_info{"));
     assert!(said("/readyz").ends_with("ok\n"));
 
-    let interrupt = Command::new("kill").args(["-INT", &trial.child.id().to_string()]).status();
-    assert!(interrupt.unwrap().success());
-    assert!(trial.child.wait().unwrap().success());
-    let log = trial.log.take().unwrap().join().unwrap();
+    let repository = trial.repository.clone();
+    let log = trial.end();
     assert!(log.contains("tautline stops"), "{log}");
-    assert!(!trial.repository.exists());
+    assert!(!repository.exists());
+}
+
+/// Returns the commands of the README about a bad commit that it has people try, each with what it shows of their output.
+fn shown() -> Vec<(String, String)> {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let section = readme.split("\n## What happens when a commit is bad\n").nth(1).unwrap();
+    let block = section.split("```").nth(1).unwrap();
+    let steps = block.split("\n$ ").skip(1).map(|step| step.split_once('\n').unwrap_or((step, "")));
+    steps.map(|(command, output)| (command.to_owned(), output.to_owned())).collect()
+}
+
+/// Returns a text without what is another one each time: revisions, ages, names of pods, and where lines are broken.
+fn lasting(text: &str) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let is_revision = bare.len() == 7 && bare.chars().all(|c| c.is_ascii_hexdigit());
+        let is_age = bare.starts_with(|c: char| c.is_ascii_digit()) && bare.ends_with(['s', 'm']);
+        let is_pod = bare.starts_with("web-") && bare.matches('-').count() == 2;
+        let known = [(is_revision, "REVISION"), (is_age, "AGE"), (is_pod, "POD")];
+        let known = known.iter().find(|(is_it, _)| *is_it);
+        known.map_or_else(|| word.to_owned(), |(_, name)| word.replace(bare, name))
+    };
+    text.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_bad_commit_ends_as_the_readme_shows() {
+    let trial = Try::start();
+    trial.shell("kubectl wait secret/tautline-release.shop.v1 -n argocd --for=create --timeout=60s");
+    let here =
+        trial.commands.iter().find_map(|line| line.split("http://").nth(1)?.split('/').next()).unwrap();
+    for (command, expected) in shown() {
+        let head = trial.shell("git rev-parse HEAD");
+        let command = command.replace("$(git rev-parse HEAD)", head.trim()).replace("127.0.0.1:8080", here);
+        let told = if command.starts_with("curl") {
+            let answer = curl(&command, 409);
+            let verdict: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+            format!("{} {}", verdict["verdict"].as_str().unwrap(), verdict["message"].as_str().unwrap())
+        } else {
+            trial.shell(&command)
+        };
+        assert_eq!(lasting(&told), lasting(&expected), "{command}");
+    }
+    trial.end();
 }
