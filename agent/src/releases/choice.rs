@@ -88,7 +88,7 @@ mod tests {
     /// The Secret of a release; one that settled has its objects.
     fn secret(record: &Record, key: &Key) -> Value {
         let object = json!({"kind": "ConfigMap", "data": {"word": "hunter2"}});
-        let payload = Payload::pack(object.as_object().into_iter()).unwrap();
+        let payload = Payload::pack(object.as_object()).unwrap();
         let payload = (record.verdict == Verdict::Stable).then_some(payload);
         release::seal(record, payload.as_ref(), key, ROOM).remove(0)
     }
