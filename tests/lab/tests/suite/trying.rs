@@ -199,6 +199,13 @@ fn a_bad_commit_ends_as_the_readme_shows() {
             let verdict: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
             format!("{} {}", verdict["verdict"].as_str().unwrap(), verdict["message"].as_str().unwrap())
         } else {
+            // Whoever types takes longer than what the verdict leaves to be written.
+            trial.wait_for("application/shop -n argocd", ".status.health.status", "Healthy");
+            if command.contains("history") {
+                trial.shell(
+                    "kubectl wait secret/tautline-release.shop.v2 -n argocd --for=create --timeout=60s",
+                );
+            }
             trial.shell(&command)
         };
         assert_eq!(lasting(&told), lasting(&expected), "{command}");
