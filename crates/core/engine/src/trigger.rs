@@ -42,11 +42,11 @@ pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Wish {
     if !state.may_write || app.deletion.is_some() || app.skip_reconcile {
         return Wish::Nothing;
     }
-    // Also where it may not be carried out: who asked gets an answer.
-    if let Some(operation) = &app.operation
-        && state.handled.as_ref() != Some(operation)
-    {
-        return Wish::Sync(Cause::Operation(operation.clone()));
+    // Also where it may not be carried out: who asked gets an answer. As in Argo CD nothing else begins before that is told, for
+    // it would take its place in the status.
+    if let Some(operation) = &app.operation {
+        let is_handled = state.handled.as_ref() == Some(operation);
+        return if is_handled { Wish::Nothing } else { Wish::Sync(Cause::Operation(operation.clone())) };
     }
     if ban(state, app).is_some() {
         return Wish::Nothing;
