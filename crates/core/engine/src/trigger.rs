@@ -88,7 +88,7 @@ fn automated_wish(state: &State, automated: Automated, app: &App, now: Timestamp
     if !comparison.is_settled || would_wipe(automated, comparison) {
         return Wish::Nothing;
     }
-    if is_open(state, comparison) || is_unrecorded(state, desired, comparison) {
+    if is_open(state, desired, comparison) {
         return Wish::Sync(Cause::NewDesired);
     }
     let applies = comparison.to_apply().next().is_some();
@@ -126,10 +126,10 @@ fn is_unjudged(state: &State, comparison: &Comparison) -> bool {
     was_cut_short && !state.touched.is_empty() && rollback::is_there(comparison)
 }
 
-/// Returns whether a sync that was cut short has yet to come to its end.
-pub(crate) fn is_open(state: &State, comparison: &Comparison) -> bool {
+/// Returns whether a sync that was cut short, or that nobody was told of, has yet to come to its end.
+pub(crate) fn is_open(state: &State, desired: &Desired, comparison: &Comparison) -> bool {
     let is_under_way = state.tried().is_some_and(|last| !last.phase.is_completed());
-    is_under_way || is_unjudged(state, comparison)
+    is_under_way || is_unrecorded(state, desired, comparison) || is_unjudged(state, comparison)
 }
 
 /// Returns what self-heal corrects: what it applies and, as Argo CD does, what it prunes, save what the last attempt had

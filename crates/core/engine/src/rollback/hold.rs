@@ -110,7 +110,7 @@ impl State {
         let is_at =
             kept.at.hash == desired.hash && matches!(kept.stage, HeldStage::Restored | HeldStage::Kept);
         // What is being tried is not judged by being there.
-        is_at || (is_there(comparison) && !trigger::is_open(self, comparison))
+        is_at || (is_there(comparison) && !trigger::is_open(self, desired, comparison))
     }
 
     /// Lets Git decide again.
