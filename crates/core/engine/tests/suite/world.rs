@@ -45,6 +45,15 @@ fn commit(name: &str) -> Objects {
     objects.iter().map(|(name, value)| (ObjectKey::new("", "ConfigMap", "ns", name), *value)).collect()
 }
 
+/// What ails `web`.
+#[derive(Clone, Copy)]
+struct Sick {
+    evidence: Evidence,
+    until: Timestamp,
+    /// With which value; with any where that is open.
+    only: Option<u8>,
+}
+
 struct World {
     state: State,
     app: App,
@@ -64,8 +73,8 @@ struct World {
     releases: Vec<Stable>,
     /// What was created since.
     fresh: BTreeSet<ObjectKey>,
-    /// What ails `web`, and until when.
-    sick: Option<(Evidence, Timestamp)>,
+    /// What ails `web`.
+    sick: Option<Sick>,
     wrong: Vec<String>,
     /// What was decided of each content.
     ledger: Ledger,
@@ -118,7 +127,7 @@ impl World {
             if self.land() {
                 return true;
             }
-            if let Some((_, until)) = self.sick
+            if let Some(Sick { until, .. }) = self.sick
                 && self.wake.is_none_or(|at| until <= at)
             {
                 self.now = self.now.max(until);

@@ -100,9 +100,10 @@ impl World {
         if self.live.get(key) == Some(&BAD) {
             return (Some(Health::new(HealthStatus::Degraded, "crashes")), Evidence::Condemns);
         }
-        match self.sick.filter(|(_, until)| *until > self.now) {
+        let ails = |sick: &Sick| sick.until > self.now && sick.only.is_none_or(|only| self.live[key] == only);
+        match self.sick.filter(ails) {
             None => (Some(Health::healthy()), Evidence::None),
-            Some((evidence, _)) => (Some(Health::new(HealthStatus::Progressing, "")), evidence),
+            Some(sick) => (Some(Health::new(HealthStatus::Progressing, "")), sick.evidence),
         }
     }
 

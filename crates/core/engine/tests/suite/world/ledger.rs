@@ -97,7 +97,8 @@ impl Ledger {
         let is_done = match &request.what {
             Asked::Resume => {
                 self.let_go(hash);
-                held.is_none() && !is_left
+                // The moment in which it is carried out may be the one in which something is found.
+                end(before) != end(after) || (held.is_none() && !is_left)
             }
             Asked::Quarantine => {
                 self.known.bad.insert(hash);
@@ -126,7 +127,6 @@ impl Ledger {
     /// What failed by its own fault is bad until it is well.
     fn take_in_verdict(&mut self, before: &State, after: &State, settled: Option<&Stable>) {
         // That more is said of it is no other verdict.
-        let end = |state: &State| state.tried().map(|last| (last.phase, last.finished_at, last.started_at));
         let Some(last) = after.tried().filter(|_| end(before) != end(after)) else { return };
         let Some(hash) = last.hash else { return };
         // A verdict is taken back, or comes late, where nothing is under way.
@@ -240,4 +240,9 @@ impl Ledger {
         self.known.bad.remove(&hash);
         self.known.restores.entry(hash).or_default().chances += 1;
     }
+}
+
+/// Returns how the last sync of all objects ended, and when.
+fn end(state: &State) -> Option<(OperationPhase, Timestamp, Timestamp)> {
+    state.tried().map(|last| (last.phase, last.finished_at, last.started_at))
 }

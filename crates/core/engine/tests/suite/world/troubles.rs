@@ -19,6 +19,8 @@ pub(super) enum Trouble {
     Wait(i64),
     /// `web` is not healthy for a time.
     Sicken(Evidence, i64),
+    /// There is no room for `web` as `b` and `c` want it, for a time.
+    Starve(i64),
     /// Another agent holds the lease for a moment.
     Lease,
     /// Auto-sync is switched off and on again.
@@ -45,6 +47,7 @@ pub(super) fn any_trouble() -> impl Strategy<Value = (usize, Trouble)> {
         1 => (1..20_i64).prop_map(Trouble::Wait),
         1 => (prop::sample::select(vec![Evidence::Holds, Evidence::Condemns]), 1..1500_i64)
             .prop_map(|(evidence, seconds)| Trouble::Sicken(evidence, seconds)),
+        1 => (1..4000_i64).prop_map(Trouble::Starve),
         2 => any_word(),
         1 => prop::sample::select(vec![Trouble::Lease, Trouble::Pause, Trouble::Blink]),
     ];
@@ -103,9 +106,9 @@ impl World {
             Trouble::Pause => self.pause(),
             Trouble::Blink => self.blink(),
             Trouble::Sicken(evidence, seconds) => {
-                self.sick = Some((*evidence, self.now + Seconds::new(*seconds)));
-                self.compare();
+                self.sicken(*evidence, *seconds, None);
             }
+            Trouble::Starve(seconds) => self.sicken(Evidence::Holds, *seconds, Some(2)),
             Trouble::Wait(seconds) => self.now = self.now + Seconds::new(*seconds),
         }
     }
@@ -121,6 +124,11 @@ impl World {
         self.tell(Event::AppChanged);
         self.app.automated = automated;
         self.tell(Event::AppChanged);
+    }
+
+    fn sicken(&mut self, evidence: Evidence, seconds: i64, only: Option<u8>) {
+        self.sick = Some(Sick { evidence, until: self.now + Seconds::new(seconds), only });
+        self.compare();
     }
 
     fn blink(&mut self) {
