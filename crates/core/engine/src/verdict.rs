@@ -212,7 +212,10 @@ pub(crate) fn take_back(state: &mut State, app: &App, now: Timestamp, out: &mut 
         let story = format!("sync to {} succeeded after all", attempt.revision.short());
         out.push(note(verdict.reason, story, Tone::Plain));
         rewrite(attempt, verdict, now);
-        state.quarantine.lift(hash);
+        // What a person wants left alone was not left alone for its health.
+        if state.quarantine.get(hash).is_some_and(|bad| bad.reason != Reason::Requested) {
+            state.quarantine.lift(hash);
+        }
     }
 }
 
