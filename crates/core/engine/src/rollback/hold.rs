@@ -107,8 +107,11 @@ impl State {
             return false;
         }
         // What the release leaves standing, Git may not: held at what it wants, the app would never be rid of it.
-        let is_at =
-            kept.at.hash == desired.hash && matches!(kept.stage, HeldStage::Restored | HeldStage::Kept);
+        let is_back = match kept.stage {
+            HeldStage::Restored | HeldStage::Kept | HeldStage::Inconclusive(_) => true,
+            HeldStage::Restoring | HeldStage::Failed(_) => false,
+        };
+        let is_at = kept.at.hash == desired.hash && is_back;
         // What is being tried is not judged by being there.
         is_at || (is_there(comparison) && !trigger::is_open(self, desired, comparison))
     }
