@@ -54,8 +54,8 @@ fn ends_well(troubles: &Troubles) -> Result<(), TestCaseError> {
 
 /// What Git wants is there; where that is bad, what settled last is, or what a person chose.
 fn ends_where_it_should(world: &World, troubles: &Troubles) -> Result<(), TestCaseError> {
-    let told = world.kept.status.as_ref();
-    let is_given_up = told.is_some_and(|told| told.hash == Some(hash(world.head)) && told.is_condemned);
+    let tried = world.state.tried();
+    let is_given_up = tried.is_some_and(|last| last.hash == Some(hash(world.head)) && last.is_condemned);
     let is_blurred = troubles.iter().any(|(_, trouble)| blurs(world, trouble));
     prop_assert!(world.is_left() || is_blurred || world.head != "d", "what crashes is taken for good");
     // Content that was found to be at fault does not take the place of what somebody edited.
@@ -85,8 +85,12 @@ fn blurs(world: &World, trouble: &Trouble) -> bool {
         // What a person's sync of single objects brought is no fault of the sync that follows, nor is what was there already when
         // auto-sync came back, or when a person had Git decide again.
         Ask(_) | Pause | Resume => true,
-        // While nothing has settled, nobody knows which objects a sync had touched that was cut short before anything was told of it.
-        Crash | Lease => world.releases.iter().all(|release| release.hash == hash("d")),
+        // While nothing has settled that may be deployed, nobody knows which objects a sync had touched that was cut short before
+        // anything was told of it, or that nobody went on with.
+        Crash | Lease => world
+            .releases
+            .iter()
+            .all(|release| release.hash == hash("d") || world.state.quarantine.contains(release.hash)),
         _ => false,
     }
 }
@@ -145,7 +149,7 @@ proptest! {
 #[test]
 fn what_ended_badly_once_ends_well() {
     let (holds, condemns) = (Evidence::Holds, Evidence::Condemns);
-    let all: [&Troubles; 5] = [
+    let all: [&Troubles; 6] = [
         &[(9, Push("b")), (4, Sicken(condemns, 301)), (18, Edit("web"))],
         &[
             (13, Push("c")),
@@ -158,6 +162,7 @@ fn what_ended_badly_once_ends_well() {
         &[(14, Crash), (0, Push("d")), (15, Lease)],
         &[(3, Push("d")), (6, Edit("web")), (10, LeaveAlone), (1, Crash)],
         &[(13, Push("c")), (15, GoBack(1, false)), (7, Push("a"))],
+        &[(13, Ask("op only=web")), (7, Sicken(holds, 301)), (8, LeaveAlone), (13, Push("d")), (2, Crash)],
     ];
     for troubles in all {
         ends_well(troubles).unwrap();

@@ -26,6 +26,8 @@ pub(super) struct Ledger {
 struct Known {
     /// What failed by its own fault or was to be left alone, and was not let go since.
     bad: BTreeSet<DesiredHash>,
+    /// What of that a person wants to be left alone.
+    unwanted: BTreeSet<DesiredHash>,
     /// How often the app went back from what.
     restores: BTreeMap<DesiredHash, Restores>,
 }
@@ -36,6 +38,13 @@ struct Restores {
     held: u32,
     /// How often it got another chance because what was stable was not well either.
     chances: u32,
+}
+
+impl Known {
+    fn leave(&mut self, hash: DesiredHash) {
+        self.bad.insert(hash);
+        self.unwanted.insert(hash);
+    }
 }
 
 impl Ledger {
@@ -55,9 +64,11 @@ impl Ledger {
         self.swings.clear();
     }
 
-    /// Notes that there is a new commit: what is held up may be tried anew.
+    /// Notes that there is a new commit: what is held up, or was to be tried once more, may be tried anew.
     pub(super) fn pushed(&mut self) {
         for known in [&mut self.known, &mut self.told].into_iter().chain(&mut self.untold) {
+            let bad = &known.bad;
+            known.restores.retain(|hash, _| bad.contains(hash));
             known.restores.values_mut().for_each(|restores| restores.held = 0);
         }
     }
@@ -101,14 +112,14 @@ impl Ledger {
                 end(before) != end(after) || (held.is_none() && !is_left)
             }
             Asked::Quarantine => {
-                self.known.bad.insert(hash);
+                self.known.leave(hash);
                 is_left
             }
             // There is nothing to go back from.
             Asked::RollBack { to, until_resumed: false } if to.hash == hash => true,
             Asked::RollBack { to, until_resumed } => {
                 if to.hash != hash {
-                    self.known.bad.insert(hash);
+                    self.known.leave(hash);
                 }
                 held.is_some_and(|held| held.at == *to && held.until_resumed == *until_resumed)
             }
@@ -121,6 +132,7 @@ impl Ledger {
 
     fn let_go(&mut self, hash: DesiredHash) {
         self.known.bad.remove(&hash);
+        self.known.unwanted.remove(&hash);
         self.known.restores.remove(&hash);
     }
 
@@ -142,6 +154,8 @@ impl Ledger {
         );
         let is_settled = settled.is_some_and(|settled| settled.hash == hash);
         match last.phase {
+            // That it got well after all says nothing against a person's word.
+            OperationPhase::Succeeded if before.run().is_none() && self.known.unwanted.contains(&hash) => {}
             OperationPhase::Succeeded if deploys => self.let_go(hash),
             OperationPhase::Failed
                 if deploys && last.is_condemned && is_evidence && !is_pinned && !is_settled =>
