@@ -64,7 +64,8 @@ impl Agent {
     /// Reads what a release holds.
     pub(crate) fn recall(&mut self, key: &AppKey, release: u64, hash: DesiredHash) {
         let Some(entry) = self.apps.get(key) else { return };
-        let mut known = entry.sets.get(&hash).cloned();
+        // What was restored around something that lasted is not what the release says.
+        let mut known = entry.sets.get(&hash).filter(|set| set.summary.lasting.is_empty()).cloned();
         if known.is_none() && release == Stable::nothing().number {
             known = Some(Arc::new(DesiredSet::nothing(hash)));
         }

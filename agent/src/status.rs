@@ -150,17 +150,8 @@ pub(crate) fn own_state(raw: &Value) -> State {
 pub(crate) fn remember_held(state: &mut engine::State, raw: &Value) {
     let own = own_state(raw);
     state.quarantine = own.quarantine.into_iter().collect();
-    // What the release holds need not be read again.
-    let known =
-        state.hold.take().filter(|hold| own.held.as_ref().is_some_and(|held| held.at == hold.held.at));
-    let content = known.map(|hold| hold.content);
-    state.hold = own.held.map(|held| {
-        let hold = engine::Hold::new(held);
-        Box::new(match content {
-            Some(content @ engine::Content::Known(_)) => engine::Hold { content, ..hold },
-            Some(_) | None => hold,
-        })
-    });
+    // What the release holds is read again: whoever wrote meanwhile may have left what cannot be taken back.
+    state.hold = own.held.map(|held| Box::new(engine::Hold::new(held)));
     (state.soak, state.released) = (None, None);
 }
 

@@ -61,7 +61,6 @@ impl Workloads {
         }
         if self.unhealthy.is_empty() {
             self.redactions.clear();
-            self.unblocking.clear();
         }
         is_last
     }

@@ -203,7 +203,7 @@ fn timeout_argument() -> Arg {
     Arg::new("timeout")
         .long("timeout")
         .value_name("TIME")
-        .default_value("5m")
+        .default_value("10m")
         .value_parser(output::duration)
         .help("Longest wait; then the exit code is 3")
 }

@@ -8,19 +8,21 @@ use cluster::{DeleteOptions, Priority, Propagation};
 use engine::{Cause, Note, Tone};
 use health::{Members, Stuck};
 use model::{AppKey, CallError, ErrorClass, Match, ObjectKey, Reason};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long until a deletion is tried again that failed.
-const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often a pod of one name is deleted while its workload is not healthy: what comes back sick is not stuck.
+const MOST: usize = 2;
 
 /// Whose pods are to be looked at, and which of them have been.
 #[derive(Default)]
 pub(super) struct Unblocking {
     /// `StatefulSet`s that changed, or whose pods did.
     turned: BTreeSet<ObjectKey>,
-    /// Uids of pods whose deletion was asked for.
-    asked: BTreeSet<String>,
+    /// Names and uids of their pods whose deletion was asked for, by workload.
+    asked: BTreeMap<ObjectKey, BTreeSet<(String, String)>>,
 }
 
 impl Unblocking {
@@ -33,10 +35,21 @@ impl Unblocking {
 
     pub(super) fn forget(&mut self, workload: &ObjectKey) {
         self.turned.remove(workload);
+        self.asked.remove(workload);
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Notes that a pod is to be deleted; returns whether it may be.
+    fn ask(&mut self, workload: &ObjectKey, pod: &Stuck) -> bool {
+        let asked = self.asked.entry(workload.clone()).or_default();
+        let n = asked.iter().filter(|(name, _)| *name == pod.name).count();
+        n < MOST && asked.insert((pod.name.clone(), pod.uid.clone()))
+    }
+
+    fn ask_again(&mut self, workload: &ObjectKey, pod: &Stuck) {
+        if let Some(asked) = self.asked.get_mut(workload) {
+            asked.remove(&(pod.name.clone(), pod.uid.clone()));
+        }
+        self.turn(workload);
     }
 }
 
@@ -53,7 +66,7 @@ impl Agent {
             }
             self.workloads.unblocking.turned.remove(&workload);
             for stuck in self.stuck(&workload) {
-                if self.workloads.unblocking.asked.insert(stuck.uid.clone()) {
+                if self.workloads.unblocking.ask(&workload, &stuck) {
                     self.replace(&app, &workload, stuck);
                 }
             }
@@ -94,7 +107,7 @@ impl Agent {
                 priority: Priority::Apply,
             };
             let outcome = cluster.delete(&pods(), &key, &options).await.map(drop);
-            if outcome.as_ref().is_err_and(|error| error.class != ErrorClass::Forbidden) {
+            if outcome.as_ref().is_err_and(|error| !is_final(error)) {
                 tokio::time::sleep(AGAIN).await;
             }
             Input::Replaced(app, workload, stuck, outcome)
@@ -109,22 +122,50 @@ impl Agent {
         stuck: &Stuck,
         outcome: Result<(), CallError>,
     ) {
-        let Stuck { name, uid, why, .. } = stuck;
+        let Stuck { name, why, .. } = stuck;
         let message = match outcome {
             Ok(()) => {
                 format!("pod {name} is deleted, for {workload} waits for it and does not replace it: {why}")
             }
-            Err(error) if error.class == ErrorClass::Forbidden => format!(
+            Err(error) if is_final(&error) => format!(
                 "pod {name} stands in the way of {workload}, which waits for it and does not replace it ({why}); it may not be \
                  deleted ({error}), so delete it by hand: kubectl -n {} delete pod {name}",
                 workload.namespace
             ),
             Err(error) => {
                 tracing::warn!(%app, pod = name, %error, "a pod that a StatefulSet waits for could not be deleted; trying again");
-                self.workloads.unblocking.asked.remove(uid);
-                return self.workloads.unblocking.turn(workload);
+                return self.workloads.unblocking.ask_again(workload, stuck);
             }
         };
         self.tell(app, &Note { reason: Reason::RollingBack, message, tone: Tone::Warning });
+    }
+}
+
+/// Returns whether a deletion is refused for good: by rights, or by a webhook that protects pods.
+fn is_final(error: &CallError) -> bool {
+    matches!(error.class, ErrorClass::Forbidden | ErrorClass::Denied | ErrorClass::Invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, uid: &str) -> Stuck {
+        Stuck { name: name.into(), uid: uid.into(), resource_version: "1".into(), why: String::new() }
+    }
+
+    #[test]
+    fn a_pod_that_comes_back_sick_is_not_deleted_again_and_again() {
+        let db = ObjectKey::new("apps", "StatefulSet", "shop", "db");
+        let mut unblocking = Unblocking::default();
+        let mut ask = |name: &str, uid: &str| unblocking.ask(&db, &pod(name, uid));
+        let asked =
+            [ask("db-1", "a"), ask("db-1", "a"), ask("db-1", "b"), ask("db-1", "c"), ask("db-0", "d")];
+        assert_eq!(asked, [true, false, true, false, true]);
+        unblocking.ask_again(&db, &pod("db-1", "b"));
+        assert!(unblocking.turned.contains(&db));
+        assert!(unblocking.ask(&db, &pod("db-1", "b")), "that call failed");
+        unblocking.forget(&db);
+        assert!(unblocking.ask(&db, &pod("db-1", "e")), "it was healthy meanwhile");
     }
 }

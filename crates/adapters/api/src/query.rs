@@ -28,8 +28,9 @@ const OBJECTS: &[&str] = &["group", "version", "kind", "namespace", "name"];
 /// Parameters of a wait.
 const WAIT: &[&str] = &["revision", "sync", "timeout", "appNamespace", "project"];
 
-/// How long a wait lasts where the caller does not say.
-const WAIT_FOR: Duration = Duration::from_mins(5);
+/// How long a wait lasts where the caller does not say: longer than a sync may get nowhere, or it ended a moment before the verdict
+/// on a commit that does.
+const WAIT_FOR: Duration = Duration::from_mins(10);
 /// How long it may last.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 

@@ -70,13 +70,24 @@ fn keep_templates(key: &ObjectKey, wanted: &mut Object, live: &Value) -> Option<
 fn has_all_of(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(field, wanted)| {
-            field == "status" || live.get(field).is_some_and(|live| has_all_of(live, wanted))
+            let found = live.get(field).map_or_else(|| is_empty(wanted), |live| has_all_of(live, wanted));
+            field == "status" || found
         }),
         (Value::Array(live), Value::Array(wanted)) => {
             live.len() == wanted.len()
                 && live.iter().zip(wanted).all(|(live, wanted)| has_all_of(live, wanted))
         }
         (live, wanted) => live == wanted || same_amount(live, wanted),
+    }
+}
+
+/// Returns whether the API server may leave a value out.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
@@ -145,7 +156,9 @@ mod tests {
         kept["spec"]["volumeMode"] = json!("Filesystem");
         assert_eq!(wanted.to_value()["spec"], json!({"replicas": 1, "volumeClaimTemplates": [kept]}));
 
-        let mut same = stateful(&json!([template("2048Mi")]));
+        let mut same = template("2048Mi");
+        same["metadata"]["labels"] = json!({});
+        let mut same = stateful(&json!([same]));
         assert_eq!(keep_lasting(&mut same, Some(&live)), None, "defaults are no difference");
         let mut fewer = stateful(&json!([]));
         assert!(keep_lasting(&mut fewer, Some(&live)).is_some());

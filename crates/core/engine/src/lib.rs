@@ -136,7 +136,9 @@ fn app_changed(state: &mut State, now: Timestamp, app: &App, out: &mut Vec<Effec
             verdict::supersede(state, Reason::SpecChanged, now, out);
             state.soak = None;
             // A person's word counts whatever the spec says by now.
-            state.hold = state.hold.take().filter(|hold| hold.held.until_resumed);
+            if state.hold.as_ref().is_some_and(|hold| !hold.held.until_resumed) {
+                state.let_go();
+            }
         }
         state.spec = spec;
         state.spec_since = now;

@@ -35,7 +35,11 @@ pub(crate) fn close_abandoned(state: &mut State, app: &App, now: Timestamp) {
     // What is left alone is no more asked for, nor what could not be gone back to.
     let is_left = match &state.hold {
         None => state.quarantined().is_some(),
-        Some(hold) => matches!(hold.held.stage, HeldStage::Failed(_)) && !state.wants_other(app),
+        // Before Git was read nobody knows what it wants.
+        Some(hold) => {
+            let is_stuck = matches!(hold.held.stage, HeldStage::Failed(_)) && state.desired.is_some();
+            is_stuck && !state.wants_other(app)
+        }
     };
     let is_asked_for = app.operation.is_some() || (app.automated.is_some() && !is_left);
     if !state.may_write || state.spec.is_none() || is_asked_for || state.activity != Activity::Idle {

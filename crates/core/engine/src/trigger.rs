@@ -6,10 +6,13 @@ use crate::rollback;
 use crate::run::Cause;
 use crate::state::{Attempt, SourceView, State};
 use model::{
-    App, Automated, Comparison, ObjectKey, ObjectOutcome, ObjectStatus, OperationPhase, Reason, SyncStatus,
-    Timestamp,
+    App, Automated, Comparison, HeldStage, ObjectKey, ObjectOutcome, ObjectStatus, OperationPhase, Reason,
+    Seconds, SyncStatus, Timestamp,
 };
 use std::collections::BTreeSet;
+
+/// How long it may take to tell how a sync ended before an app goes back that it left broken.
+const TELLING: Seconds = Seconds::new(5);
 
 /// What an app wants now.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +48,14 @@ pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Wish {
     // Also where it may not be carried out: who asked gets an answer. As in Argo CD nothing else begins before that is told, for
     // it would take its place in the status.
     if let Some(operation) = &app.operation {
-        let is_handled = state.handled.as_ref() == Some(operation);
-        return if is_handled { Wish::Nothing } else { Wish::Sync(Cause::Operation(operation.clone())) };
+        if state.handled.as_ref() != Some(operation) {
+            return Wish::Sync(Cause::Operation(operation.clone()));
+        }
+        match told_by(state) {
+            None => return Wish::Nothing,
+            Some(at) if at > now => return Wish::Later(at),
+            Some(_) => {}
+        }
     }
     if ban(state, app).is_some() {
         return Wish::Nothing;
@@ -58,6 +67,13 @@ pub(crate) fn wish(state: &State, app: &App, now: Timestamp) -> Wish {
         Some(automated) if state.quarantined().is_none() => automated_wish(state, automated, app, now),
         Some(_) | None => Wish::Nothing,
     }
+}
+
+/// Returns when an app goes back to a release although it was not told how the sync ended that somebody asked for: what broke does
+/// not wait for a status that cannot be written. `None` where it does not go back.
+fn told_by(state: &State) -> Option<Timestamp> {
+    let hold = state.hold.as_ref().filter(|hold| hold.held.stage == HeldStage::Restoring)?;
+    Some(hold.held.bad.failed_at + TELLING)
 }
 
 /// Returns what the app uses that we do not act on yet, in its spec or in its objects. While nothing is rendered, what was

@@ -68,6 +68,11 @@ impl Cause {
         if counts.is_empty() { told } else { format!("{told}; {}", counts.join(", ")) }
     }
 
+    /// Writes the same without what a container said, which may be anything.
+    pub(crate) fn in_brief(&self) -> String {
+        Self { message: String::new(), ..self.clone() }.within_pod()
+    }
+
     /// Orders causes by how much they explain: what condemns, then what is more than an ordinary step of a start, then
     /// what happened most often.
     pub(crate) fn weight(&self) -> impl Ord + use<> {
@@ -128,6 +133,19 @@ fn is_refused_content(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_brief_nothing_is_told_of_what_a_container_said() {
+        let said = Cause {
+            message: "cannot log in with hunter2".into(),
+            restart_count: 2,
+            ..Cause::unknown("Error")
+        };
+        assert_eq!(
+            Cause { container: "web".into(), ..said }.in_brief(),
+            "container web: Error; restarted 2 times"
+        );
+    }
 
     #[test]
     fn who_waits_for_the_first_image_never_ran() {

@@ -15,7 +15,7 @@ pub struct Stuck {
     pub uid: String,
     /// In which state it was seen.
     pub resource_version: String,
-    /// What ails it.
+    /// What ails it, in the words of Kubernetes: nothing that a container said.
     pub why: String,
 }
 
@@ -29,7 +29,8 @@ pub fn stuck(workload: &Object, members: &Members) -> Vec<Stuck> {
     if !waits || newest.is_empty() || is_unobserved(workload) {
         return Vec::new();
     }
-    let partition = at(workload, "spec/updateStrategy/rollingUpdate/partition").and_then(whole).unwrap_or(0);
+    let number = |path| at(workload, path).and_then(whole).unwrap_or(0);
+    let partition = number("spec/ordinals/start") + number("spec/updateStrategy/rollingUpdate/partition");
     let is_old = |pod: &&PodDigest| {
         pod.revision_hash.as_deref().is_some_and(|hash| hash != newest) && ordinal(&pod.name) >= partition
     };
@@ -41,7 +42,7 @@ pub fn stuck(workload: &Object, members: &Members) -> Vec<Stuck> {
                 name: pod.name.clone(),
                 uid: pod.uid.clone(),
                 resource_version: pod.resource_version.clone(),
-                why: pod.trouble.as_ref()?.within_pod(),
+                why: pod.trouble.as_ref()?.in_brief(),
             })
         })
         .collect()
@@ -113,6 +114,9 @@ mod tests {
             assert!(names(&spec, 2).is_empty(), "{spec}");
         }
         assert_eq!(names(&json!({"updateStrategy": {"rollingUpdate": {"partition": 1}}}), 2), ["db-1"]);
+        let from_one =
+            json!({"ordinals": {"start": 1}, "updateStrategy": {"rollingUpdate": {"partition": 1}}});
+        assert!(names(&from_one, 2).is_empty(), "db-1 is the first of them");
         assert!(names(&json!({}), 1).is_empty(), "its controller has not seen the template yet");
     }
 

@@ -126,7 +126,6 @@ fn roll_back(
         has_chance: false,
         until_resumed,
     };
-    let known = state.hold.take().filter(|hold| hold.held.at == held.at);
-    let content = known.map_or(Content::Due(now), |hold| hold.content);
-    state.hold = Some(Box::new(Hold { content, ..Hold::new(held) }));
+    // What it holds may be at hand since the last time; what of it can be restored now is not.
+    state.hold = Some(Box::new(Hold { content: Content::Due(now), ..Hold::new(held) }));
 }

@@ -82,9 +82,8 @@ pub(crate) fn go_back(state: &mut State, bad: Bad, app: &App, now: Timestamp) {
         has_chance: false,
         until_resumed: false,
     };
-    let known = state.hold.take().filter(|hold| hold.held.at == held.at);
-    let content = known.map_or(Content::Due(now), |hold| hold.content);
-    state.hold = Some(Box::new(Hold { content, ..Hold::new(held) }));
+    // What it holds may be at hand since the last time; what of it can be restored now is not.
+    state.hold = Some(Box::new(Hold { content: Content::Due(now), ..Hold::new(held) }));
 }
 
 /// Has a commit tried again whose time has come.

@@ -26,11 +26,15 @@ pub(crate) fn advance(state: &mut State, out: &mut Vec<Effect>) {
 
 impl State {
     /// Returns whether what Git holds is to be taken back in it: not what a person asked for, what is only held up, and what had
-    /// never settled, for that is no commit's fault; nor what was lifted since, or is not what Git holds any more.
+    /// never settled, for that is no commit's fault; nor where not all of the release could be restored; nor what was lifted since, or is not what Git holds any more.
     pub fn wants_to_revert(&self) -> bool {
-        let Some(kept) = self.hold.as_ref().map(|hold| &hold.held) else { return false };
+        let Some(hold) = &self.hold else { return false };
+        let kept = &hold.held;
+        // Git would ask for what the cluster refuses: people have to say there what stays.
+        let is_whole = hold.desired().is_some_and(|desired| desired.lasting.is_empty());
         let is_left = kept.was_reverted || kept.until_resumed || kept.at.is_nothing();
-        kept.stage == HeldStage::Restored
+        is_whole
+            && kept.stage == HeldStage::Restored
             && kept.again == Again::Quarantined
             && !(is_left || story::is_asked_for(&kept.bad))
             && self.quarantine.contains(kept.bad.hash)

@@ -21,6 +21,10 @@ pub(crate) fn find(state: &mut State) {
     let Some(last) = &mut state.last else { return };
     (last.phase, last.reason) = (OperationPhase::Running, Reason::Superseded);
     (last.is_condemned, last.is_old) = (false, true);
+    if last.operation.is_some() {
+        // Who asked has not been answered either.
+        state.handled = None;
+    }
 }
 
 /// Returns whether the content of a sync is left alone for how that ended.
