@@ -377,11 +377,11 @@ async fn text_is_answered_as_text() {
 async fn waits_say_for_what_and_how_long() {
     let wait = "GET /api/v1/applications/web/wait";
     for (query, expected) in [
-        ("", "Followed 300s"),
-        ("?sync=true", "Sync 300s"),
-        ("?sync=false&revision=v1", "Revision(\"v1\") 300s"),
+        ("", "Followed 600s"),
+        ("?sync=true", "Sync 600s"),
+        ("?sync=false&revision=v1", "Revision(\"v1\") 600s"),
         ("?revision=v1%2E2&timeout=90s", "Revision(\"v1.2\") 90s"),
-        ("?revision=feature%2Fx&timeout=10m", "Revision(\"feature/x\") 600s"),
+        ("?revision=feature%2Fx&timeout=15m", "Revision(\"feature/x\") 900s"),
         ("?timeout=1h&revision=", "Followed 3600s"),
     ] {
         let asked = asked(&format!("{wait}{query}"), &[]).await;
