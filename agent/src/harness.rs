@@ -12,7 +12,8 @@ use crate::stored::Stored;
 use application::Project;
 use cluster::{Access, Cluster};
 use engine::State;
-use model::{AppKey, GroupVersionKind, Object, ObjectKey};
+use model::{AppKey, DesiredHash, GroupVersionKind, Object, ObjectKey, Revision, digest};
+use release::{Cause, Record, Timings, Verdict};
 use serde_json::{Value, json};
 use source::Sources;
 use std::collections::BTreeSet;
@@ -117,6 +118,29 @@ impl Harness {
         entry.app = Some(Arc::new(app));
         entry.state.desired = Some(Arc::clone(&set.summary));
         entry.sets.insert(set.hash(), set);
+    }
+}
+
+/// What is remembered of a release that settled.
+pub(crate) fn record(app: AppKey, number: u64) -> Record {
+    Record {
+        app,
+        app_uid: "u-1".into(),
+        number,
+        hash: DesiredHash(digest(number.to_string().as_bytes())),
+        revision: Revision::new("1".repeat(40)),
+        verdict: Verdict::Stable,
+        reason: None,
+        message: String::new(),
+        cause: Cause::NewRevision,
+        initiated_by: String::new(),
+        source_type: "Directory".into(),
+        repo_url: "https://git.example.com/shop.git".into(),
+        path: "shop".into(),
+        timings: Timings::default(),
+        created: Vec::new(),
+        images: Vec::new(),
+        n_objects: 1,
     }
 }
 

@@ -142,18 +142,11 @@ impl Agent {
     /// Takes what was listed of an app. An Application that has not been read has no engine that could be told, and takes it
     /// later.
     fn claim_releases(&mut self, key: &AppKey) {
-        let Some(entry) = self.apps.get(key).filter(|entry| entry.app.is_some()) else { return };
+        let Some(entry) = self.apps.get_mut(key).filter(|entry| entry.app.is_some()) else { return };
         let own = self.keeping.unclaimed.take(key, &entry.stored.uid);
-        self.take_releases(key, &own);
-    }
-
-    fn take_releases(&mut self, key: &AppKey, own: &Listing) {
-        let Some(entry) = self.apps.get_mut(key) else { return };
-        if !entry.kept.is_writing {
-            entry.kept.next = release::next_number(own);
-        }
         entry.kept.n_since_trim = own.heads.len().saturating_sub(model::HISTORY);
         if !entry.kept.is_writing {
+            entry.kept.next = release::next_number(&own);
             // What was stable then is found again, if it still is.
             entry.kept.queue.retain(|draft| draft.record.verdict != Verdict::Stable);
         }

@@ -5,8 +5,9 @@ mod unblocking;
 use crate::agent::{Agent, Watched};
 use crate::watching::spec;
 use cluster::{Endpoint, WatchEvent, WatchHandle, WatchSpec};
-use health::{Cause, Member, Members, Redaction};
+use health::{Cause, Member, Members, Redaction, Stuck};
 use model::{DesiredHash, Evidence, Health, HealthStatus, Object, ObjectKey, names};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use unblocking::Unblocking;
 
@@ -144,14 +145,22 @@ impl Workloads {
     /// Returns what keeps a workload from being healthy, as its pods show it.
     pub(crate) fn cause(&self, key: &ObjectKey) -> Option<Cause> {
         let unhealthy = self.unhealthy.get(&key.namespace)?.get(key)?;
-        health::cause(&unhealthy.workload, self.members.get(&key.namespace).unwrap_or(&Members::default()))
+        health::cause(&unhealthy.workload, &self.members_of(&key.namespace))
+    }
+
+    /// Returns the pods that a workload waits for and does not replace.
+    fn stuck(&self, key: &ObjectKey) -> Vec<Stuck> {
+        let unhealthy = self.unhealthy.get(&key.namespace).and_then(|of_namespace| of_namespace.get(key));
+        unhealthy.map_or_else(Vec::new, |it| health::stuck(&it.workload, &self.members_of(&key.namespace)))
+    }
+
+    fn members_of(&self, namespace: &str) -> Cow<'_, Members> {
+        self.members.get(namespace).map_or_else(Cow::default, Cow::Borrowed)
     }
 
     /// Returns the health of a workload with the cause that its pods show, and what that is evidence of.
     fn explained(&self, workload: &Object, health: &Health) -> Assessment {
-        let nothing = Members::default();
-        let members = self.members.get(workload.namespace()).unwrap_or(&nothing);
-        let cause = health::cause(workload, members);
+        let cause = health::cause(workload, &self.members_of(workload.namespace()));
         let evidence = health::evidence(workload, health, cause.as_ref());
         let health = match &cause {
             Some(cause) => health::explain(health, cause),

@@ -2,9 +2,10 @@
 //! restored around what lasts, and people are told what that is.
 
 use crate::desired::DesiredSet;
+use crate::wanted::Kept;
 use cluster::{Cluster, Endpoint, Priority};
 use engine::{Desired, NotRecalled};
-use model::{ErrorClass, Object, ObjectKey};
+use model::{ErrorClass, ObjectKey};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,22 +43,20 @@ async fn look(cluster: &Cluster, key: &ObjectKey) -> Result<Option<Value>, model
 
 /// Returns the set around what lasts; `None` where it can be restored whole.
 fn around(set: &DesiredSet, live: &BTreeMap<ObjectKey, Option<Value>>) -> Option<DesiredSet> {
-    let mut lasting = set.summary.lasting.clone();
-    let objects: Vec<Object> = set
-        .objects
-        .iter()
-        .map(|(key, kept)| {
-            let mut object = kept.open().object;
-            if let Some(live) = live.get(key) {
-                lasting.extend(drift::keep_lasting(&mut object, live.as_ref()));
-            }
-            object
-        })
-        .collect();
-    if lasting == set.summary.lasting {
+    let (mut lasting, mut changed) = (Vec::new(), BTreeMap::new());
+    for (key, live) in live {
+        let mut object = set.objects.get(key)?.open().object;
+        if let Some(sentence) = drift::keep_lasting(&mut object, live.as_ref()) {
+            lasting.push(sentence);
+            changed.insert(key, object);
+        }
+    }
+    if lasting.is_empty() {
         return None;
     }
+    let open = |(key, kept): (&ObjectKey, &Kept)| changed.remove(key).unwrap_or_else(|| kept.open().object);
+    let objects = set.objects.iter().map(open).collect();
     let summary = Arc::new(Desired { lasting, ..Desired::clone(&set.summary) });
     // It is not what the files say: whoever wants these renders them.
-    Some(DesiredSet { summary, inputs: String::new(), objects: objects.into_iter().collect(), ..set.clone() })
+    Some(DesiredSet { summary, inputs: String::new(), objects, ..set.clone() })
 }

@@ -1,32 +1,13 @@
 //! Does each app come to the releases that were listed, whichever was there first?
 
 use super::*;
-use crate::harness::{Harness, shop};
-use model::{DesiredHash, digest};
+use crate::harness::{Harness, record, shop};
 use release::{Key, ROOM, seal};
 
 /// What lists the third release of the app.
 fn listing() -> Listing {
     let key = Key::new(&[7; Key::LENGTH]).unwrap();
-    let record = Record {
-        app: shop(),
-        app_uid: "u".into(),
-        number: 3,
-        hash: DesiredHash(digest(b"content")),
-        revision: model::Revision::new("1".repeat(40)),
-        verdict: Verdict::Stable,
-        reason: None,
-        message: String::new(),
-        cause: Cause::NewRevision,
-        initiated_by: String::new(),
-        source_type: "Directory".into(),
-        repo_url: "https://git.example/shop.git".into(),
-        path: ".".into(),
-        timings: Timings::default(),
-        created: Vec::new(),
-        images: Vec::new(),
-        n_objects: 1,
-    };
+    let record = Record { app_uid: "u".into(), ..record(shop(), 3) };
     let mut listing = Listing::default();
     listing.add(&seal(&record, None, &key, ROOM)[0], Some(&key));
     listing

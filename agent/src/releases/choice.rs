@@ -29,12 +29,7 @@ pub(crate) fn choose(
         // Of the Application, not of something that was named: who may not read it may know.
         return found.map(stable).ok_or_else(|| (none(), false));
     };
-    let Some(head) = listing.heads.iter().find(|head| head.record.number == id) else {
-        let absent = Refusal::absent(app, id);
-        // By its name: whoever puts this app's label on another one's release makes it no release of this one.
-        let refused = listing.refused.iter().find(|refused| refused.secret == absent.secret);
-        return Err(refused.map_or_else(|| (absent.to_string(), true), |why| (why.to_string(), false)));
-    };
+    let head = &listing.heads[find(app, listing, id)?];
     if head.has_payload() {
         Ok(stable(head))
     } else {
@@ -42,11 +37,25 @@ pub(crate) fn choose(
     }
 }
 
+/// Returns the place of the release with a number.
+///
+/// # Errors
+/// As of [`choose`].
+pub(crate) fn find(app: &AppKey, listing: &Listing, id: u64) -> Result<usize, (String, bool)> {
+    listing.heads.iter().position(|head| head.record.number == id).ok_or_else(|| {
+        let absent = Refusal::absent(app, id);
+        // By its name: whoever puts this app's label on another one's release makes it no release of this one.
+        let refused = listing.refused.iter().find(|refused| refused.secret == absent.secret);
+        refused.map_or_else(|| (absent.to_string(), true), |why| (why.to_string(), false))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Revision, base64_encode, digest, names, tracking};
-    use release::{Cause, Key, Payload, ROOM, Record, Timings};
+    use crate::harness;
+    use model::{base64_encode, names, tracking};
+    use release::{Key, Payload, ROOM, Record};
     use serde_json::{Value, json};
 
     const DELETE: &str = "delete Secret argocd/tautline-release.shop.v2 if nobody needs it";
@@ -60,29 +69,11 @@ mod tests {
     }
 
     fn hash(number: u64) -> DesiredHash {
-        DesiredHash(digest(number.to_string().as_bytes()))
+        record(number, Verdict::Stable).hash
     }
 
     fn record(number: u64, verdict: Verdict) -> Record {
-        Record {
-            app: app(),
-            app_uid: "u-1".into(),
-            number,
-            hash: hash(number),
-            revision: Revision::new(number.to_string().repeat(40)),
-            verdict,
-            reason: None,
-            message: String::new(),
-            cause: Cause::NewRevision,
-            initiated_by: String::new(),
-            source_type: "Directory".into(),
-            repo_url: "https://git.example.com/shop.git".into(),
-            path: "shop".into(),
-            timings: Timings::default(),
-            created: Vec::new(),
-            images: Vec::new(),
-            n_objects: 1,
-        }
+        Record { verdict, ..harness::record(app(), number) }
     }
 
     /// The Secret of a release; one that settled has its objects.

@@ -3,8 +3,8 @@
 use super::*;
 use cluster::Access;
 use lab::{Lab, Options};
-use model::{DesiredHash, ErrorClass, ObjectKey, Revision, base64_encode, digest};
-use release::{Cause, PayloadState, Timings, Verdict, next_number};
+use model::{DesiredHash, ErrorClass, ObjectKey, base64_encode, digest};
+use release::{PayloadState, Timings, Verdict, next_number};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -51,25 +51,7 @@ impl Scene {
     }
 
     fn record(&self, number: u64) -> Record {
-        Record {
-            app: self.app(),
-            app_uid: "u-1".into(),
-            number,
-            hash: DesiredHash(digest(number.to_string().as_bytes())),
-            revision: Revision::new("1".repeat(40)),
-            verdict: Verdict::Stable,
-            reason: None,
-            message: String::new(),
-            cause: Cause::NewRevision,
-            initiated_by: String::new(),
-            source_type: "Directory".into(),
-            repo_url: "https://git.example.com/shop.git".into(),
-            path: "shop".into(),
-            timings: Timings::default(),
-            created: Vec::new(),
-            images: Vec::new(),
-            n_objects: 1,
-        }
+        crate::harness::record(self.app(), number)
     }
 
     async fn write(&self, record: &Record, objects: &[Value]) -> Head {

@@ -6,7 +6,7 @@ use crate::agent::Agent;
 use crate::input::Input;
 use cluster::{DeleteOptions, Priority, Propagation};
 use engine::{Cause, Note, Tone};
-use health::{Members, Stuck};
+use health::Stuck;
 use model::{AppKey, CallError, ErrorClass, Match, ObjectKey, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -56,16 +56,13 @@ impl Unblocking {
 impl Agent {
     /// Deletes the pods that `StatefulSet`s wait for which go back to a release.
     pub(crate) fn unblock(&mut self) {
-        for workload in self.workloads.unblocking.turned.clone() {
-            let Some(app) = self.going_back(&workload) else {
-                self.workloads.unblocking.turned.remove(&workload);
-                continue;
-            };
+        for workload in std::mem::take(&mut self.workloads.unblocking.turned) {
+            let Some(app) = self.going_back(&workload) else { continue };
             if !self.is_back(&app, &workload) {
+                self.workloads.unblocking.turn(&workload);
                 continue;
             }
-            self.workloads.unblocking.turned.remove(&workload);
-            for stuck in self.stuck(&workload) {
+            for stuck in self.workloads.stuck(&workload) {
                 if self.workloads.unblocking.ask(&workload, &stuck) {
                     self.replace(&app, &workload, stuck);
                 }
@@ -87,13 +84,6 @@ impl Agent {
         let is_wanted = set.is_some_and(|set| set.objects.contains_key(workload));
         let matching = self.live.get(workload).map(|entry| entry.digest.matching);
         is_wanted && matching == Some(Match::InSync)
-    }
-
-    fn stuck(&self, workload: &ObjectKey) -> Vec<Stuck> {
-        let of_namespace = self.workloads.unhealthy.get(&workload.namespace);
-        let Some(it) = of_namespace.and_then(|all| all.get(workload)) else { return Vec::new() };
-        let nothing = Members::default();
-        health::stuck(&it.workload, self.workloads.members.get(&workload.namespace).unwrap_or(&nothing))
     }
 
     fn replace(&self, app: &AppKey, workload: &ObjectKey, stuck: Stuck) {

@@ -6,8 +6,8 @@ use crate::quantity::{larger, same_amount};
 use model::{Object, ObjectKey};
 use serde_json::Value;
 
-/// Where a claim says how large its volume is to be.
-const SIZE: &str = "/spec/resources/requests/storage";
+/// Where the `spec` of a claim says how large its volume is to be.
+const SIZE: &str = "/resources/requests/storage";
 
 /// Returns whether an object is of a kind of which something cannot be taken back.
 pub fn may_last(key: &ObjectKey) -> bool {
@@ -35,8 +35,8 @@ fn is_stateful(key: &ObjectKey) -> bool {
 }
 
 fn keep_size(key: &ObjectKey, wanted: &mut Object, live: &Value) -> Option<String> {
-    let (pointer, there) = (SIZE.strip_prefix("/spec")?, live.pointer(SIZE)?);
-    let size = wanted.fields_mut().get_mut("spec")?.pointer_mut(pointer)?;
+    let there = live.get("spec")?.pointer(SIZE)?;
+    let size = wanted.fields_mut().get_mut("spec")?.pointer_mut(SIZE)?;
     if !larger(there, size) {
         return None;
     }
@@ -108,7 +108,7 @@ mod tests {
         let size = |wanted: &Value, live: &Value| {
             let mut object = claim(wanted);
             let told = keep_lasting(&mut object, Some(&claim(live).into_value()));
-            (object.to_value().pointer(SIZE).cloned().unwrap(), told)
+            (object.to_value()["spec"].pointer(SIZE).cloned().unwrap(), told)
         };
         let (kept, told) = size(&json!("1Gi"), &json!("2Gi"));
         let sentence =

@@ -1,6 +1,6 @@
 //! What if something drifts while a sync waits for health, or for its next try? It goes back at once, as part of the sync.
 
-use crate::effect::{Effect, Mode, Tone};
+use crate::effect::{Effect, Tone};
 use crate::run::{Cause, Correction, Run, Step};
 use crate::state::{Activity, SourceView, State};
 use crate::{note, sync};
@@ -89,11 +89,7 @@ fn kept<'a>(state: &'a State, app: &App) -> Option<Kept<'a>> {
         | Activity::Applying(_)
         | Activity::Deleting(_) => return None,
     };
-    let is_whole = match &run.cause {
-        Cause::NewDesired | Cause::SelfHeal(..) => true,
-        Cause::Rollback => false,
-        Cause::Operation(_) => run.is_full() && !run.is_pinned() && run.mode() == Mode::Real,
-    };
+    let is_whole = run.is_whole() || matches!(run.cause, Cause::SelfHeal(..));
     let is_known = !matches!(state.source, SourceView::Invalid(..)) && state.rendering.is_none();
     let heals = app.automated.is_some_and(|automated| automated.self_heal);
     let (desired, comparison) = state.current()?;

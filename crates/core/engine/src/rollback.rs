@@ -225,8 +225,7 @@ pub(crate) fn condemn(state: &mut State, bad: Bad, app: &App, now: Timestamp, ou
                 has_chance: !had_chance,
                 until_resumed: false,
             };
-            // What it holds may be at hand since the last time; what of it can be restored now is not.
-            state.hold = Some(Box::new(Hold { content: Content::Due(now), ..Hold::new(held) }));
+            state.hold = Some(Hold::begin(held, now));
         }
         None => {
             // Where it is not known yet what can be gone back to, that is decided when it is.
@@ -352,7 +351,7 @@ fn hold_instead(state: &mut State, app: &App, now: Timestamp) {
             has_chance: false,
             until_resumed: false,
         };
-        state.hold = Some(Box::new(Hold { content: Content::Due(now), ..Hold::new(held) }));
+        state.hold = Some(Hold::begin(held, now));
     }
 }
 

@@ -178,6 +178,17 @@ impl Run {
         self.operation().is_some_and(|operation| !operation.revision.is_empty())
     }
 
+    /// Returns whether somebody asked for all that Git holds now, and to have it applied: what becomes of that is judged as of a commit
+    /// that came by itself.
+    pub(crate) fn is_about_git(&self) -> bool {
+        self.operation().is_some() && self.is_full() && !self.is_pinned() && self.mode() == Mode::Real
+    }
+
+    /// Returns whether the sync deploys all that Git holds now, whoever wanted it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.cause == Cause::NewDesired || self.is_about_git()
+    }
+
     /// Returns whether the sync is about all objects of the app.
     pub fn is_full(&self) -> bool {
         match &self.cause {

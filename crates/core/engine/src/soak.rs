@@ -7,7 +7,7 @@ use crate::run::{Cause, Run};
 use crate::settle::Standing;
 use crate::state::{Activity, Attempt, State};
 use crate::verdict::{self, Verdict};
-use crate::{effect::Mode, note, trigger};
+use crate::{note, trigger};
 use model::{App, DesiredHash, ObjectKey, OperationPhase, Reason, Seconds, SyncId, Timestamp};
 use std::collections::BTreeSet;
 
@@ -91,13 +91,8 @@ pub(crate) fn differs(state: &mut State, hash: DesiredHash, keys: BTreeSet<Objec
 
 /// Begins to watch what a sync deployed.
 pub(crate) fn begin(state: &mut State, run: &Run, now: Timestamp) {
-    let is_whole = match &run.cause {
-        Cause::NewDesired => true,
-        Cause::Operation(_) => run.is_full() && !run.is_pinned() && run.mode() == Mode::Real,
-        Cause::SelfHeal(..) | Cause::Rollback => false,
-    };
     let hash = run.desired.as_ref().map(|desired| desired.hash);
-    if is_whole && hash != state.stable.as_ref().map(|stable| stable.hash) {
+    if run.is_whole() && hash != state.stable.as_ref().map(|stable| stable.hash) {
         state.soak = Some(Box::new(Soak {
             run: run.clone(),
             is_baseline: false,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Vec<Effect>) {
     if state.unanswered.is_none()
         && let Some(mut run) = due(state, app, now)
-        && !(is_about_git(&run) && soak::must_differ(state, out))
+        && !(run.is_about_git() && soak::must_differ(state, out))
     {
         if matches!(state.activity, Activity::Waiting(..)) {
             run.tried_at = now;
@@ -38,11 +38,6 @@ pub(crate) fn advance(state: &mut State, app: &App, now: Timestamp, out: &mut Ve
     {
         begin(state, cause, app, now, out);
     }
-}
-
-/// Returns whether somebody asked for all that Git holds: what becomes of it is judged as of a commit that came by itself.
-fn is_about_git(run: &Run) -> bool {
-    run.operation().is_some() && run.is_full() && !run.is_pinned() && run.mode() == Mode::Real
 }
 
 /// Returns the sync whose plan is to be made now.

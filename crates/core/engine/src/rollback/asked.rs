@@ -1,6 +1,6 @@
 //! What follows when a person asks to go back, to resume, or to leave a commit alone?
 
-use super::{Content, Hold};
+use super::Hold;
 use crate::effect::{Effect, Tone};
 use crate::state::{SourceView, State};
 use crate::{note, trigger, verdict};
@@ -126,6 +126,5 @@ fn roll_back(
         has_chance: false,
         until_resumed,
     };
-    // What it holds may be at hand since the last time; what of it can be restored now is not.
-    state.hold = Some(Box::new(Hold { content: Content::Due(now), ..Hold::new(held) }));
+    state.hold = Some(Hold::begin(held, now));
 }

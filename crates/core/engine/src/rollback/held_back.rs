@@ -1,9 +1,9 @@
 //! What if a commit is only held up, and less serves meanwhile than before? Then the app goes back to what was stable, and the
 //! commit is tried again: a few times, for what holds passes, and who goes to and fro helps nobody.
 
-use super::{Content, Decision, Facts, Hold, decide, target};
-use crate::effect::{Effect, Mode, Tone};
-use crate::run::{Cause, Run};
+use super::{Decision, Facts, Hold, decide, target};
+use crate::effect::{Effect, Tone};
+use crate::run::Run;
 use crate::state::State;
 use crate::verdict::Verdict;
 use crate::{note, retry, rollback};
@@ -48,16 +48,11 @@ pub(crate) fn must_go_back(
     app: &App,
     now: Timestamp,
 ) -> Option<String> {
-    let is_whole = match &run.cause {
-        Cause::NewDesired => true,
-        Cause::Operation(_) => run.is_full() && !run.is_pinned() && run.mode() == Mode::Real,
-        Cause::SelfHeal(..) | Cause::Rollback => false,
-    };
     let hash = run.desired.as_ref()?.hash;
     let goes_back = || decide(&Facts::of(app, hash, state.stable.as_ref())) == Decision::Restore;
     // In the middle of any rollout there are fewer.
     let is_early = now < run.begun_at + run.patience(app);
-    if verdict.is_condemned || is_early || !is_whole || app.automated.is_none() || !goes_back() {
+    if verdict.is_condemned || is_early || !run.is_whole() || app.automated.is_none() || !goes_back() {
         return None;
     }
     target(state)?;
@@ -82,8 +77,7 @@ pub(crate) fn go_back(state: &mut State, bad: Bad, app: &App, now: Timestamp) {
         has_chance: false,
         until_resumed: false,
     };
-    // What it holds may be at hand since the last time; what of it can be restored now is not.
-    state.hold = Some(Box::new(Hold { content: Content::Due(now), ..Hold::new(held) }));
+    state.hold = Some(Hold::begin(held, now));
 }
 
 /// Has a commit tried again whose time has come.

@@ -33,7 +33,7 @@ pub enum Content {
 }
 
 impl Hold {
-    /// Returns a hold that was just decided, or is found in the status.
+    /// Returns a hold that is found in the status.
     pub fn new(held: Held) -> Self {
         Self {
             held,
@@ -52,6 +52,12 @@ impl Hold {
             }
             (_, Some(_) | None) => told(&self.held),
         }
+    }
+
+    /// Begins a hold. What the release holds is asked for even where it was at hand the last time: what of it can be restored is
+    /// another thing by then.
+    pub(crate) fn begin(held: Held, now: Timestamp) -> Box<Self> {
+        Box::new(Self { content: Content::Due(now), ..Self::new(held) })
     }
 
     /// Returns what the release holds, once it is at hand.
