@@ -3,7 +3,7 @@
 use super::{refusal, send};
 use crate::agent::Agent;
 use crate::clock::now;
-use crate::releases::{NoPayload, Store, view};
+use crate::releases::{NoPayload, Store, choice, view};
 use api::{ApiError, AppRef, Body, Reply};
 use cluster::Priority;
 use model::AppKey;
@@ -68,12 +68,9 @@ impl Asked {
     }
 
     async fn release(&self, listing: &Listing, number: u64) -> Result<Value, ApiError> {
-        let Some(place) = listing.heads.iter().position(|head| head.record.number == number) else {
-            return Err(match listing.refused.iter().find(|refused| refused.number == Some(number)) {
-                Some(refused) => ApiError::failed_precondition(refused.to_string()),
-                None => ApiError::not_found(Refusal::absent(&self.app, number).to_string()),
-            });
-        };
+        let place = choice::find(&self.app, listing, number).map_err(|(why, is_absent)| {
+            if is_absent { ApiError::not_found(why) } else { ApiError::failed_precondition(why) }
+        })?;
         let mut told = view::release(&listing.heads[place]);
         match self.objects(&listing.heads[place]).await? {
             Ok(objects) => {

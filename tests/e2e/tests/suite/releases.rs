@@ -223,6 +223,20 @@ fn what_does_not_match_its_seal_is_told_and_not_used() {
 }
 
 #[test]
+fn one_of_another_app_is_no_release_of_this_one_whatever_its_label_says() {
+    let shop = Shop::new("releases-labelled");
+    let (scene, control) = (&shop.scene, shop.scene.control.as_str());
+    let bank = Record { app: AppKey::new(control, "bank"), ..shop.record(6, Verdict::Stable) };
+    let mut planted = release::seal(&bank, None, &Key::new(&[8; Key::LENGTH]).unwrap(), ROOM).remove(0);
+    let own = scene.get("v1", "Secret", control, "tautline-release.shop.v1").unwrap();
+    planted["metadata"]["labels"] = own["metadata"]["labels"].clone();
+    scene.create(&planted).unwrap();
+    let answer = shop.agent().get("/api/v1/applications/shop/releases/6");
+    assert_eq!(answer.status, 404, "{answer:?}");
+    assert!(answer.body.contains(&format!("release 6 of {control}/shop does not exist")), "{answer:?}");
+}
+
+#[test]
 fn history_shows_releases_by_the_api_and_without_it() {
     let shop = Shop::new("releases-history");
     let agent = shop.agent();
